@@ -1,0 +1,167 @@
+"""The header section: geometry, colour, frame times and the GOP index (FORMAT.md, section 3)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
+from nerv_codec.errors import BitstreamError
+from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
+
+MAX_SIDE = 16384
+MAX_AREA = 1 << 26
+MAX_FRAMES = 1 << 22
+MAX_GOP_FRAMES = 1025
+MAX_SECTION_BYTES = 1 << 28
+MAX_HEADER_BYTES = 1 << 24
+
+
+@dataclass(frozen=True)
+class GopEntry:
+    """One line of the index: which frames a GOP covers and how long its section is."""
+
+    num_frames: int
+    """Frames of the closed interval, the shared one included, 1..MAX_GOP_FRAMES."""
+    shares_first: bool
+    """Its first frame is also the last of the GOP before it."""
+    section_bytes: int
+    """Length of the whole section, framing included."""
+
+
+@dataclass(frozen=True)
+class StreamHeader:
+    """Everything that a decoder knows before it reads the first GOP."""
+
+    model_id: int
+    """Which representation W is of; 1 siren (FORMAT.md, section 5)."""
+    info: VideoInfo
+    pts: tuple[int, ...]
+    """Presentation time of every frame, strictly increasing, in units of ``info.time_base``."""
+    last_duration: int
+    """How long the last frame is shown, same unit, at least 1."""
+    gops: tuple[GopEntry, ...]
+
+    @cached_property
+    def first_frames(self) -> tuple[int, ...]:
+        """Frame index at which each GOP begins."""
+        starts, position = [], 0
+        for gop in self.gops:
+            start = position - gop.shares_first
+            starts.append(start)
+            position = start + gop.num_frames
+        return tuple(starts)
+
+
+def write_header(header: StreamHeader) -> bytes:
+    """The payload of the header section. Raises BitstreamError where a limit of the format is broken."""
+    info, out = header.info, ByteWriter()
+    out.u8(header.model_id)
+    out.varint(info.width)
+    out.varint(info.height)
+    fmt = info.pixel_format
+    out.u8((fmt.num_planes == 3) | fmt.chroma_row_shift << 1 | fmt.chroma_col_shift << 3)
+    out.u8(fmt.bit_depth)
+    color = info.color
+    for code in (color.matrix, color.primaries, color.transfer):
+        out.u8(code)
+    out.u8(color.full_range | color.chroma_location << 1)
+    for ratio in (info.sample_aspect, info.time_base):
+        out.varint(ratio.numerator)
+        out.varint(ratio.denominator)
+    out.signed_varint(header.pts[0])
+    out.varint(header.last_duration)
+    runs = _runs(b - a for a, b in itertools.pairwise(header.pts))
+    out.varint(len(runs))
+    for delta, repeat in runs:
+        out.varint(delta)
+        out.varint(repeat)
+    out.varint(len(header.gops))
+    for gop in header.gops:
+        out.varint(gop.num_frames << 1 | gop.shares_first)
+        out.varint(gop.section_bytes)
+    payload = out.getvalue()
+    parse_header(payload)  # whatever a decoder would refuse is never written
+    return payload
+
+
+def parse_header(payload: bytes) -> StreamHeader:
+    """Reads a header section. Raises BitstreamError for anything that FORMAT.md does not allow."""
+    data = ByteReader(payload)
+    model_id = data.u8()
+    info = _parse_info(data)
+    first_pts = data.signed_varint("the first pts")
+    last_duration = data.varint(1, (1 << 48), "the last duration")
+    deltas: list[tuple[int, int]] = []
+    num_frames = 1
+    for _ in range(data.varint(0, MAX_FRAMES, "the number of time runs")):
+        delta = data.varint(1, 1 << 48, "a frame's duration")
+        repeat = data.varint(1, MAX_FRAMES - num_frames, "a run of frames")
+        num_frames += repeat
+        deltas.append((delta, repeat))
+    gops = _parse_index(data, num_frames)
+    data.expect_end("the header")
+    pts = tuple(
+        itertools.accumulate((d for delta, n in deltas for d in itertools.repeat(delta, n)), initial=first_pts)
+    )
+    if max(abs(pts[0]), abs(pts[-1])) >= 1 << 62:
+        raise BitstreamError("a frame time is out of range")
+    return StreamHeader(model_id, info, pts, last_duration, gops)
+
+
+def _parse_info(data: ByteReader) -> VideoInfo:
+    width = data.varint(1, MAX_SIDE, "the width")
+    height = data.varint(1, MAX_SIDE, "the height")
+    if width * height > MAX_AREA:
+        raise BitstreamError(f"expected at most {MAX_AREA} pixels a frame, found {width}x{height}")
+    layout = data.u8()
+    num_planes = 3 if layout & 1 else 1
+    row_shift, col_shift = layout >> 1 & 3, layout >> 3 & 3
+    if layout >> 5 or 3 in (row_shift, col_shift) or (num_planes == 1 and (row_shift or col_shift)):
+        raise BitstreamError(f"unknown plane layout {layout:#04x}")
+    bit_depth = data.u8()
+    if not 8 <= bit_depth <= 16:
+        raise BitstreamError(f"expected a bit depth of 8..16, found {bit_depth}")
+    matrix, primaries, transfer, flags = data.u8(), data.u8(), data.u8(), data.u8()
+    if flags >> 4:
+        raise BitstreamError(f"unknown colour flags {flags:#04x}")
+    sample_aspect = _parse_ratio(data, "the sample aspect")
+    time_base = _parse_ratio(data, "the time base")
+    return VideoInfo(
+        width=width,
+        height=height,
+        pixel_format=PixelFormat(num_planes, row_shift, col_shift, bit_depth),
+        color=ColorInfo(matrix, primaries, transfer, bool(flags & 1), flags >> 1),
+        sample_aspect=sample_aspect,
+        time_base=time_base,
+    )
+
+
+def _parse_ratio(data: ByteReader, what: str) -> Fraction:
+    return Fraction(data.varint(1, 1 << 32, what), data.varint(1, 1 << 32, what))
+
+
+def _parse_index(data: ByteReader, num_frames: int) -> tuple[GopEntry, ...]:
+    gops: list[GopEntry] = []
+    covered = 0
+    for _ in range(data.varint(1, num_frames, "the number of GOPs")):
+        frames_and_flag = data.varint(what="a GOP's frames")
+        gop = GopEntry(
+            num_frames=frames_and_flag >> 1,
+            shares_first=bool(frames_and_flag & 1),
+            section_bytes=data.varint(1, MAX_SECTION_BYTES, "a GOP's size"),
+        )
+        if not 1 + gop.shares_first <= gop.num_frames <= MAX_GOP_FRAMES or (gop.shares_first and not gops):
+            raise BitstreamError(f"a GOP may not hold {gop.num_frames} frames")
+        covered += gop.num_frames - gop.shares_first
+        gops.append(gop)
+    if covered != num_frames:
+        raise BitstreamError(f"expected GOPs for {num_frames} frames, found {covered}")
+    return tuple(gops)
+
+
+def _runs(values: Iterable[int]) -> Sequence[tuple[int, int]]:
+    return [(value, sum(1 for _ in group)) for value, group in itertools.groupby(values)]

@@ -1,0 +1,84 @@
+"""``nerv-codec decode``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
+from nerv_codec.cli.output import add_overwrite, skip_existing
+from nerv_codec.decoder import choose_format, decode, default_target
+from nerv_codec.media.writer import Format
+from nerv_codec.progress import ignore_progress, make_sink
+
+_EPILOG = """examples:
+  nerv-codec decode out.nvc                            out.mp4, at the source's size and times
+  nerv-codec decode out.nvc --fps 60 --scale 2         out.60fps.x2.mp4: f between frames and pixels
+  nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200
+  nerv-codec decode out.nvc - | ffplay -               y4m on stdout"""
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "decode",
+        help="evaluate a .nvc at any frame rate and size",
+        description="Evaluates the function in a .nvc: at the source's lattice, or at any other.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    parser.add_argument(
+        "output", metavar="OUT", nargs="?", help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .png (a folder), .md5; - is stdout"
+    )
+    where = parser.add_argument_group("where to evaluate")
+    where.add_argument("--fps", type=rate, metavar="R", help="60, 30000/1001 or source")
+    scaling = where.add_mutually_exclusive_group()
+    scaling.add_argument("--scale", type=positive, metavar="F", help="size against the source's")
+    scaling.add_argument("--size", type=size, metavar="WxH", help="size in pixels")
+    where.add_argument("--crop", type=crop, metavar="WxH+X+Y", help="window of the scaled picture")
+    where.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
+    where.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--format", choices=get_args(Format), help="where the name does not tell")
+    add_overwrite(output)
+    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    where = {name: getattr(options, name) for name in ("fps", "scale", "size", "crop")}
+    to_stdout = options.output == "-"
+    target: Any = sys.stdout.buffer if to_stdout else options.output
+    format = options.format
+    if target is None and format != "null":
+        format = format or "mp4"
+        target = default_target(options.input, format, **where)
+    if not to_stdout and target is not None and skip_existing(options, Path(target)):
+        return 0
+    kind = options.progress
+    if to_stdout and kind == "json":
+        kind = "none"  # stdout carries the video
+    report = decode(
+        options.input,
+        target,
+        **where,
+        start=options.start,
+        end=options.end,
+        format=choose_format(target, format),
+        device=options.device,
+        overwrite=options.overwrite,
+        progress=ignore_progress if options.quiet else make_sink(kind),
+    )
+    if not options.quiet:
+        speed = report.num_frames / max(report.seconds, 1e-9)
+        print(
+            f"{report.target}: {report.num_frames} frames of {report.width}x{report.height}, "
+            f"{report.seconds:.1f} s, {speed:.1f} fps",
+            file=sys.stderr,
+        )
+    return 0

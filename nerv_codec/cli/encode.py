@@ -1,0 +1,104 @@
+"""``nerv-codec encode``."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from nerv_codec.cli.arguments import count, time_or_frame
+from nerv_codec.cli.output import add_overwrite, skip_existing
+from nerv_codec.config import PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
+from nerv_codec.encoder import encode
+from nerv_codec.errors import NervCodecError
+from nerv_codec.progress import Progress, ignore_progress, make_sink
+
+_EPILOG = """examples:
+  nerv-codec encode video.mp4 out.nvc
+  nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
+  nerv-codec encode video.mp4 out.nvc --set siren.target_bpp=0.2
+  ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc"""
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "encode",
+        help="fit a function to a video and write it as a .nvc",
+        description="Fits a function to a video and writes it as a .nvc.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("input", metavar="IN", help="any video file; - reads y4m from stdin")
+    parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
+    effort = parser.add_argument_group("effort and size")
+    effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
+    effort.add_argument("--model", choices=("siren",), help="representation of the video (siren)")
+    effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
+    effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
+    effort.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. siren.target_bpp=0.3"
+    )
+    effort.add_argument("--seed", type=int, metavar="N", help="of all randomness (0)")
+    effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    part = parser.add_argument_group("part of the input")
+    part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
+    part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
+    part.add_argument("--frames", type=count, metavar="N", help="stop after N frames")
+    output = parser.add_argument_group("output")
+    add_overwrite(output)
+    output.add_argument("--no-verify", action="store_true", help="do not read the written file back")
+    output.add_argument(
+        "--no-metadata", action="store_true", help="leave out version and encoding time: same command, same bytes"
+    )
+    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    output.add_argument("--json", action="store_true", help="print a report as JSON on stdout")
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if skip_existing(options, options.output):
+        return 0
+    start, end = options.start, options.end
+    sink = ignore_progress if options.quiet else make_sink(options.progress)
+    try:
+        report = encode(
+            sys.stdin.buffer if options.input == "-" else options.input,
+            options.output,
+            config=_config(options),
+            start=start if isinstance(start, float) else None,
+            end=end if isinstance(end, float) else None,
+            start_frame=start if isinstance(start, int) else None,
+            end_frame=end if isinstance(end, int) else None,
+            frames=options.frames,
+            device=options.device,
+            overwrite=options.overwrite,
+            verify=not options.no_verify,
+            tool_section=not options.no_metadata,
+            progress=sink,
+        )
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, NervCodecError) else 1
+        sink(Progress("error", detail={"message": str(error) or type(error).__name__, "exit_code": code}))
+        raise
+    if not options.quiet:
+        for warning in report.warnings:
+            print(f"nerv-codec: note: {warning}", file=sys.stderr)
+        print(report.summary(), file=sys.stderr)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(report)))
+    return 0
+
+
+def _config(options: argparse.Namespace) -> EncoderConfig:
+    config = load_preset(options.preset)
+    if options.config:
+        config = load_toml(options.config, config)
+    for assignment in options.set:
+        config = override(config, parse_assignment(assignment))
+    flags = {name: getattr(options, name) for name in ("model", "gop", "seed") if getattr(options, name) is not None}
+    return override(config, flags)

@@ -1,0 +1,55 @@
+"""``nerv-codec info``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from nerv_codec.inspection import inspect
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "info",
+        help="what is in a .nvc: header, GOPs, bits by part",
+        description="Prints what is in a .nvc. Every GOP is decoded, so damage anywhere is found.",
+    )
+    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    parser.add_argument("--json", action="store_true", help="as JSON, schema_version 1")
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    report = inspect(options.input)
+    if options.json:
+        print(json.dumps(report, indent=2))
+        return 0
+    video = report["video"]
+    print(f"{report['file']}: {report['file_bytes']} bytes, format version {report['format_version']}")
+    print(
+        f"  video    {video['width']}x{video['height']}, {video['num_frames']} frames, {video['fps']:.6g} fps, "
+        f"{video['duration_seconds']:.3f} s, {video['chroma']} {video['bit_depth']} bit"
+    )
+    print(f"  rate     {report['rate_bpp']:.5f} bpp, {report['bitrate_bps'] / 1000:.1f} kb/s")
+    print(f"  model    {report['model']}, {report['macs_per_pixel']:.0f} MAC/pixel")
+    color = video["color"]
+    range_name = "full" if color["full_range"] else "limited"
+    print(
+        f"  colour   matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
+        f"{range_name} range (H.273 code points)"
+    )
+    if report["tool"]:
+        print(f"  made by  {report['tool']['name']} in {report['tool']['encode_seconds']:.1f} s")
+    print("  part            bytes       share")
+    for part, size in report["bytes_by_part"].items():
+        print(f"  {part:<12} {size:>8}     {100 * size / report['file_bytes']:6.2f} %")
+    print("  GOP  first frame  frames    bytes  digest")
+    for gop in report["gops"]:
+        print(
+            f"  {gop['index']:>3}  {gop['first_frame']:>11}  {gop['num_frames']:>6}  {gop['bytes']:>7}  {gop['digest']}"
+        )
+    return 0

@@ -1,0 +1,98 @@
+"""The command ``nerv-codec``: parses, calls one verb, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import metadata
+
+from nerv_codec.cli import decode, encode, evaluate, info
+from nerv_codec.errors import NervCodecError
+
+_EPILOG = """examples:
+  nerv-codec encode video.mp4 out.nvc
+  nerv-codec decode out.nvc --fps 60 --scale 2
+  nerv-codec eval video.mp4 out.nvc
+  nerv-codec info out.nvc
+
+exit codes: 0 done, 1 runtime error, 2 usage, 3 input cannot be read, 4 damaged or unsupported .nvc,
+5 target not reached, 6 verification failed, 130 interrupted"""
+
+_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs the command line and exits."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command line; returns the exit code (argparse itself exits with 2)."""
+    parser = build_parser()
+    if not arguments:
+        parser.print_usage(sys.stderr)
+        print("\nstart with:  nerv-codec encode video.mp4 out.nvc\nmore:        nerv-codec --help", file=sys.stderr)
+        return 2
+    options, rest = parser.parse_known_args(arguments)
+    # argparse gives up on an optional operand that follows an option: decode IN --fps 60 OUT.
+    if len(rest) == 1 and getattr(options, "output", "") is None and (rest[0] == "-" or rest[0][:1] != "-"):
+        options.output = rest.pop()
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return int(options.run(options))
+    except NervCodecError as error:
+        return _fail(str(error), error.exit_code, options.verbose)
+    except BrokenPipeError:
+        # Who reads our output has had enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", _INTERRUPTED, options.verbose)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", 1, options.verbose)
+    except MemoryError:
+        return _fail("out of memory", 1, options.verbose)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="nerv-codec",
+        description="A video as a function f(t, row, col; W): fit it, store W, evaluate it anywhere.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"nerv-codec {_version()}")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in (encode, decode, evaluate, info):
+        added = verb.add_parser(verbs)
+        loudness = added.add_mutually_exclusive_group()
+        loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
+        loudness.add_argument("-v", "--verbose", action="store_true", help="say more; errors with traceback")
+    return parser
+
+
+def _fail(message: str, code: int, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exc()
+    print(f"nerv-codec: error: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM ends a job the way Ctrl-C does: temporary files are removed on the way out."""
+    raise KeyboardInterrupt
+
+
+def _version() -> str:
+    try:
+        return metadata.version("nerv-codec")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"

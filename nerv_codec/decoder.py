@@ -1,0 +1,222 @@
+"""Decoding a whole ``.nvc`` to an ordinary video, at any frame rate and size."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+from nerv_codec.errors import UsageError
+from nerv_codec.files import atomic_output, check_output
+from nerv_codec.media.writer import Format, open_writer
+from nerv_codec.progress import Progress, ProgressSink, ignore_progress
+from nerv_codec.rendering import View, check_size, scaled_size, view_info
+from nerv_codec.timeline import Timeline, clock
+from nerv_codec.types import PixelFormat, PlanarFrame, Plane
+from nerv_codec.video_decoder import VideoDecoder
+
+_SUFFIXES: dict[str, Format] = {".mp4": "mp4", ".mkv": "mkv", ".y4m": "y4m", ".png": "png", ".md5": "md5"}
+
+
+@dataclass(frozen=True)
+class DecodeReport:
+    """What a whole-file decode did."""
+
+    target: str
+    """The file or folder, or the name of the stream."""
+    num_frames: int
+    width: int
+    height: int
+    seconds: float
+    """Wall time."""
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """One entry of the output's schedule."""
+
+    position: Fraction
+    """Frame number, real-valued."""
+    seconds: Fraction
+    """When it is shown."""
+    duration: Fraction
+    """How long, in seconds."""
+
+    def frame(self, planes: tuple[Plane, ...], time_base: Fraction) -> PlanarFrame:
+        """The picture with its times in ``time_base``, which they fit but where --fps starts between ticks."""
+        return PlanarFrame(planes, round(self.seconds / time_base), round(self.duration / time_base))
+
+
+def decode(
+    source: str | Path,
+    target: str | Path | BinaryIO | None = None,
+    *,
+    fps: Fraction | float | None = None,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+    start: float | Fraction | None = None,
+    end: float | Fraction | None = None,
+    format: Format | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    progress: ProgressSink = ignore_progress,
+) -> DecodeReport:
+    """Decodes a ``.nvc`` to an ordinary video.
+
+    Args:
+        source: The ``.nvc``.
+        target: A file (for ``png`` a folder), or a binary stream for ``y4m`` and ``md5``. Where it is not
+            given, a name is made from the source's and what is asked for, as ``clip.60fps.x2.mp4``.
+        fps: Frames a second on a uniform clock from the first frame; None gives the source's own times.
+        scale: Size against the source's; or give ``size``, (width, height).
+        crop: (width, height, left, top) in pixels of the picture after scaling.
+        start: First second shown, on the source's clock.
+        end: Second before which to stop.
+        format: Taken from the target's suffix where it is not given.
+        device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda`` ...
+        overwrite: Whether an existing target may be replaced.
+        progress: Told about every frame.
+
+    Raises:
+        InputError: The source cannot be opened.
+        BitstreamError: The source is damaged.
+        UsageError: The arguments make no sense together.
+        OutputExistsError: The target exists, or is the source.
+    """
+    began = time.monotonic()
+    source = Path(source)
+    with VideoDecoder(source, device=device) as video:
+        info = video.header.info
+        view = choose_view(info.height, info.width, scale=scale, size=size, crop=crop)
+        chosen = choose_format(target, format)
+        schedule = _schedule(video.timeline, fps, start, end)
+        if target is None and chosen != "null":
+            target = default_target(source, chosen, fps=fps, scale=scale, size=size, crop=crop)
+        # A picture file has a colour for every pixel, so f is asked for one; a video keeps the source's layout.
+        layout = PixelFormat(info.pixel_format.num_planes, 0, 0, info.pixel_format.bit_depth)
+        out = view_info(info, view, layout if chosen == "png" else None)
+        if fps is not None:
+            out = dataclasses.replace(out, time_base=1 / Fraction(fps))
+        rate = Fraction(fps) if fps is not None else video.timeline.average_rate.limit_denominator(1001)
+
+        def write(place: Path | BinaryIO) -> None:
+            with open_writer(place, chosen, out, frame_rate=rate) as writer:
+                for picture in _tracked(schedule, progress):
+                    frame = video.render(picture.position, view, out.pixel_format)
+                    writer.write(picture.frame(frame.planes, out.time_base))
+
+        if chosen == "null":
+            write(Path("null"))
+        elif isinstance(target, str | Path):
+            target = Path(target)
+            check_output(target, source=source, overwrite=overwrite)
+            with atomic_output(target, overwrite=overwrite, directory=chosen == "png") as temporary:
+                write(temporary)
+        else:
+            assert target is not None
+            write(target)
+    progress(Progress("done", 1.0))
+    return DecodeReport(
+        target=str(target) if isinstance(target, Path) else chosen,
+        num_frames=len(schedule),
+        width=view.width,
+        height=view.height,
+        seconds=time.monotonic() - began,
+    )
+
+
+def default_target(
+    source: Path,
+    format: Format,
+    *,
+    fps: Fraction | float | None = None,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> Path:
+    """``clip.nvc`` at 60 fps and scale 2 becomes ``clip.60fps.x2.mp4`` beside it."""
+    parts = [source.stem]
+    if fps is not None:
+        parts.append(f"{float(fps):g}fps")
+    if scale is not None:
+        parts.append(f"x{scale:g}")
+    if size is not None:
+        parts.append(f"{size[0]}x{size[1]}")
+    if crop is not None:
+        parts.append("crop{}x{}+{}+{}".format(*crop))
+    return source.with_name(".".join([*parts, format]))
+
+
+def choose_view(
+    height: int,
+    width: int,
+    *,
+    scale: float | None = None,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> View:
+    """The window that ``--scale``, ``--size`` and ``--crop`` describe. Raises UsageError."""
+    if scale is not None and size is not None:
+        raise UsageError("expected a scale or a size, found both")
+    if size is not None:
+        full_width, full_height = size
+        check_size(full_height, full_width)
+    else:
+        full_height, full_width = scaled_size(height, width, 1.0 if scale is None else scale)
+    if crop is None:
+        return View.whole(full_height, full_width)
+    crop_width, crop_height, left, top = crop
+    inside = left >= 0 and top >= 0 and left + crop_width <= full_width and top + crop_height <= full_height
+    if crop_width < 1 or crop_height < 1 or not inside:
+        found = f"{crop_width}x{crop_height}+{left}+{top}"
+        raise UsageError(f"expected a crop inside of {full_width}x{full_height} pixels, found {found}")
+    return View(full_height, full_width, top, left, crop_height, crop_width)
+
+
+def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -> Format:
+    if format is not None:
+        return format
+    if target is None:
+        return "mp4"
+    if not isinstance(target, str | Path):
+        return "y4m"
+    suffix = Path(target).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise UsageError(f"{target}: expected a name ending in {', '.join(_SUFFIXES)}, or a format")
+    return _SUFFIXES[suffix]
+
+
+def _schedule(
+    line: Timeline, fps: Fraction | float | None, start: float | Fraction | None, end: float | Fraction | None
+) -> list[_Picture]:
+    first = line.begin if start is None else Fraction(start)
+    stop = line.end if end is None else min(Fraction(end), line.end)
+    if not line.begin <= first < stop:
+        expected = f"{float(line.begin):g}..{float(line.end):g} s"
+        raise UsageError(f"expected a time range within {expected}, found {float(first):g}..{float(stop):g} s")
+    if fps is not None:
+        rate = Fraction(fps)
+        return [_Picture(line.position(seconds), seconds, 1 / rate) for seconds in clock(first, stop, rate)]
+    shown = [
+        _Picture(Fraction(index), line.frame_seconds(index), line.frame_duration(index))
+        for index in range(len(line.header.pts))
+        if first <= line.frame_seconds(index) < stop
+    ]
+    if not shown:
+        raise UsageError(f"no frame begins within {float(first):g}..{float(stop):g} s")
+    return shown
+
+
+def _tracked(schedule: Sequence[_Picture], progress: ProgressSink) -> Iterator[_Picture]:
+    began = time.monotonic()
+    progress(Progress("start", 0.0, "decode"))
+    for index, picture in enumerate(schedule, start=1):
+        yield picture
+        rate = index / max(1e-9, time.monotonic() - began)
+        stage = f"decode {index}/{len(schedule)}"
+        progress(Progress("progress", index / len(schedule), stage, {"fps": rate}))

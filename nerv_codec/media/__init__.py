@@ -1,0 +1,1 @@
+"""Pixels in and out of ordinary files: reading, writing, colour, and the cutting into GOPs."""

@@ -1,0 +1,120 @@
+"""What a container, its streams and its frames say about themselves, in this package's terms."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from nerv_codec.errors import InputError
+from nerv_codec.media import layout
+from nerv_codec.types import ColorInfo, PixelFormat
+
+_LEFT, _CENTRE, _TOP_LEFT = 1, 2, 3
+_CENTRE_SITED_CODECS = ("mjpeg", "mpeg1video")
+_UNSPECIFIED = 2
+_FASTEST_PLAUSIBLE_RATE = 480
+
+
+def check_file(path: Path, name: str) -> None:
+    """Raises InputError, with a message about ``name``, where ``path`` cannot be a video file."""
+    found = None
+    try:
+        if not path.exists():
+            found = "no such file"
+        elif path.is_dir():
+            found = "a directory"
+        elif path.is_file() and path.stat().st_size == 0:
+            found = "an empty file"
+    except OSError as error:
+        found = plain_reason(error)
+    if found:
+        raise InputError(f"{name}: expected a video file, found {found}")
+
+
+def plain_reason(error: Exception) -> str:
+    """Returns why a file does not open, on one line and without error numbers."""
+    if isinstance(error, PermissionError):
+        return "a file that may not be read"
+    if isinstance(error, av.InvalidDataError | av.EOFError):
+        return "data in no known video format, or damaged at its start"
+    return str(getattr(error, "strerror", None) or error).splitlines()[0].lower()
+
+
+def y4m_siting(source: str | Path | BinaryIO) -> int | None:
+    """Returns the chroma location in a y4m header, which PyAV does not pass on; None for anything else.
+
+    Nothing is consumed: a pipe that cannot be looked into is left alone.
+    """
+    head = b""
+    if isinstance(source, str | Path):
+        if Path(source).is_file():  # not a named pipe
+            with Path(source).open("rb") as file:
+                head = file.read(256)
+    elif hasattr(source, "peek"):
+        head = source.peek(256)[:256]
+    elif source.seekable():
+        position = source.tell()
+        head = source.read(256)
+        source.seek(position)
+    if not head.startswith(b"YUV4MPEG2 "):
+        return None
+    tags = head.split(b"\n")[0].split(b" ")
+    if b"C420jpeg" in tags or b"C420" in tags:
+        return _CENTRE
+    return _TOP_LEFT if b"C420paldv" in tags else _LEFT
+
+
+def color_info(
+    frame: VideoFrame, stream: VideoStream, pixel_format: PixelFormat, chroma_location: int | None
+) -> ColorInfo:
+    """Returns the code points of a frame, or of its stream where the frame has none.
+
+    Args:
+        frame: a decoded frame, in its original format.
+        stream: where it comes from.
+        pixel_format: the layout it will have.
+        chroma_location: where the container tells it; PyAV does not show what ffmpeg knows, so that
+            otherwise it is the codec's custom (left, but centre for MPEG-1 and Motion JPEG).
+    """
+    context = stream.codec_context
+
+    def code(of_frame: int, of_stream: int) -> int:
+        known = [int(value) for value in (of_frame, of_stream) if value not in (0, _UNSPECIFIED)]
+        return known[0] if known else _UNSPECIFIED
+
+    subsampled = pixel_format.chroma_row_shift or pixel_format.chroma_col_shift
+    planes_are_gbr = frame.colorspace == 0 and pixel_format.num_planes == 3 and not subsampled
+    code_range = int(frame.color_range) or int(context.color_range)
+    return ColorInfo(
+        matrix=0
+        if layout.is_rgb(frame.format) or planes_are_gbr
+        else code(frame.colorspace, context.colorspace),
+        primaries=code(frame.color_primaries, context.color_primaries),
+        transfer=code(frame.color_trc, context.color_trc),
+        full_range=code_range == 2 or (code_range == 0 and layout.is_full_range_name(frame.format)),
+        chroma_location=chroma_location or (_CENTRE if context.name in _CENTRE_SITED_CODECS else _LEFT),
+    )
+
+
+def frame_rate(stream: VideoStream) -> Fraction | None:
+    """Returns average frames per second, or None where the container does not know.
+
+    Some files have only the resolution of their time base there; then ffmpeg's guess is better.
+    """
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if average and (average <= _FASTEST_PLAUSIBLE_RATE or not guessed):
+        return average
+    return guessed or None
+
+
+def duration_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+    """Returns how long the stream plays, or else the whole file; None where neither is known."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    return container.duration / av.time_base if container.duration else None

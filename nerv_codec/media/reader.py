@@ -1,0 +1,220 @@
+"""Pixels out of ordinary video files: anything ffmpeg opens, as planes of code values with their times."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from math import ceil
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from nerv_codec.errors import InputError
+from nerv_codec.media import layout, probe
+from nerv_codec.types import PlanarFrame, VideoInfo
+
+_DEFAULT_RATE = Fraction(25)
+
+
+def open_video(source: str | Path | BinaryIO, *, format: str | None = None) -> VideoReader:
+    """Opens a video file or stream and decodes its first frame.
+
+    Args:
+        source: a path, or a binary stream such as ``sys.stdin.buffer``, which need not be seekable
+            where the format (y4m, Matroska, MPEG-TS) can be read in one go.
+        format: ffmpeg's name of the container, such as ``yuv4mpegpipe``; None detects it.
+
+    Returns:
+        A reader that stands before the first frame. Close it, or use it in a ``with`` statement.
+
+    Raises:
+        InputError: there is no such file, or not one frame of video can be decoded from it.
+    """
+    if isinstance(source, str | Path):
+        name = str(source)
+        probe.check_file(Path(source), name)
+        target: str | BinaryIO = f"file:{source}"  # else "a:b.mp4" would be taken for a URL
+    else:
+        name, target = str(getattr(source, "name", "input stream")), source
+    try:
+        siting = probe.y4m_siting(source)
+        container = av.open(target, format=format, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
+    try:
+        return VideoReader(container, name, chroma_location=siting)
+    except BaseException:
+        container.close()
+        raise
+
+
+class VideoReader:
+    """An iterator over the frames of one video, in presentation order, with strictly increasing pts.
+
+    Attributes:
+        info: size, layout, colour and time base of all its frames.
+        frame_rate: average frames per second, a hint; None where the container does not know.
+        num_frames: how many frames there are, a hint that can be wrong; None likewise.
+        duration_seconds: how long it plays, a hint that can be wrong; None likewise.
+    """
+
+    def __init__(self, container: InputContainer, name: str, *, chroma_location: int | None) -> None:
+        stream = container.streams.best("video")
+        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+            found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
+            raise InputError(f"{name}: expected a video stream, found only {found}")
+        self._container = container
+        self._stream = stream
+        self._name = name
+        self._notes: Counter[str] = Counter()
+        decoded = self._decode()
+        first = next(decoded, None)
+        if first is None:
+            codec = stream.codec_context.name
+            raise InputError(f"{name}: expected video frames, found no {codec} frame that can be decoded")
+
+        self._layout = layout.native_layout(first.format) or layout.nearest_layout(first.format)
+        self._native_name = layout.format_name(self._layout, rgb=layout.is_rgb(first.format))
+        self._size = first.width, first.height
+        if layout.has_alpha(first.format) or stream.metadata.get("alpha_mode") == "1":
+            self._notes["alpha is dropped"] += 1
+        self.info = VideoInfo(
+            width=first.width,
+            height=first.height,
+            pixel_format=self._layout,
+            color=probe.color_info(first, stream, self._layout, chroma_location),
+            sample_aspect=stream.sample_aspect_ratio
+            or stream.codec_context.sample_aspect_ratio
+            or Fraction(1),
+            time_base=first.time_base or stream.time_base or Fraction(1, 1000),
+        )
+        self.frame_rate: Fraction | None = probe.frame_rate(stream)
+        self.duration_seconds = probe.duration_seconds(container, stream)
+        self.num_frames = stream.frames or None
+        if self.num_frames is None and self.duration_seconds and self.frame_rate:
+            self.num_frames = round(self.duration_seconds * self.frame_rate)
+        self._frames = self._planar(chain([self._normal(first)], map(self._normal, decoded)))
+
+    @property
+    def warnings(self) -> list[str]:
+        """What was lost or mended so far, one plain sentence each."""
+        return [note.format(count) for note, count in self._notes.items()]
+
+    def __iter__(self) -> Iterator[PlanarFrame]:
+        return self
+
+    def __next__(self) -> PlanarFrame:
+        return next(self._frames)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file; the reader gives no more frames."""
+        self._frames = iter(())
+        self._container.close()
+
+    def _decode(self) -> Iterator[VideoFrame]:
+        """All frames that ffmpeg can decode, past packets that it cannot."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                self._notes["the file is damaged or cut off and could not be read to its end"] += 1
+                packet = None
+            try:
+                # The packet after the last one is empty and drains the decoder; a broken file lacks it.
+                frames = self._stream.decode(packet)
+            except av.EOFError:  # drained already
+                frames = []
+            except av.FFmpegError:
+                self._notes["undecodable packets skipped: {}"] += 1
+                frames = []
+            for frame in frames:
+                if frame.is_corrupt:
+                    self._notes["damaged frames, shown as far as they decode: {}"] += 1
+                if frame.interlaced_frame:
+                    self._notes["interlaced frames, kept with both fields woven: {}"] += 1
+                yield frame
+            if packet is None:
+                return
+
+    def _normal(self, frame: VideoFrame) -> VideoFrame:
+        """The frame in the layout and size of the first one."""
+        width, height = self._size
+        if (frame.width, frame.height) != self._size:
+            self._notes[f"frames of another size, scaled to {width}x{height}: {{}}"] += 1
+        elif layout.native_layout(frame.format) == self._layout:
+            return frame
+        try:
+            return layout.convert(frame, self._native_name, width=width, height=height)
+        except av.FFmpegError as error:
+            found = f"{frame.format.name}, which cannot be converted"
+            raise InputError(f"{self._name}: expected planar pixels, found {found}") from error
+
+    def _planar(self, frames: Iterable[VideoFrame]) -> Iterator[PlanarFrame]:
+        """Frames as arrays, with missing and non-increasing times mended."""
+        step = max(1, round(1 / ((self.frame_rate or _DEFAULT_RATE) * self.info.time_base)))
+        last: int | None = None
+        for frame in frames:
+            pts = frame.pts
+            if pts is None:
+                pts = 0 if last is None else last + step
+            elif last is not None and pts <= last:
+                self._notes["frames whose time did not increase, moved: {}"] += 1
+                pts = last + step
+            yield PlanarFrame(layout.frame_planes(frame, self._layout), pts, max(0, frame.duration or 0))
+            last = pts
+
+
+def trim(
+    frames: Iterable[PlanarFrame],
+    *,
+    time_base: Fraction,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    start_frame: int | None = None,
+    end_frame: int | None = None,
+    max_frames: int | None = None,
+) -> Iterator[PlanarFrame]:
+    """Yields the frames that lie within all given bounds, and stops reading at the first one past them.
+
+    Args:
+        frames: pictures in presentation order.
+        time_base: seconds per unit of their pts.
+        start_seconds: first time, counted from the first frame; frames shown from then on are kept.
+        end_seconds: end of the half-open range of times.
+        start_frame: index of the first frame to keep, from 0.
+        end_frame: end of the half-open range of indices.
+        max_frames: how many frames to keep at most.
+    """
+    start_pts, end_pts = _ticks(start_seconds, time_base), _ticks(end_seconds, time_base)
+    origin, kept = None, 0
+    for index, frame in enumerate(frames):
+        origin = frame.pts if origin is None else origin
+        pts = frame.pts - origin
+        past = (end_frame is not None and index >= end_frame) or (end_pts is not None and pts >= end_pts)
+        if past or (max_frames is not None and kept >= max_frames):
+            return
+        if index >= (start_frame or 0) and pts >= (start_pts or 0):
+            kept += 1
+            yield frame
+
+
+def _ticks(seconds: float | None, time_base: Fraction) -> int | None:
+    """The first pts at or after a time; 0.1 means 1/10 here, not the double just above it."""
+    return None if seconds is None else ceil(Fraction(seconds).limit_denominator(1_000_000) / time_base)

@@ -1,0 +1,146 @@
+"""Progress events and where they go: a tqdm bar, plain lines, NDJSON, or nowhere.
+
+The encoder and the decoder only call a sink with :class:`Progress` values; they never print.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+PLAIN_INTERVAL_SECONDS = 10.0
+JSON_INTERVAL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One moment of a job."""
+
+    type: str
+    """``start``, ``progress``, ``gop-done``, ``done`` or ``error``."""
+    fraction: float = 0.0
+    """Share of the whole job that is done, 0..1."""
+    stage: str = ""
+    """What is happening, as ``gop 2/7 fit 3200/8000``."""
+    detail: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Figures so far: psnr_db, rate_bpp, bitrate_bps, bytes, estimated_bytes, message ..."""
+
+
+ProgressSink = Callable[[Progress], None]
+
+
+def ignore_progress(_: Progress) -> None:
+    """The sink that says nothing."""
+
+
+class BarSink:
+    """A tqdm bar on a terminal, 2 Hz, with the whole job's ETA."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._bar = tqdm(
+            total=1.0,
+            file=stream or sys.stderr,
+            bar_format="{desc} {percentage:3.0f}% |{bar:20}| {postfix} {elapsed} eta {remaining}",
+            mininterval=0.5,
+            leave=False,
+            dynamic_ncols=True,
+        )
+
+    def __call__(self, event: Progress) -> None:
+        if event.type in ("done", "error"):
+            self._bar.close()
+            return
+        self._bar.set_description_str(event.stage, refresh=False)
+        self._bar.set_postfix_str(figures(event.detail), refresh=False)
+        self._bar.update(max(0.0, event.fraction - self._bar.n))
+
+
+class PlainSink:
+    """One line every ten seconds and at the end of every GOP, without carriage returns: for logs and pipes."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, event: Progress) -> None:
+        now = time.monotonic()
+        due = now - self._last >= PLAIN_INTERVAL_SECONDS
+        if event.type in ("done", "error", "start") or (event.type == "progress" and not due):
+            return
+        self._last = now
+        elapsed = now - self._start
+        eta = elapsed * (1 / event.fraction - 1) if event.fraction > 0 else 0.0
+        clock = f"{_clock(elapsed)} eta {_clock(eta)}"
+        print(f"{event.stage} {event.fraction:4.0%} | {figures(event.detail)} | {clock}", file=self._stream, flush=True)
+
+
+class JsonSink:
+    """One JSON object a line; the last one is ``done`` or ``error``."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._start = time.monotonic()
+        self._last = 0.0
+
+    def __call__(self, event: Progress) -> None:
+        now = time.monotonic()
+        if event.type == "progress" and now - self._last < JSON_INTERVAL_SECONDS:
+            return
+        self._last = now
+        record = {"type": event.type, "fraction": round(event.fraction, 5), "stage": event.stage, **event.detail}
+        record["elapsed_seconds"] = round(now - self._start, 3)
+        print(json.dumps(record), file=self._stream, flush=True)
+
+
+def make_sink(kind: str, stream: TextIO | None = None) -> ProgressSink:
+    """A sink by name: ``auto`` (a bar on a terminal, else plain lines), ``bar``, ``plain``, ``json``, ``none``."""
+    if kind == "auto":
+        kind = "bar" if (stream or sys.stderr).isatty() else "plain"
+    sinks: dict[str, Callable[[], ProgressSink]] = {
+        "bar": lambda: BarSink(stream),
+        "plain": lambda: PlainSink(stream),
+        "json": lambda: JsonSink(stream),
+        "none": lambda: ignore_progress,
+    }
+    return sinks[kind]()
+
+
+def figures(detail: dict[str, Any]) -> str:
+    """``34.82 dB 0.041 bpp 812 kb/s 1.9 MiB est 3.4 MiB``, as far as the figures are known."""
+    parts = []
+    if "psnr_db" in detail:
+        parts.append(f"{detail['psnr_db']:.2f} dB")
+    if "rate_bpp" in detail:
+        parts.append(f"{detail['rate_bpp']:.4f} bpp")
+    if "bitrate_bps" in detail:
+        parts.append(f"{detail['bitrate_bps'] / 1000:.0f} kb/s")
+    if "bytes" in detail:
+        parts.append(format_bytes(detail["bytes"]))
+    if "estimated_bytes" in detail:
+        parts.append(f"est {format_bytes(detail['estimated_bytes'])}")
+    if "fps" in detail:
+        parts.append(f"{detail['fps']:.1f} fps")
+    return " ".join(parts)
+
+
+def format_bytes(size: float) -> str:
+    """A size for people: ``812 B``, ``3.4 KiB``, ``3.4 MiB``."""
+    if size < 1024:
+        return f"{size:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024 or unit == "GiB":
+            break
+    return f"{size:.2f} {unit}"
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,67 @@
+"""The registry of representations: GOP payload bytes to a function, and back (FORMAT.md, section 5).
+
+A new representation adds a module in ``model/``, a pair of functions here and a fit in ``training/``;
+encoder, decoder, container and CLI stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
+from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights, symbol_digest
+from nerv_codec.errors import BitstreamError, UnsupportedVersionError
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.representation import Representation
+from nerv_codec.model.siren import Siren, tensor_shapes
+
+MODEL_IDS = {"siren": 1}
+MODEL_NAMES = {number: name for name, number in MODEL_IDS.items()}
+MAX_SIREN_WIDTH = 1024
+MAX_SIREN_LAYERS = 16
+
+
+def pack_siren(tensors: Sequence[QuantizedTensor]) -> bytes:
+    """The GOP payload of a sine network, given its tensors in the order of ``tensor_shapes``."""
+    out = ByteWriter()
+    out.varint(tensors[0].symbols.shape[1])
+    out.u8(len(tensors) // 2 - 2)
+    out.raw(encode_weights(tensors))
+    return out.getvalue()
+
+
+def _unpack_siren(payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
+    reader = ByteReader(payload)
+    width = reader.varint(1, MAX_SIREN_WIDTH, "the network's width")
+    hidden_layers = reader.u8()
+    if not 1 <= hidden_layers <= MAX_SIREN_LAYERS:
+        raise BitstreamError(f"expected 1..{MAX_SIREN_LAYERS} hidden layers, found {hidden_layers}")
+    head_bytes = reader.position
+    shapes = tensor_shapes(width, hidden_layers, geometry.num_planes)
+    tensors = decode_weights(reader.rest(), shapes)
+    model = Siren(geometry, [torch.from_numpy(tensor.values) for tensor in tensors])
+    parts = {"header": head_bytes, "weights": len(payload) - head_bytes}
+    return model.requires_grad_(False), symbol_digest(tensors), parts
+
+
+_UNPACK: dict[int, Callable[[bytes, GopGeometry], tuple[Representation, int, dict[str, int]]]] = {
+    MODEL_IDS["siren"]: _unpack_siren
+}
+
+
+def unpack_gop(
+    model_id: int, payload: bytes, geometry: GopGeometry
+) -> tuple[Representation, int, dict[str, int]]:
+    """The function that a GOP payload describes, on the CPU.
+
+    Returns:
+        The function, the digest (CRC-32) of its integers, and the payload's bytes by part.
+
+    Raises:
+        BitstreamError: The payload is damaged. UnsupportedVersionError: The representation is unknown.
+    """
+    if model_id not in _UNPACK:
+        raise UnsupportedVersionError(f"unknown representation {model_id}; known: {MODEL_NAMES}")
+    return _UNPACK[model_id](payload, geometry)

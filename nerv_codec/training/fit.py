@@ -1,0 +1,55 @@
+"""The fit of one GOP, a pure function of its frames and the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+
+from nerv_codec.config import EncoderConfig
+from nerv_codec.metrics.psnr import mean_squared_error, psnr_db
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.representation import Representation
+from nerv_codec.rendering import View, render_planes
+from nerv_codec.training.result import FitStatus, GopFit, Report
+from nerv_codec.training.siren_fit import fit_siren
+from nerv_codec.training.sites import Sites, gop_geometry, make_sites
+from nerv_codec.types import PlanarFrame, VideoInfo
+
+__all__ = ["FitStatus", "GopFit", "fit_gop", "luma_psnr_db"]
+
+_FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": fit_siren}
+
+
+def fit_gop(
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    report: Report,
+) -> GopFit:
+    """Fits a function to the frames of one GOP and codes it.
+
+    Args:
+        frames: 1..1025 frames.
+        info: Their lattice.
+        config: Which representation, its size, the effort.
+        device: Where to compute.
+        seed: Of all randomness: the same arguments on the same machine give the same bytes.
+        report: Called now and then.
+    """
+    geometry: GopGeometry = gop_geometry(frames, info)
+    sites: Sites = make_sites(frames, info, device)
+    payload, bits, model = _FITS[config.model](sites, geometry, config, device=device, seed=seed, report=report)
+    return GopFit(payload, bits, luma_psnr_db(model, frames, info))
+
+
+def luma_psnr_db(model: Representation, frames: Sequence[PlanarFrame], info: VideoInfo) -> tuple[float, ...]:
+    """PSNR of plane 0 of every frame of a GOP, of rounded code values as a decoder gives them."""
+    view, peak = View.whole(info.height, info.width), info.pixel_format.max_value
+    return tuple(
+        psnr_db(mean_squared_error(frame.planes[0], render_planes(model, float(t), info, view, info)[0]), peak)
+        for t, frame in enumerate(frames)
+    )

@@ -1,0 +1,35 @@
+"""What a fit tells while it runs and what it gives in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class FitStatus:
+    """One moment of a fit."""
+
+    step: int
+    steps: int
+    stage: str
+    """``fit`` or ``quantise``."""
+    psnr_db: float
+    """Luma, of the last batches: an estimate of the whole GOP's."""
+    estimated_bits: float
+    """What W would cost if it were coded now."""
+
+
+@dataclass(frozen=True)
+class GopFit:
+    """A fitted GOP."""
+
+    payload: bytes
+    """What goes into the GOP's section."""
+    estimated_bits: float
+    """What the entropy model says the payload costs."""
+    float_psnr_y_db: tuple[float, ...]
+    """Luma PSNR of each frame before W was quantised."""
+
+
+Report = Callable[[FitStatus], None]

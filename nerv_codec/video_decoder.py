@@ -1,0 +1,296 @@
+"""Random access to the functions of a ``.nvc`` file: the library's view of a video."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+from torch import Tensor
+
+from nerv_codec.bitstream.container import ContainerReader
+from nerv_codec.device import choose_device
+from nerv_codec.errors import BitstreamError, CoordinateRangeError, InputError
+from nerv_codec.media.color import codes_to_rgb, yuv_to_rgb
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.representation import Representation
+from nerv_codec.rendering import View, render_planes, scaled_size, view_info
+from nerv_codec.representations import MODEL_NAMES, unpack_gop
+from nerv_codec.timeline import Timeline, clock
+from nerv_codec.types import Frame, FrameBatch, PixelFormat, PlanarFrame
+
+_CACHED_GOPS = 2
+
+
+@dataclass(frozen=True)
+class VideoMetadata:
+    """What a file says about itself."""
+
+    width: int
+    height: int
+    num_frames: int
+    begin_seconds: float
+    end_seconds: float
+    average_fps: float
+    bit_depth: int
+    chroma: str
+    model: str
+    num_gops: int
+    file_bytes: int
+    rate_bpp: float
+    """8 * file bytes / (frames * height * width)."""
+    bitrate_bps: float
+    macs_per_pixel: float
+    """Multiplications for one pixel at the source's lattice, chroma included."""
+
+
+class VideoDecoder:
+    """Random access to a ``.nvc`` file.
+
+    Frames come as RGB uint8, (3, H, W). Time ranges are half open. Coordinates outside of what W was fitted
+    on raise: an implicit representation interpolates, it does not extrapolate.
+
+    Args:
+        source: A path, or a seekable binary file.
+        device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+
+    Raises:
+        InputError: The file cannot be opened.
+        BitstreamError: It is damaged, truncated or no ``.nvc``; also from every method that reads a GOP.
+
+    Example:
+        >>> video = VideoDecoder("clip.nvc")  # doctest: +SKIP
+        >>> video.get_frames_played_in_range(0.5, 1.0, fps=60, scale=2)  # doctest: +SKIP
+        FrameBatch(data=(30, 3, 288, 352) torch.uint8, 30 frames)
+    """
+
+    def __init__(self, source: str | Path | BinaryIO, *, device: str = "auto") -> None:
+        self._device = choose_device(device)
+        self._file = _open_binary(source) if isinstance(source, str | Path) else source
+        self._owns_file = isinstance(source, str | Path)
+        try:
+            self.container = ContainerReader(self._file)
+        except BaseException:
+            self.close()
+            raise
+        self.header = self.container.header
+        self.timeline = Timeline(self.header)
+        self._models: OrderedDict[int, Representation] = OrderedDict()
+
+    def close(self) -> None:
+        """Closes the file, if this object opened it."""
+        if self._owns_file:
+            self._file.close()
+
+    def __enter__(self) -> VideoDecoder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self.header.pts)
+
+    def __getitem__(self, key: int | slice) -> Tensor:
+        """Frame ``key`` as (3, H, W) uint8 RGB, or a slice of frames as (N, 3, H, W)."""
+        if isinstance(key, slice):
+            return self.get_frames_at(range(*key.indices(len(self)))).data
+        return self.get_frame_at(key).data
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[index] for index in range(len(self)))
+
+    @property
+    def metadata(self) -> VideoMetadata:
+        """Size, rate, times and cost of the file."""
+        info, fmt = self.header.info, self.header.info.pixel_format
+        seconds = float(self.timeline.end - self.timeline.begin)
+        pixels = len(self) * info.height * info.width
+        samples = sum(
+            rows * cols
+            for rows, cols in {fmt.plane_size(plane, info.height, info.width) for plane in range(fmt.num_planes)}
+        )
+        return VideoMetadata(
+            width=info.width,
+            height=info.height,
+            num_frames=len(self),
+            begin_seconds=float(self.timeline.begin),
+            end_seconds=float(self.timeline.end),
+            average_fps=float(self.timeline.average_rate),
+            bit_depth=fmt.bit_depth,
+            chroma=describe_chroma(fmt, info.color.matrix),
+            model=MODEL_NAMES.get(self.header.model_id, f"unknown ({self.header.model_id})"),
+            num_gops=len(self.header.gops),
+            file_bytes=self.container.file_bytes,
+            rate_bpp=8 * self.container.file_bytes / pixels,
+            bitrate_bps=8 * self.container.file_bytes / seconds,
+            macs_per_pixel=self.gop(0).macs_per_sample * samples / (info.height * info.width),
+        )
+
+    def gop(self, index: int) -> Representation:
+        """The function of one GOP. The last few are kept."""
+        if index not in self._models:
+            model, _, _ = self.unpack(index)
+            self._models[index] = model.to(self._device)
+            while len(self._models) > _CACHED_GOPS:
+                self._models.popitem(last=False)
+        self._models.move_to_end(index)
+        return self._models[index]
+
+    def unpack(self, index: int) -> tuple[Representation, int, dict[str, int]]:
+        """One GOP from its bytes: the function, the digest of its integers, its bytes by part."""
+        payload = self.container.read_gop(index)
+        try:
+            return unpack_gop(self.header.model_id, payload, self.geometry(index))
+        except BitstreamError as error:
+            raise type(error)(f"GOP {index}: {error}") from error
+
+    def geometry(self, index: int) -> GopGeometry:
+        """The box of one GOP."""
+        info = self.header.info
+        return GopGeometry(
+            self.header.gops[index].num_frames, info.height, info.width, info.pixel_format.num_planes
+        )
+
+    def render(self, position: Fraction, view: View, pixel_format: PixelFormat | None = None) -> PlanarFrame:
+        """The picture at a real-valued frame number, as planes; pts is 0.
+
+        Args:
+            position: 0..len-1.
+            view: Which pixels.
+            pixel_format: Layout of the planes; the source's if not given.
+        """
+        if not 0 <= position <= len(self) - 1:
+            raise CoordinateRangeError(f"expected a frame number in 0..{len(self) - 1}, found {float(position):g}")
+        gop, t = self.timeline.locate(position)
+        out = view_info(self.header.info, view, pixel_format)
+        return PlanarFrame(render_planes(self.gop(gop), t, self.header.info, view, out), pts=0)
+
+    def get_frame_at(self, index: int, *, scale: float = 1.0) -> Frame:
+        """One frame by its number; negative numbers count from the end. Raises IndexError."""
+        return self.get_frames_at([index], scale=scale)[0]
+
+    def get_frames_at(self, indices: Sequence[int], *, scale: float = 1.0) -> FrameBatch:
+        """Frames by number. Raises IndexError for a number outside the video."""
+        wanted = []
+        for index in indices:
+            if not -len(self) <= index < len(self):
+                raise IndexError(f"expected a frame number in {-len(self)}..{len(self) - 1}, found {index}")
+            wanted.append(index % len(self))
+        return self._batch(
+            [Fraction(i) for i in wanted],
+            [self.timeline.frame_seconds(i) for i in wanted],
+            [self.timeline.frame_duration(i) for i in wanted],
+            scale,
+        )
+
+    def get_frame_played_at(self, seconds: float, *, scale: float = 1.0) -> Frame:
+        """The frame on the screen at ``seconds``. Raises CoordinateRangeError outside the video."""
+        return self.get_frame_at(self.timeline.frame_at(Fraction(seconds)), scale=scale)
+
+    def get_frames_played_in_range(
+        self, start_seconds: float, stop_seconds: float, *, fps: float | Fraction | None = None, scale: float = 1.0
+    ) -> FrameBatch:
+        """All frames of [start_seconds, stop_seconds).
+
+        Args:
+            start_seconds: At least the video's begin.
+            stop_seconds: At most the video's end.
+            fps: Frames a second, evaluated where no source frame is: synthesised, not duplicated. None
+                gives the source's own frames, from the one on the screen at the start.
+            scale: Size of the pictures against the source's.
+
+        Raises:
+            CoordinateRangeError: The range is empty or reaches outside the video.
+        """
+        start, stop = Fraction(start_seconds), Fraction(stop_seconds)
+        line = self.timeline
+        # A float cannot hold every frame time: what equals the begin or the end as a float is meant to be it.
+        start = max(start, line.begin) if float(start) == float(line.begin) else start
+        stop = min(stop, line.end) if float(stop) == float(line.end) else stop
+        if not line.begin <= start < stop <= line.end:
+            raise CoordinateRangeError(
+                f"expected a time range within {float(line.begin):g}..{float(line.end):g} s, "
+                f"found {float(start):g}..{float(stop):g} s"
+            )
+        if fps is None:
+            first = line.frame_at(start)
+            indices = [i for i in range(first, len(self)) if i == first or line.frame_seconds(i) < stop]
+            return self.get_frames_at(indices, scale=scale)
+        times = list(clock(start, stop, Fraction(fps)))
+        positions = [line.position(seconds) for seconds in times]
+        return self._batch(positions, times, [1 / Fraction(fps)] * len(times), scale)
+
+    def sample(self, coords: Tensor) -> Tensor:
+        """The function itself at single points.
+
+        Args:
+            coords: (..., 3) of (t in seconds, row, col); pixel i covers i - 1/2 .. i + 1/2.
+
+        Returns:
+            (..., 3) float32 RGB in [0, 1].
+
+        Raises:
+            CoordinateRangeError: A coordinate is outside of what W was fitted on; in time that is from the
+                first frame's time to the last frame's.
+        """
+        flat = coords.reshape(-1, 3).to("cpu", torch.float64)
+        low, high = float(self.timeline.begin), float(self.timeline.last)
+        seconds = flat[:, 0]
+        if len(flat) and not (seconds.min() >= low and seconds.max() <= high):
+            found = f"{float(seconds.min()):g}..{float(seconds.max()):g}"
+            raise CoordinateRangeError(f"expected t in {low:g}..{high:g} s, found {found}")
+        unique, inverse = torch.unique(seconds, return_inverse=True)
+        exact = [min(max(Fraction(s), self.timeline.begin), self.timeline.last) for s in unique.tolist()]
+        places = [self.timeline.locate(self.timeline.position(s)) for s in exact]
+        gops = torch.tensor([gop for gop, _ in places], dtype=torch.int64)[inverse]
+        local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]
+        points = torch.cat((local[:, None], flat[:, 1:]), dim=1)
+        info = self.header.info
+        codes = torch.empty(len(flat), info.pixel_format.num_planes)
+        for gop in sorted({gop for gop, _ in places}):
+            chosen = gops == gop
+            codes[chosen] = self.gop(gop).sample(points[chosen])
+        return codes_to_rgb(codes, info).reshape(*coords.shape[:-1], 3)
+
+    def _batch(
+        self, positions: list[Fraction], times: list[Fraction], durations: list[Fraction], scale: float
+    ) -> FrameBatch:
+        info = self.header.info
+        view = View.whole(*scaled_size(info.height, info.width, scale))
+        # Every output is evaluated at every pixel: the function has no subsampled chroma.
+        full = PixelFormat(info.pixel_format.num_planes, 0, 0, info.pixel_format.bit_depth)
+        out = view_info(info, view, full)
+        data = torch.empty(len(positions), 3, view.height, view.width, dtype=torch.uint8)
+        for index, position in enumerate(positions):
+            planes = self.render(position, view, full).planes
+            data[index] = yuv_to_rgb([torch.from_numpy(plane)[None] for plane in planes], out)[0]
+        return FrameBatch(
+            data,
+            torch.tensor([float(t) for t in times], dtype=torch.float64),
+            torch.tensor([float(d) for d in durations], dtype=torch.float64),
+        )
+
+
+def describe_chroma(fmt: PixelFormat, matrix: int) -> str:
+    """``4:2:0``, ``4:4:4``, ``gray``, ``rgb`` ..."""
+    if fmt.num_planes == 1:
+        return "gray"
+    if matrix == 0:
+        return "rgb"
+    names = {(1, 1): "4:2:0", (0, 1): "4:2:2", (0, 0): "4:4:4", (1, 0): "4:4:0", (0, 2): "4:1:1", (2, 2): "4:1:0"}
+    shifts = (fmt.chroma_row_shift, fmt.chroma_col_shift)
+    return names.get(shifts, f"1/{1 << shifts[0]} x 1/{1 << shifts[1]}")
+
+
+def _open_binary(path: str | Path) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from fractions import Fraction
+from itertools import islice, pairwise
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from nerv_codec.errors import InputError
+from nerv_codec.media import layout as layouts
+from nerv_codec.media.reader import open_video, trim
+from nerv_codec.media.writer import open_writer
+from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame
+
+CLIPS = Path(__file__).parents[2].parent / "shared/clips"
+REAL = sorted(path for folder in ("media", "corrupt") for path in (CLIPS / folder).glob("*"))
+
+
+def encoded(codec: str, format: str, pictures: list[av.VideoFrame], container: str = "nut") -> io.BytesIO:
+    """The pictures (in ffmpeg's pixel format ``format``) as a file."""
+    stream = io.BytesIO()
+    with av.open(stream, "w", format=container) as output:
+        video = output.add_stream(codec, rate=25)
+        video.width, video.height, video.pix_fmt = pictures[0].width, pictures[0].height, format
+        for index, picture in enumerate(pictures):
+            picture.pts, picture.time_base = index, Fraction(1, 25)
+            output.mux(video.encode(picture))
+        output.mux(video.encode(None))
+    stream.seek(0)
+    return stream
+
+
+def noise(format: str, width: int = 38, height: int = 22) -> av.VideoFrame:
+    frame = av.VideoFrame(width, height, format)
+    rng = np.random.default_rng(0)
+    for plane in frame.planes:
+        plane.update(rng.integers(0, 256, plane.buffer_size, np.uint8).tobytes())
+    return frame
+
+
+def samples(frame: av.VideoFrame, plane: int, width: int) -> np.ndarray:
+    part = frame.planes[plane]
+    return np.frombuffer(part, np.uint8).reshape(-1, part.line_size)[: part.height, :width]
+
+
+@pytest.mark.parametrize("path", REAL or [None], ids=lambda path: path.name if path else "none")
+def test_real_files_open_or_say_why(path):
+    if path is None:
+        pytest.skip("no real clips beside the checkout")
+    try:
+        with open_video(path) as reader:
+            info, frames = reader.info, list(islice(reader, 3))
+    except InputError as error:
+        assert path.parent.name == "corrupt"
+        assert "\n" not in str(error)
+        assert "Errno" not in str(error)
+        assert path.name in str(error)
+        return
+    assert frames
+    assert all(left.pts < right.pts for left, right in pairwise(frames))
+    for frame in frames:
+        assert len(frame.planes) == info.pixel_format.num_planes
+        for index, plane in enumerate(frame.planes):
+            assert plane.shape == info.pixel_format.plane_size(index, info.height, info.width)
+            assert plane.flags.c_contiguous
+            assert plane.dtype == (np.uint8 if info.pixel_format.bit_depth == 8 else np.uint16)
+            assert plane.max() <= info.pixel_format.max_value
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "color"),
+    [
+        ("am_bt601.mp4", PixelFormat(), ColorInfo(6, 6, 6)),
+        ("am_hlg10-color-test.mp4", PixelFormat(3, 1, 1, 10), ColorInfo(9, 9, 18)),
+        ("fate_vp91-2-04-yuv440.mp4", PixelFormat(3, 1, 0, 8), ColorInfo()),
+        ("blue_sky_640x360_422p8_3f.y4m", PixelFormat(3, 0, 1, 8), ColorInfo()),
+        ("derived_bug_gray_ffv1_12f.mkv", PixelFormat(1, 0, 0, 8), ColorInfo(full_range=True)),
+        ("derived_flower_bgr0_ffv1_8f_321x181.mkv", PixelFormat(3, 0, 0, 8), ColorInfo(0, full_range=True)),
+        ("am_trim_optimization_failure.mp4", PixelFormat(), ColorInfo(1, 1, 1, True)),
+    ],
+)
+def test_real_layouts_and_colours(clips, name, layout, color):
+    with open_video(clips / "media" / name) as reader:
+        assert reader.info.pixel_format == layout
+        assert reader.info.color == color
+
+
+def test_warnings_of_real_files(clips):
+    for name, warning in [
+        ("media/fate_interlaced_crop.mp4", "interlaced"),
+        ("media/fate_vp8_video_with_alpha.mp4", "alpha"),
+        ("corrupt/fate_brokensps.mp4", "another size"),
+        ("corrupt/am_sample_with_invalid_nalu.mp4", "undecodable packets skipped: 1"),
+    ]:
+        with open_video(clips / name) as reader:
+            assert list(reader)
+            assert any(warning in line for line in reader.warnings), (name, reader.warnings)
+
+
+@pytest.mark.parametrize(
+    ("source", "layout", "planes"),
+    [
+        ("rgb24", PixelFormat(3, 0, 0, 8), lambda raw: [raw[:, 1::3], raw[:, 2::3], raw[:, 0::3]]),
+        ("bgr0", PixelFormat(3, 0, 0, 8), lambda raw: [raw[:, 1::4], raw[:, 0::4], raw[:, 2::4]]),
+        ("rgba", PixelFormat(3, 0, 0, 8), lambda raw: [raw[:, 1::4], raw[:, 2::4], raw[:, 0::4]]),
+        ("yuyv422", PixelFormat(3, 0, 1, 8), lambda raw: [raw[:, 0::2], raw[:, 1::4], raw[:, 3::4]]),
+        ("ya8", PixelFormat(1, 0, 0, 8), lambda raw: [raw[:, 0::2]]),
+        (
+            "gray16be",
+            PixelFormat(1, 0, 0, 16),
+            lambda raw: [raw[:, 0::2].astype(np.uint16) << 8 | raw[:, 1::2]],
+        ),
+    ],
+)
+def test_packed_formats_are_unpacked_exactly(source, layout, planes):
+    frame = noise(source)
+    raw = samples(frame, 0, 38 * frame.format.padded_bits_per_pixel // 8)
+    with open_video(encoded("rawvideo", source, [frame])) as reader:
+        assert reader.info.pixel_format == layout
+        read = next(reader)
+        for got, wanted in zip(read.planes, planes(raw), strict=True):
+            assert np.array_equal(got, wanted)
+        assert any("alpha" in line for line in reader.warnings) == (source in ("rgba", "ya8"))
+
+
+@pytest.mark.parametrize(("source", "count"), [("nv12", 2), ("yuva420p", 3)])
+def test_semiplanar_and_alpha(source, count):
+    frame = noise(source)
+    with open_video(encoded("rawvideo", source, [frame])) as reader:
+        assert reader.info.pixel_format == PixelFormat()
+        luma, cb, cr = next(reader).planes
+    assert np.array_equal(luma, samples(frame, 0, 38))
+    if count == 3:
+        assert np.array_equal(cb, samples(frame, 1, 19))
+        assert np.array_equal(cr, samples(frame, 2, 19))
+    else:
+        both = samples(frame, 1, 38)
+        assert np.array_equal(cb, both[:, 0::2])
+        assert np.array_equal(cr, both[:, 1::2])
+
+
+def test_p010_keeps_its_ten_bits():
+    frame = noise("p010le")
+    layout = layouts.nearest_layout(frame.format)
+    assert layouts.native_layout(frame.format) is None
+    assert layout == PixelFormat(3, 1, 1, 10)
+    name = layouts.format_name(layout, rgb=False)
+    planes = layouts.frame_planes(layouts.convert(frame, name, width=38, height=22), layout)
+    assert np.array_equal(planes[0], samples(frame, 0, 76).view(np.uint16) >> 6)
+    assert np.array_equal(planes[1], samples(frame, 1, 76).view(np.uint16)[:, 0::2] >> 6)
+
+
+def test_palette_becomes_rgb():
+    flat = av.VideoFrame.from_ndarray(np.full((22, 38, 3), (255, 0, 0), np.uint8), format="rgb24")
+    with open_video(encoded("gif", "rgb8", [flat, flat], "gif")) as reader:
+        assert reader.info.color.matrix == 0
+        assert [plane.mean() for plane in next(reader).planes] == pytest.approx(
+            [0, 0, 255], abs=4
+        )  # 3-3-2 bits
+
+
+def test_missing_times_follow_the_frame_rate():
+    stream = encoded("mpeg2video", "yuv420p", [noise("yuv420p", 64, 48) for _ in range(5)], "mpeg2video")
+    with open_video(stream) as reader:
+        times = [frame.pts * reader.info.time_base for frame in reader]
+    assert [time - times[0] for time in times] == [Fraction(number, 25) for number in range(5)]
+
+
+@pytest.fixture
+def y4m(make_info, make_frames) -> tuple[bytes, list[PlanarFrame]]:
+    info = make_info(PixelFormat(), chroma_location=2)
+    frames, stream = make_frames(info, list(range(6))), io.BytesIO()
+    with open_writer(stream, "y4m", info, frame_rate=Fraction(25)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return stream.getvalue(), frames
+
+
+def test_pipe(y4m):
+    data, frames = y4m
+    code = (
+        "import sys; from nerv_codec.media.reader import open_video\n"
+        "with open_video(sys.stdin.buffer, format='yuv4mpegpipe') as reader:\n"
+        "    print(reader.info.color.chroma_location, sum(int(f.planes[0].sum()) for f in reader))"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", code], input=data, capture_output=True, check=True, cwd=root, timeout=60
+    )
+    assert done.stdout.split() == [b"2", str(sum(int(f.planes[0].sum()) for f in frames)).encode()]
+
+
+def test_cut_off_file_is_read_as_far_as_it_goes(y4m, tmp_path):
+    data, frames = y4m
+    for keep in (len(data) - 1, len(data) * 2 // 3, 200 + 38 * 22 * 2):
+        (tmp_path / "cut.y4m").write_bytes(data[:keep])
+        with open_video(tmp_path / "cut.y4m") as reader:
+            read = list(reader)
+        assert 1 <= len(read) < len(frames)
+        assert np.array_equal(read[0].planes[0], frames[0].planes[0])
+
+
+def test_what_is_no_video(tmp_path):
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "text.mp4").write_text("not a video " * 100)
+    sound = encoded_sound()
+    (tmp_path / "sound.m4a").write_bytes(sound)
+    for name, found in [
+        ("missing.mp4", "no such file"),
+        (".", "a directory"),
+        ("empty.mp4", "an empty file"),
+        ("text.mp4", "no known video format"),
+        ("sound.m4a", "only audio"),
+    ]:
+        with pytest.raises(InputError) as error:
+            open_video(tmp_path / name)
+        message = str(error.value)
+        assert found in message
+        assert message.startswith(str(tmp_path / name))
+        assert "\n" not in message
+        assert "Errno" not in message
+    with pytest.raises(InputError, match="input stream"):
+        open_video(io.BytesIO(b""))
+
+
+def encoded_sound() -> bytes:
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="ipod") as output:
+        audio = output.add_stream("aac", rate=48000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 48000, 0
+        output.mux(audio.encode(frame))
+        output.mux(audio.encode(None))
+    return stream.getvalue()
+
+
+def test_name_with_a_colon(tmp_path, y4m):
+    (tmp_path / "a:b%03d.y4m").write_bytes(y4m[0])
+    with open_video(str(tmp_path / "a:b%03d.y4m")) as reader:
+        assert len(list(reader)) == len(y4m[1])
+
+
+def test_closed_reader_gives_nothing(y4m):
+    with open_video(io.BytesIO(y4m[0])) as reader:
+        next(reader)
+    assert list(reader) == []
+
+
+@pytest.mark.parametrize(
+    ("bounds", "kept"),
+    [
+        ({}, range(10)),
+        ({"start_frame": 3, "end_frame": 5}, range(3, 5)),
+        ({"start_seconds": 0.1, "end_seconds": 0.3}, [1, 2]),
+        ({"start_seconds": 0.11}, range(2, 10)),
+        ({"start_frame": 8, "max_frames": 5}, [8, 9]),
+        ({"max_frames": 2}, [0, 1]),
+        ({"max_frames": 0}, []),
+        ({"start_seconds": 5}, []),
+    ],
+)
+def test_trim(bounds, kept):
+    frames = [PlanarFrame((), 700 + 100 * index) for index in range(10)]
+    got = list(trim(iter(frames), time_base=Fraction(1, 1000), **bounds))
+    assert got == [frames[index] for index in kept]
