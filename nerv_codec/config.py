@@ -24,7 +24,7 @@ class SirenConfig:
 
     width: int = 0
     """Neurons a layer; 0 sizes the network by ``target_bpp``."""
-    hidden_layers: int = 3
+    hidden_layers: int = 4
     """Sine layers after the first."""
     target_bpp: float = 0.5
     """Bits per pixel that the whole GOP may cost, where ``width`` is 0."""

@@ -59,8 +59,8 @@ def decode(
     scale: float | None = None,
     size: tuple[int, int] | None = None,
     crop: tuple[int, int, int, int] | None = None,
-    start: float | Fraction | None = None,
-    end: float | Fraction | None = None,
+    start: float | int | None = None,
+    end: float | int | None = None,
     format: Format | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -75,8 +75,8 @@ def decode(
         fps: Frames a second on a uniform clock from the first frame; None gives the source's own times.
         scale: Size against the source's; or give ``size``, (width, height).
         crop: (width, height, left, top) in pixels of the picture after scaling.
-        start: First second shown, on the source's clock.
-        end: Second before which to stop.
+        start: Where to begin: seconds since the first frame (float), or a frame number (int).
+        end: Where to stop, not included; likewise.
         format: Taken from the target's suffix where it is not given.
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
@@ -179,6 +179,7 @@ def choose_view(
 
 
 def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -> Format:
+    """What to write: as asked, else by the suffix; mp4 without a target, y4m to a stream. Raises UsageError."""
     if format is not None:
         return format
     if target is None:
@@ -192,13 +193,14 @@ def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -
 
 
 def _schedule(
-    line: Timeline, fps: Fraction | float | None, start: float | Fraction | None, end: float | Fraction | None
+    line: Timeline, fps: Fraction | float | None, start: float | int | None, end: float | int | None
 ) -> list[_Picture]:
-    first = line.begin if start is None else Fraction(start)
-    stop = line.end if end is None else min(Fraction(end), line.end)
+    first = line.begin if start is None else _moment(line, start)
+    stop = line.end if end is None else min(_moment(line, end), line.end)
     if not line.begin <= first < stop:
-        expected = f"{float(line.begin):g}..{float(line.end):g} s"
-        raise UsageError(f"expected a time range within {expected}, found {float(first):g}..{float(stop):g} s")
+        expected = f"0..{float(line.end - line.begin):g} s"
+        found = f"{float(first - line.begin):g}..{float(stop - line.begin):g} s"
+        raise UsageError(f"expected a time range within {expected}, found {found}")
     if fps is not None:
         rate = Fraction(fps)
         return [_Picture(line.position(seconds), seconds, 1 / rate) for seconds in clock(first, stop, rate)]
@@ -208,8 +210,15 @@ def _schedule(
         if first <= line.frame_seconds(index) < stop
     ]
     if not shown:
-        raise UsageError(f"no frame begins within {float(first):g}..{float(stop):g} s")
+        raise UsageError("no frame begins within the time range")
     return shown
+
+
+def _moment(line: Timeline, where: float | int) -> Fraction:
+    """Seconds on the file's clock, of seconds since its first frame or of a frame number."""
+    if isinstance(where, float):
+        return line.begin + Fraction(where).limit_denominator(1_000_000)
+    return line.frame_seconds(where) if where < len(line.header.pts) else line.end
 
 
 def _tracked(schedule: Sequence[_Picture], progress: ProgressSink) -> Iterator[_Picture]:

@@ -94,10 +94,8 @@ def encode(
     *,
     preset: str = "medium",
     config: EncoderConfig | None = None,
-    start: float | None = None,
-    end: float | None = None,
-    start_frame: int | None = None,
-    end_frame: int | None = None,
+    start: float | int | None = None,
+    end: float | int | None = None,
     frames: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
@@ -115,8 +113,8 @@ def encode(
         target: The ``.nvc`` to write.
         preset: How much effort, where no ``config`` is given.
         config: All settings; see :func:`nerv_codec.config.load_preset` for a preset's.
-        start: First second to encode, on the source's clock. end: Second before which to stop.
-        start_frame: First frame to encode. end_frame: Frame before which to stop.
+        start: Where to begin: seconds since the first frame (float), or a frame number (int).
+        end: Where to stop, not included; likewise.
         frames: Stop after so many.
         device: Where to fit: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
@@ -143,10 +141,10 @@ def encode(
         trimmed = trim(
             reader,
             time_base=reader.info.time_base,
-            start_seconds=start,
-            end_seconds=end,
-            start_frame=start_frame,
-            end_frame=end_frame,
+            start_seconds=start if isinstance(start, float) else None,
+            end_seconds=end if isinstance(end, float) else None,
+            start_frame=start if isinstance(start, int) else None,
+            end_frame=end if isinstance(end, int) else None,
             max_frames=frames,
         )
         job = _Job(reader.info, config, compute, _expected_frames(reader, start, end, frames), progress)
@@ -235,7 +233,12 @@ class _Job:
 
         began = time.monotonic()
         fitted = fit_gop(
-            gop.frames, self.info, self.config, device=self.device, seed=self.config.seed + self.gops, report=tell
+            gop.frames,
+            self.info,
+            self.config,
+            device=self.device,
+            seed=self.config.seed + self.gops,
+            report=tell,
         )
         fit_seconds = time.monotonic() - began
         section = pack_section(SECTION_GOP, fitted.payload)
@@ -295,15 +298,19 @@ def _verify(video: VideoDecoder, gops: Sequence[_CodedGop]) -> None:
 
 
 def _expected_frames(
-    reader: VideoReader, start: float | None, end: float | None, frames: int | None
+    reader: VideoReader, start: float | int | None, end: float | int | None, frames: int | None
 ) -> int:
     """How many frames there will be, as far as the container tells; only progress depends on it."""
-    expected = reader.num_frames or 0
-    if reader.frame_rate:
-        first = round((start or 0.0) * reader.frame_rate)
-        last = round(end * reader.frame_rate) if end is not None else expected
-        expected = max(0, min(last, expected or last) - first)
-    return min(expected or frames, frames) if frames else expected
+    rate = reader.frame_rate or Fraction(25)
+
+    def number(where: float | int) -> int:
+        return round(where * rate) if isinstance(where, float) else where
+
+    total = reader.num_frames or 0
+    if end is not None:
+        total = min(number(end), total or number(end))
+    total = max(0, total - number(start or 0))
+    return min(frames, total or frames) if frames else total
 
 
 def _tool_name() -> str:

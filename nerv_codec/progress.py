@@ -78,7 +78,11 @@ class PlainSink:
         elapsed = now - self._start
         eta = elapsed * (1 / event.fraction - 1) if event.fraction > 0 else 0.0
         clock = f"{_clock(elapsed)} eta {_clock(eta)}"
-        print(f"{event.stage} {event.fraction:4.0%} | {figures(event.detail)} | {clock}", file=self._stream, flush=True)
+        print(
+            f"{event.stage} {event.fraction:4.0%} | {figures(event.detail)} | {clock}",
+            file=self._stream,
+            flush=True,
+        )
 
 
 class JsonSink:
@@ -94,7 +98,12 @@ class JsonSink:
         if event.type == "progress" and now - self._last < JSON_INTERVAL_SECONDS:
             return
         self._last = now
-        record = {"type": event.type, "fraction": round(event.fraction, 5), "stage": event.stage, **event.detail}
+        record = {
+            "type": event.type,
+            "fraction": round(event.fraction, 5),
+            "stage": event.stage,
+            **event.detail,
+        }
         record["elapsed_seconds"] = round(now - self._start, 3)
         print(json.dumps(record), file=self._stream, flush=True)
 

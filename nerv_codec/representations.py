@@ -51,9 +51,7 @@ _UNPACK: dict[int, Callable[[bytes, GopGeometry], tuple[Representation, int, dic
 }
 
 
-def unpack_gop(
-    model_id: int, payload: bytes, geometry: GopGeometry
-) -> tuple[Representation, int, dict[str, int]]:
+def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
     """The function that a GOP payload describes, on the CPU.
 
     Returns:

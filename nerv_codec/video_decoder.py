@@ -152,9 +152,7 @@ class VideoDecoder:
     def geometry(self, index: int) -> GopGeometry:
         """The box of one GOP."""
         info = self.header.info
-        return GopGeometry(
-            self.header.gops[index].num_frames, info.height, info.width, info.pixel_format.num_planes
-        )
+        return GopGeometry(self.header.gops[index].num_frames, info.height, info.width, info.pixel_format.num_planes)
 
     def render(self, position: Fraction, view: View, pixel_format: PixelFormat | None = None) -> PlanarFrame:
         """The picture at a real-valued frame number, as planes; pts is 0.
@@ -193,7 +191,12 @@ class VideoDecoder:
         return self.get_frame_at(self.timeline.frame_at(Fraction(seconds)), scale=scale)
 
     def get_frames_played_in_range(
-        self, start_seconds: float, stop_seconds: float, *, fps: float | Fraction | None = None, scale: float = 1.0
+        self,
+        start_seconds: float,
+        stop_seconds: float,
+        *,
+        fps: float | Fraction | None = None,
+        scale: float = 1.0,
     ) -> FrameBatch:
         """All frames of [start_seconds, stop_seconds).
 
@@ -282,7 +285,14 @@ def describe_chroma(fmt: PixelFormat, matrix: int) -> str:
         return "gray"
     if matrix == 0:
         return "rgb"
-    names = {(1, 1): "4:2:0", (0, 1): "4:2:2", (0, 0): "4:4:4", (1, 0): "4:4:0", (0, 2): "4:1:1", (2, 2): "4:1:0"}
+    names = {
+        (1, 1): "4:2:0",
+        (0, 1): "4:2:2",
+        (0, 0): "4:4:4",
+        (1, 0): "4:4:0",
+        (0, 2): "4:1:1",
+        (2, 2): "4:1:0",
+    }
     shifts = (fmt.chroma_row_shift, fmt.chroma_col_shift)
     return names.get(shifts, f"1/{1 << shifts[0]} x 1/{1 << shifts[1]}")
 

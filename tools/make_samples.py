@@ -98,9 +98,7 @@ def night() -> Iterator[Picture]:
     for index in range(NIGHT_FRAMES):
         time = index / RATE
         picture = over(sky, disc(rows, cols, (18 - 6 * time, 68 + 4 * time), 9), (255, 240, 205))
-        layers = zip(
-            ridges, (36, 44, 53), (10, 26, 52), [(110, 62, 104), (66, 42, 88), (26, 22, 52)], strict=True
-        )
+        layers = zip(ridges, (36, 44, 53), (10, 26, 52), [(110, 62, 104), (66, 42, 88), (26, 22, 52)], strict=True)
         for ridge, level, speed, color in layers:
             start = round(speed * time * fine)
             crest = level - 4 * ridge[start : start + WIDTH * fine]
@@ -132,9 +130,7 @@ def sound(seconds: float) -> npt.NDArray[np.float32]:
 def write(path: Path) -> int:
     """Writes the clip and returns its size in bytes."""
     with av.open(str(path), "w", options={"fflags": "+bitexact", "movflags": "+faststart"}) as output:
-        video = output.add_stream(
-            "libx264", rate=RATE, options={"crf": "14", "preset": "slow", "threads": "1"}
-        )
+        video = output.add_stream("libx264", rate=RATE, options={"crf": "14", "preset": "slow", "threads": "1"})
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         context = video.codec_context
         context.colorspace = context.color_primaries = context.color_trc = 1

@@ -104,9 +104,7 @@ def parse_header(payload: bytes) -> StreamHeader:
         deltas.append((delta, repeat))
     gops = _parse_index(data, num_frames)
     data.expect_end("the header")
-    pts = tuple(
-        itertools.accumulate((d for delta, n in deltas for d in itertools.repeat(delta, n)), initial=first_pts)
-    )
+    pts = tuple(itertools.accumulate((d for delta, n in deltas for d in itertools.repeat(delta, n)), initial=first_pts))
     if max(abs(pts[0]), abs(pts[-1])) >= 1 << 62:
         raise BitstreamError("a frame time is out of range")
     return StreamHeader(model_id, info, pts, last_duration, gops)

@@ -31,7 +31,10 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     parser.add_argument(
-        "output", metavar="OUT", nargs="?", help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .png (a folder), .md5; - is stdout"
+        "output",
+        metavar="OUT",
+        nargs="?",
+        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .png (a folder), .md5; - is stdout",
     )
     where = parser.add_argument_group("where to evaluate")
     where.add_argument("--fps", type=rate, metavar="R", help="60, 30000/1001 or source")

@@ -40,7 +40,11 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
     effort.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. siren.target_bpp=0.3"
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="one setting, e.g. siren.target_bpp=0.3",
     )
     effort.add_argument("--seed", type=int, metavar="N", help="of all randomness (0)")
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
@@ -52,7 +56,9 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     add_overwrite(output)
     output.add_argument("--no-verify", action="store_true", help="do not read the written file back")
     output.add_argument(
-        "--no-metadata", action="store_true", help="leave out version and encoding time: same command, same bytes"
+        "--no-metadata",
+        action="store_true",
+        help="leave out version and encoding time: same command, same bytes",
     )
     output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
     output.add_argument("--json", action="store_true", help="print a report as JSON on stdout")
@@ -63,17 +69,14 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if skip_existing(options, options.output):
         return 0
-    start, end = options.start, options.end
     sink = ignore_progress if options.quiet else make_sink(options.progress)
     try:
         report = encode(
             sys.stdin.buffer if options.input == "-" else options.input,
             options.output,
             config=_config(options),
-            start=start if isinstance(start, float) else None,
-            end=end if isinstance(end, float) else None,
-            start_frame=start if isinstance(start, int) else None,
-            end_frame=end if isinstance(end, int) else None,
+            start=options.start,
+            end=options.end,
             frames=options.frames,
             device=options.device,
             overwrite=options.overwrite,

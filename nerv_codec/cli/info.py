@@ -49,7 +49,6 @@ def _run(options: argparse.Namespace) -> int:
         print(f"  {part:<12} {size:>8}     {100 * size / report['file_bytes']:6.2f} %")
     print("  GOP  first frame  frames    bytes  digest")
     for gop in report["gops"]:
-        print(
-            f"  {gop['index']:>3}  {gop['first_frame']:>11}  {gop['num_frames']:>6}  {gop['bytes']:>7}  {gop['digest']}"
-        )
+        columns = f"{gop['index']:>3}  {gop['first_frame']:>11}  {gop['num_frames']:>6}  {gop['bytes']:>7}"
+        print(f"  {columns}  {gop['digest']}")
     return 0

@@ -35,7 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     parser = build_parser()
     if not arguments:
         parser.print_usage(sys.stderr)
-        print("\nstart with:  nerv-codec encode video.mp4 out.nvc\nmore:        nerv-codec --help", file=sys.stderr)
+        print(
+            "\nstart with:  nerv-codec encode video.mp4 out.nvc\nmore:        nerv-codec --help",
+            file=sys.stderr,
+        )
         return 2
     options, rest = parser.parse_known_args(arguments)
     # argparse gives up on an optional operand that follows an option: decode IN --fps 60 OUT.
@@ -54,11 +57,8 @@ def run(arguments: Sequence[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return _fail("interrupted; nothing was written", _INTERRUPTED, options.verbose)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{where}{error.strerror or error}", 1, options.verbose)
-    except MemoryError:
-        return _fail("out of memory", 1, options.verbose)
+    except (OSError, MemoryError) as error:
+        return _fail(_describe(error), 1, options.verbose)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -77,6 +77,13 @@ def build_parser() -> argparse.ArgumentParser:
         loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
         loudness.add_argument("-v", "--verbose", action="store_true", help="say more; errors with traceback")
     return parser
+
+
+def _describe(error: OSError | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
 
 
 def _fail(message: str, code: int, verbose: bool) -> int:

@@ -118,9 +118,7 @@ def resolved_matrix(matrix_coefficients: int, height: int) -> int:
     return 6 if height < 720 else 1
 
 
-def chroma_sites(
-    height: int, width: int, pixel_format: PixelFormat, color: ColorInfo
-) -> tuple[Tensor, Tensor]:
+def chroma_sites(height: int, width: int, pixel_format: PixelFormat, color: ColorInfo) -> tuple[Tensor, Tensor]:
     """Returns where chroma samples sit, in units of luma samples, where luma sample i sits at i.
 
     For example 4:2:0: rows 2i + 0.5 and columns 2j (left), or 2j + 0.5 (centre).

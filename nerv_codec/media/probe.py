@@ -92,9 +92,7 @@ def color_info(
     planes_are_gbr = frame.colorspace == 0 and pixel_format.num_planes == 3 and not subsampled
     code_range = int(frame.color_range) or int(context.color_range)
     return ColorInfo(
-        matrix=0
-        if layout.is_rgb(frame.format) or planes_are_gbr
-        else code(frame.colorspace, context.colorspace),
+        matrix=0 if layout.is_rgb(frame.format) or planes_are_gbr else code(frame.colorspace, context.colorspace),
         primaries=code(frame.color_primaries, context.color_primaries),
         transfer=code(frame.color_trc, context.color_trc),
         full_range=code_range == 2 or (code_range == 0 and layout.is_full_range_name(frame.format)),

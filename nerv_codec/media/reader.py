@@ -91,9 +91,7 @@ class VideoReader:
             height=first.height,
             pixel_format=self._layout,
             color=probe.color_info(first, stream, self._layout, chroma_location),
-            sample_aspect=stream.sample_aspect_ratio
-            or stream.codec_context.sample_aspect_ratio
-            or Fraction(1),
+            sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1),
             time_base=first.time_base or stream.time_base or Fraction(1, 1000),
         )
         self.frame_rate: Fraction | None = probe.frame_rate(stream)

@@ -78,15 +78,11 @@ def segment(
         yield GopFrames(tuple(held), first, continues)
 
 
-def _marked(
-    frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float
-) -> Iterator[tuple[PlanarFrame, bool]]:
+def _marked(frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float) -> Iterator[tuple[PlanarFrame, bool]]:
     """Each frame with whether a scene begins there; reads one frame ahead."""
     reference: Thumbnail | None = None  # of the frame before, but not of a flash
     usual, age = 0.0, 0
-    for (frame, thumb), (_, following) in pairwise(
-        chain(_with_thumbnails(frames, bit_depth), [(None, None)])
-    ):
+    for (frame, thumb), (_, following) in pairwise(chain(_with_thumbnails(frames, bit_depth), [(None, None)])):
         is_cut = False
         change = 0.0 if reference is None else difference(reference, thumb)
         differs = change > max(scene_cut, _RESTLESS * usual)
@@ -101,9 +97,7 @@ def _marked(
         age += 1
 
 
-def _with_thumbnails(
-    frames: Iterable[PlanarFrame], bit_depth: int
-) -> Iterator[tuple[PlanarFrame, Thumbnail]]:
+def _with_thumbnails(frames: Iterable[PlanarFrame], bit_depth: int) -> Iterator[tuple[PlanarFrame, Thumbnail]]:
     for frame in frames:
         yield frame, thumbnail(frame.planes[0], bit_depth)
 
@@ -116,9 +110,7 @@ def thumbnail(plane: Plane, bit_depth: int) -> Thumbnail:
     row_edges = np.arange(rows) * sparse.shape[0] // rows
     col_edges = np.arange(cols) * sparse.shape[1] // cols
     sums = np.add.reduceat(np.add.reduceat(sparse, row_edges, 0, np.float32), col_edges, 1, np.float32)
-    counts = np.outer(
-        np.diff(np.append(row_edges, sparse.shape[0])), np.diff(np.append(col_edges, sparse.shape[1]))
-    )
+    counts = np.outer(np.diff(np.append(row_edges, sparse.shape[0])), np.diff(np.append(col_edges, sparse.shape[1])))
     return (sums / counts / ((1 << bit_depth) - 1)).astype(np.float32)
 
 
@@ -137,9 +129,7 @@ def difference(left: Thumbnail, right: Thumbnail) -> float:
 
 def _pattern_distance(left: Thumbnail, right: Thumbnail) -> float:
     """Half the mean squared difference of standardised pictures: 0 alike, 0.5 one is flat, 1 unrelated."""
-    standardised = [
-        (picture - picture.mean()) / np.sqrt(picture.var() + _NOISE**2) for picture in (left, right)
-    ]
+    standardised = [(picture - picture.mean()) / np.sqrt(picture.var() + _NOISE**2) for picture in (left, right)]
     return float(np.square(standardised[0] - standardised[1]).mean()) / 2
 
 

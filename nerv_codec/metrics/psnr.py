@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from typing import Any
 
 MAX_DB = 100.0
 """What identical pictures score: no figure in a report is infinite."""

@@ -54,5 +54,3 @@ def lattice(times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         times: (T,), rows: (R,), cols: (C,); float64.
     """
     return torch.stack(torch.meshgrid(times, rows, cols, indexing="ij"), dim=-1)
-
-

@@ -7,6 +7,8 @@ decoder needs no further constants. The last layer is linear.
 
 from __future__ import annotations
 
+import itertools
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -92,7 +94,7 @@ def tensor_shapes(width: int, hidden_layers: int, num_planes: int) -> list[tuple
     """Shapes of weight, bias, weight, bias, ... from the input to the output."""
     sizes = [3] + [width] * (hidden_layers + 1) + [num_planes]
     shapes: list[tuple[int, ...]] = []
-    for inputs, outputs in zip(sizes[:-1], sizes[1:], strict=True):
+    for inputs, outputs in itertools.pairwise(sizes):
         shapes += [(inputs, outputs), (outputs,)]
     return shapes
 

@@ -18,7 +18,7 @@ from nerv_codec.training.siren_gradient import Batch, SirenGradient, best_dtype
 from nerv_codec.training.sites import Sites
 from nerv_codec.workers import Workers
 
-_BITS_PER_WEIGHT = 6.5
+_BITS_PER_WEIGHT = 7.0
 """What a weight costs after rate-distortion optimised steps: what ``target_bpp`` counts with."""
 _STEP_SEARCH_SITES = 1 << 15
 _REPORT_STEPS = 25
@@ -27,7 +27,13 @@ _OUTPUT_RATE = 0.2
 
 
 def fit_siren(
-    sites: Sites, geometry: GopGeometry, config: EncoderConfig, *, device: torch.device, seed: int, report: Report
+    sites: Sites,
+    geometry: GopGeometry,
+    config: EncoderConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    report: Report,
 ) -> tuple[bytes, float, Siren]:
     """Fits one GOP.
 

@@ -2,8 +2,8 @@
 
 Automatic differentiation keeps every activation of a batch in memory and is bound by that traffic. Here a
 batch goes through in chunks whose activations stay in a core's cache, the matrix products run in bfloat16
-where the processor has instructions for it, and each thread takes its own chunks. The plain form that this must agree with
-is ``Siren.forward`` and ``Tensor.backward`` (tests/training/test_siren_gradient.py).
+where the processor has instructions for it, and each thread takes its own chunks. The plain form that this
+must agree with is ``Siren.forward`` and ``Tensor.backward`` (tests/training/test_siren_gradient.py).
 """
 
 from __future__ import annotations
@@ -112,9 +112,7 @@ class _Worker:
         self._narrow, self._narrow2 = buffer(), buffer()
 
     @torch.no_grad()
-    def run(
-        self, tensors: Sequence[Tensor], cast: Sequence[Tensor], batch: Batch, parts: Sequence[slice]
-    ) -> Tensor:
+    def run(self, tensors: Sequence[Tensor], cast: Sequence[Tensor], batch: Batch, parts: Sequence[slice]) -> Tensor:
         """Adds up gradients over ``parts``; returns the distortion of each plane."""
         for gradient in self.gradients:
             gradient.zero_()

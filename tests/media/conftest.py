@@ -35,9 +35,7 @@ def make_frames():
         sizes = [layout.plane_size(index, info.height, info.width) for index in range(layout.num_planes)]
         dtype = plane_dtype(layout.bit_depth)
         return [
-            PlanarFrame(
-                tuple(rng.integers(0, layout.max_value, size, dtype, endpoint=True) for size in sizes), pts
-            )
+            PlanarFrame(tuple(rng.integers(0, layout.max_value, size, dtype, endpoint=True) for size in sizes), pts)
             for pts in times
         ]
 

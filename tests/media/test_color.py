@@ -97,9 +97,7 @@ def test_a_chroma_ramp_is_put_back_where_it_was(rows, cols, location):
     sub = ramp(site_rows, site_cols)
     got = yuv_to_rgb([luma[None], sub[None], sub[None]], info)[0]
     full = ramp(torch.arange(21, dtype=torch.float64), torch.arange(37, dtype=torch.float64))
-    wanted = yuv_to_rgb(
-        [luma[None], full[None], full[None]], replace(info, pixel_format=PixelFormat(3, 0, 0, 16))
-    )
+    wanted = yuv_to_rgb([luma[None], full[None], full[None]], replace(info, pixel_format=PixelFormat(3, 0, 0, 16)))
     inside = (slice(None), slice(3, -4), slice(3, -4))  # beyond the outermost sites it is constant
     assert (got.int() - wanted[0].int())[inside].abs().max() <= 1
 

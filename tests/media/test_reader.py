@@ -159,9 +159,7 @@ def test_palette_becomes_rgb():
     flat = av.VideoFrame.from_ndarray(np.full((22, 38, 3), (255, 0, 0), np.uint8), format="rgb24")
     with open_video(encoded("gif", "rgb8", [flat, flat], "gif")) as reader:
         assert reader.info.color.matrix == 0
-        assert [plane.mean() for plane in next(reader).planes] == pytest.approx(
-            [0, 0, 255], abs=4
-        )  # 3-3-2 bits
+        assert [plane.mean() for plane in next(reader).planes] == pytest.approx([0, 0, 255], abs=4)  # 3-3-2 bits
 
 
 def test_missing_times_follow_the_frame_rate():
