@@ -1,10 +1,17 @@
 """A neural implicit video codec: the file is the function f(t, row, col; W)."""
 
-from nerv_codec.config import EncoderConfig
-from nerv_codec.decoder import DecodeReport, decode
-from nerv_codec.encoder import EncodeReport, encode
-from nerv_codec.types import Frame, FrameBatch
-from nerv_codec.video_decoder import VideoDecoder, VideoMetadata
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nerv_codec.config import EncoderConfig
+    from nerv_codec.decoder import DecodeReport, decode
+    from nerv_codec.encoder import EncodeReport, encode
+    from nerv_codec.evaluation import evaluate
+    from nerv_codec.types import Frame, FrameBatch
+    from nerv_codec.video_decoder import VideoDecoder, VideoMetadata
 
 __all__ = [
     "DecodeReport",
@@ -16,4 +23,29 @@ __all__ = [
     "VideoMetadata",
     "decode",
     "encode",
+    "evaluate",
 ]
+
+_MODULES = {
+    "DecodeReport": "decoder",
+    "EncodeReport": "encoder",
+    "EncoderConfig": "config",
+    "Frame": "types",
+    "FrameBatch": "types",
+    "VideoDecoder": "video_decoder",
+    "VideoMetadata": "video_decoder",
+    "decode": "decoder",
+    "encode": "encoder",
+    "evaluate": "evaluation",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Imports a public name when it is asked for: a decoder does not need what only an encoder uses."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
+import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,10 +17,12 @@ from nerv_codec.files import atomic_output, check_output
 from nerv_codec.media.writer import Format, open_writer
 from nerv_codec.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.rendering import View, check_size, scaled_size, view_info
-from nerv_codec.timeline import Timeline, clock
+from nerv_codec.timeline import Timeline, exact_rate
 from nerv_codec.types import PixelFormat, PlanarFrame, Plane
 from nerv_codec.video_decoder import VideoDecoder
 
+MAX_PICTURES = 1 << 24
+"""What one call writes at the most, so that a header's absurd times cannot fill a disk."""
 _SUFFIXES: dict[str, Format] = {".mp4": "mp4", ".mkv": "mkv", ".y4m": "y4m", ".png": "png", ".md5": "md5"}
 
 
@@ -48,7 +52,17 @@ class _Picture:
 
     def frame(self, planes: tuple[Plane, ...], time_base: Fraction) -> PlanarFrame:
         """The picture with its times in ``time_base``, which they fit but where --fps starts between ticks."""
-        return PlanarFrame(planes, round(self.seconds / time_base), round(self.duration / time_base))
+        pts = math.floor(self.seconds / time_base + Fraction(1, 2))  # round() would put two halves together
+        return PlanarFrame(planes, pts, round(self.duration / time_base))
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """Which pictures are written; a long one is not held in memory."""
+
+    length: int
+    picture: Callable[[int], _Picture]
+    """The picture of index 0..length-1."""
 
 
 def decode(
@@ -94,18 +108,19 @@ def decode(
         info = video.header.info
         view = choose_view(info.height, info.width, scale=scale, size=size, crop=crop)
         chosen = choose_format(target, format)
-        schedule = _schedule(video.timeline, fps, start, end)
+        rate = None if fps is None else exact_rate(fps)
+        schedule = _schedule(video.timeline, rate, start, end)
         if target is None and chosen != "null":
             target = default_target(source, chosen, fps=fps, scale=scale, size=size, crop=crop)
         # A picture file has a colour for every pixel, so f is asked for one; a video keeps the source's layout.
         layout = PixelFormat(info.pixel_format.num_planes, 0, 0, info.pixel_format.bit_depth)
         out = view_info(info, view, layout if chosen == "png" else None)
-        if fps is not None:
-            out = dataclasses.replace(out, time_base=1 / Fraction(fps))
-        rate = Fraction(fps) if fps is not None else video.timeline.average_rate.limit_denominator(1001)
+        if rate is not None:
+            out = dataclasses.replace(out, time_base=1 / rate)
+        frame_rate = rate or _nominal_rate(video.timeline.average_rate)
 
         def write(place: Path | BinaryIO) -> None:
-            with open_writer(place, chosen, out, frame_rate=rate) as writer:
+            with open_writer(place, chosen, out, frame_rate=frame_rate) as writer:
                 for picture in _tracked(schedule, progress):
                     frame = video.render(picture.position, view, out.pixel_format)
                     writer.write(picture.frame(frame.planes, out.time_base))
@@ -114,16 +129,19 @@ def decode(
             write(Path("null"))
         elif isinstance(target, str | Path):
             target = Path(target)
-            check_output(target, source=source, overwrite=overwrite)
-            with atomic_output(target, overwrite=overwrite, directory=chosen == "png") as temporary:
+            folder = chosen == "png"
+            check_output(target, source=source, overwrite=overwrite, directory=folder)
+            with atomic_output(target, overwrite=overwrite, directory=folder) as temporary:
                 write(temporary)
         else:
             assert target is not None
+            if chosen == "mp4" and not target.seekable():
+                raise UsageError("expected y4m, mkv or md5 for a pipe, found mp4: its writer has to seek")
             write(target)
     progress(Progress("done", 1.0))
     return DecodeReport(
         target=str(target) if isinstance(target, Path) else chosen,
-        num_frames=len(schedule),
+        num_frames=schedule.length,
         width=view.width,
         height=view.height,
         seconds=time.monotonic() - began,
@@ -192,40 +210,55 @@ def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -
     return _SUFFIXES[suffix]
 
 
-def _schedule(
-    line: Timeline, fps: Fraction | float | None, start: float | int | None, end: float | int | None
-) -> list[_Picture]:
+def _schedule(line: Timeline, rate: Fraction | None, start: float | int | None, end: float | int | None) -> _Schedule:
     first = line.begin if start is None else _moment(line, start)
     stop = line.end if end is None else min(_moment(line, end), line.end)
     if not line.begin <= first < stop:
         expected = f"0..{float(line.end - line.begin):g} s"
         found = f"{float(first - line.begin):g}..{float(stop - line.begin):g} s"
         raise UsageError(f"expected a time range within {expected}, found {found}")
-    if fps is not None:
-        rate = Fraction(fps)
-        return [_Picture(line.position(seconds), seconds, 1 / rate) for seconds in clock(first, stop, rate)]
-    shown = [
-        _Picture(Fraction(index), line.frame_seconds(index), line.frame_duration(index))
-        for index in range(len(line.header.pts))
-        if first <= line.frame_seconds(index) < stop
-    ]
-    if not shown:
+    if rate is not None:
+        length = line.count_ticks(first, stop, rate)
+        if length > MAX_PICTURES:
+            raise UsageError(f"expected at most {MAX_PICTURES} pictures, found {length}; choose a range of time")
+
+        def tick(index: int) -> _Picture:
+            seconds = first + index / rate
+            return _Picture(line.position(seconds), seconds, 1 / rate)
+
+        return _Schedule(length, tick)
+    pts, unit = line.header.pts, line.header.info.time_base
+    begin, end_index = bisect.bisect_left(pts, first / unit), bisect.bisect_left(pts, stop / unit)
+    if begin >= end_index:
         raise UsageError("no frame begins within the time range")
-    return shown
+
+    def shown(index: int) -> _Picture:
+        frame = begin + index
+        return _Picture(Fraction(frame), line.frame_seconds(frame), line.frame_duration(frame))
+
+    return _Schedule(end_index - begin, shown)
+
+
+def _nominal_rate(rate: Fraction) -> Fraction:
+    """A rate as the ratio of small numbers that containers ask for; slow ones as one frame in so many seconds."""
+    return rate.limit_denominator(1001) if rate >= 1 else 1 / (1 / rate).limit_denominator(1001)
 
 
 def _moment(line: Timeline, where: float | int) -> Fraction:
     """Seconds on the file's clock, of seconds since its first frame or of a frame number."""
     if isinstance(where, float):
         return line.begin + Fraction(where).limit_denominator(1_000_000)
+    if where < 0:
+        raise UsageError(f"expected a frame number from 0, found {where}")
     return line.frame_seconds(where) if where < len(line.header.pts) else line.end
 
 
-def _tracked(schedule: Sequence[_Picture], progress: ProgressSink) -> Iterator[_Picture]:
+def _tracked(schedule: _Schedule, progress: ProgressSink) -> Iterator[_Picture]:
     began = time.monotonic()
     progress(Progress("start", 0.0, "decode"))
-    for index, picture in enumerate(schedule, start=1):
-        yield picture
-        rate = index / max(1e-9, time.monotonic() - began)
-        stage = f"decode {index}/{len(schedule)}"
-        progress(Progress("progress", index / len(schedule), stage, {"fps": rate}))
+    for index in range(schedule.length):
+        yield schedule.picture(index)
+        done = index + 1
+        speed = done / max(1e-9, time.monotonic() - began)
+        stage = f"decode {done}/{schedule.length}"
+        progress(Progress("progress", done / schedule.length, stage, {"fps": speed}))

@@ -17,7 +17,7 @@ from typing import IO, BinaryIO
 import torch
 
 from nerv_codec.bitstream.container import SECTION_GOP, SECTION_TOOL, pack_section, write_prologue
-from nerv_codec.bitstream.headers import GopEntry, StreamHeader
+from nerv_codec.bitstream.headers import MAX_DURATION, MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
 from nerv_codec.bitstream.tool import ToolInfo, write_tool
 from nerv_codec.config import EncoderConfig, load_preset
 from nerv_codec.device import choose_device
@@ -138,6 +138,7 @@ def encode(
     progress(Progress("start", 0.0, "open"))
     opened = open_video(source) if path is not None else open_video(source, format="yuv4mpegpipe")
     with opened as reader, atomic_output(target, overwrite=overwrite) as temporary:
+        _check_storable(reader.info, str(source))
         trimmed = trim(
             reader,
             time_base=reader.info.time_base,
@@ -196,6 +197,14 @@ def encode(
         verified=verify,
         warnings=warnings,
     )
+
+
+def _check_storable(info: VideoInfo, name: str) -> None:
+    """Raises InputError for a lattice that the format cannot hold, before hours go into fitting it."""
+    try:
+        write_header(StreamHeader(0, info, (0,), 1, (GopEntry(1, False, MIN_SECTION_BYTES),)))
+    except (BitstreamError, ValueError) as error:
+        raise InputError(f"{name}: this video does not fit the format: {error}") from error
 
 
 @dataclass
@@ -283,7 +292,7 @@ class _LastDuration:
         """What the source says, else the distance of the last two frames, else one over the frame rate."""
         stated = self._last.duration if self._last is not None else 0
         nominal = round(1 / ((self._frame_rate or Fraction(25)) * time_base))
-        return max(1, stated or self._delta or nominal)
+        return min(MAX_DURATION, max(1, stated or self._delta or nominal))
 
 
 def _verify(video: VideoDecoder, gops: Sequence[_CodedGop]) -> None:

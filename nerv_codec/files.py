@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -12,17 +13,30 @@ from pathlib import Path
 from nerv_codec.errors import OutputExistsError, UsageError
 
 
-def check_output(target: Path, *, source: Path | None, overwrite: bool) -> None:
+def check_output(target: Path, *, source: Path | None, overwrite: bool, directory: bool = False) -> None:
     """Refuses an output that would destroy something, before any work is done.
 
+    Args:
+        target: What will be written.
+        source: What it is made from, if that is a file.
+        overwrite: Whether an existing target may be replaced.
+        directory: The target is a folder of numbered pictures. One that holds anything else is never replaced.
+
     Raises:
-        OutputExistsError: ``target`` is the input, or exists and ``overwrite`` is not set.
-        UsageError: Its folder does not exist, or it is a folder where a file is expected.
+        OutputExistsError: ``target`` is the input, or exists and may not be replaced.
+        UsageError: Its folder does not exist, or what is there already is of another kind.
     """
+    target = Path(os.path.realpath(target))
     if source is not None and target.exists() and source.exists() and target.samefile(source):
         raise OutputExistsError(f"{target}: the output is the input")
+    if target.is_dir() and not directory:
+        raise UsageError(f"{target}: expected a file to write to, found a folder")
+    if target.exists() and not (target.is_dir() if directory else target.is_file()):
+        raise UsageError(f"{target}: expected a {'folder' if directory else 'file'} to write to, found something else")
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target}: exists already; -y overwrites it, -n skips it")
+    if directory and target.exists() and not all(re.fullmatch(r"\d+\.png", part.name) for part in target.iterdir()):
+        raise OutputExistsError(f"{target}: holds more than numbered pictures, and is not replaced")
     if not target.parent.is_dir():
         raise UsageError(f"{target}: the folder {target.parent} does not exist")
 
@@ -32,26 +46,27 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
     """A temporary path beside ``target`` that takes its name when the block ends without an error.
 
     After an error the temporary is removed and ``target`` is as it was. The suffix is kept, since muxers
-    choose by it.
+    choose by it. A link is followed: what it points to is replaced.
 
     Args:
         target: The final path.
         overwrite: Whether something that has appeared there meanwhile may be replaced.
         directory: The temporary is made as a folder; an existing ``target`` folder is replaced whole.
     """
-    temporary = target.with_name(f".{target.stem}.{uuid.uuid4().hex[:12]}.tmp{target.suffix}")
+    target = Path(os.path.realpath(target))
+    stem = f".{target.stem[:64]}.{uuid.uuid4().hex[:12]}"
+    temporary, old = target.with_name(f"{stem}.tmp{target.suffix}"), target.with_name(f"{stem}.old")
     try:
         if directory:
             temporary.mkdir()
         yield temporary
-        check_output(target, source=None, overwrite=overwrite)
-        if directory and target.is_dir():
-            shutil.rmtree(target)
-        elif target.is_dir():
-            raise OutputExistsError(f"{target}: is a folder")
+        check_output(target, source=None, overwrite=overwrite, directory=directory)
+        if target.is_dir():
+            os.replace(target, old)
         os.replace(temporary, target)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        for left in (temporary, old):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)

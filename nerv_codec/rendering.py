@@ -16,6 +16,7 @@ from nerv_codec.model.representation import Representation
 from nerv_codec.types import PixelFormat, Plane, VideoInfo, plane_dtype
 
 MAX_PICTURE_PIXELS = 1 << 28
+MAX_PICTURE_SIDE = 1 << 16
 _BAND_SAMPLES = 1 << 18
 """Samples evaluated between two copies into the picture: bounds memory whatever the picture's size."""
 
@@ -124,5 +125,7 @@ def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
 
 def check_size(height: int, width: int) -> None:
     """Raises UsageError for pictures that nobody can hold in memory."""
-    if min(height, width) < 1 or height * width > MAX_PICTURE_PIXELS:
-        raise UsageError(f"expected pictures of 1 to {MAX_PICTURE_PIXELS} pixels, found {width}x{height}")
+    if not (1 <= height <= MAX_PICTURE_SIDE and 1 <= width <= MAX_PICTURE_SIDE):
+        raise UsageError(f"expected pictures of 1 to {MAX_PICTURE_SIDE} pixels a side, found {width}x{height}")
+    if height * width > MAX_PICTURE_PIXELS:
+        raise UsageError(f"expected pictures of at most {MAX_PICTURE_PIXELS} pixels, found {width}x{height}")

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 from nerv_codec.bitstream.headers import StreamHeader
 from nerv_codec.errors import CoordinateRangeError, UsageError
+
+MAX_RATE = 10_000
+_COARSE_TICKS = 8
+"""Frames closer than this many units of the time base have times that are meant to the unit."""
+_FLOAT_ERROR = Fraction(1, 1_000_000)
+"""How far, in units of the time base, a time may be off that went through floating point."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,16 @@ class Timeline:
             )
         return bisect.bisect_right(self.header.pts, seconds / self.header.info.time_base) - 1
 
-    def position(self, seconds: Fraction) -> Fraction:
+    def position(self, seconds: Fraction, *, exact: bool = False) -> Fraction:
         """The real-valued frame number at ``seconds``, linear between the frames' times.
 
         A time within one unit of the time base of a frame's own is that frame's: containers round times to
         that unit, and a clock at the source's rate must meet the source's frames. Behind the last frame's
         time the last frame holds.
+
+        Args:
+            seconds: ``begin`` up to, but not including, ``end``.
+            exact: Take the time as it is, but for what floating point does to it.
 
         Raises:
             CoordinateRangeError: ``seconds`` is not within the video.
@@ -71,7 +81,7 @@ class Timeline:
         ticks = seconds / self.header.info.time_base
         gap = pts[index + 1] - pts[index]
         past = ticks - pts[index]
-        tolerance = 1 if gap > 8 else 0
+        tolerance = _FLOAT_ERROR if exact or gap <= _COARSE_TICKS else 1
         if past <= tolerance:
             return Fraction(index)
         if gap - past <= tolerance:
@@ -90,15 +100,21 @@ class Timeline:
             gop -= 1
         return gop, float(min(position - starts[gop], self.header.gops[gop].num_frames - 1))
 
+    def count_ticks(self, start: Fraction, stop: Fraction, fps: Fraction) -> int:
+        """How many of start, start + 1/fps, ... come before ``stop``; at least one.
+
+        The end of the video is as rounded as its frame times are: a tick within that of it is not before it.
+        """
+        if stop == self.end and self.header.last_duration > _COARSE_TICKS:
+            stop -= self.header.info.time_base
+        return max(1, math.ceil((stop - start) * fps))
+
     def _seconds(self, pts: int) -> Fraction:
         return pts * self.header.info.time_base
 
 
-def clock(start: Fraction, stop: Fraction, fps: Fraction) -> Iterator[Fraction]:
-    """start, start + 1/fps, ... before ``stop``."""
-    if fps <= 0:
-        raise UsageError(f"expected a frame rate above 0, found {float(fps):g}")
-    index = 0
-    while start + index / fps < stop:
-        yield start + index / fps
-        index += 1
+def exact_rate(fps: Fraction | float) -> Fraction:
+    """A frame rate as a ratio; 59.94 means 2997/50, not the double next to it. Raises UsageError."""
+    if not 0 < fps <= MAX_RATE:
+        raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {float(fps):g}")
+    return Fraction(fps).limit_denominator(100_000) or Fraction(1, 100_000)

@@ -20,7 +20,7 @@ from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
 from nerv_codec.rendering import View, render_planes, scaled_size, view_info
 from nerv_codec.representations import MODEL_NAMES, unpack_gop
-from nerv_codec.timeline import Timeline, clock
+from nerv_codec.timeline import Timeline, exact_rate
 from nerv_codec.types import Frame, FrameBatch, PixelFormat, PlanarFrame
 
 _CACHED_GOPS = 2
@@ -224,9 +224,10 @@ class VideoDecoder:
             first = line.frame_at(start)
             indices = [i for i in range(first, len(self)) if i == first or line.frame_seconds(i) < stop]
             return self.get_frames_at(indices, scale=scale)
-        times = list(clock(start, stop, Fraction(fps)))
+        rate = exact_rate(fps)
+        times = [start + index / rate for index in range(line.count_ticks(start, stop, rate))]
         positions = [line.position(seconds) for seconds in times]
-        return self._batch(positions, times, [1 / Fraction(fps)] * len(times), scale)
+        return self._batch(positions, times, [1 / rate] * len(times), scale)
 
     def sample(self, coords: Tensor) -> Tensor:
         """The function itself at single points.
@@ -249,7 +250,7 @@ class VideoDecoder:
             raise CoordinateRangeError(f"expected t in {low:g}..{high:g} s, found {found}")
         unique, inverse = torch.unique(seconds, return_inverse=True)
         exact = [min(max(Fraction(s), self.timeline.begin), self.timeline.last) for s in unique.tolist()]
-        places = [self.timeline.locate(self.timeline.position(s)) for s in exact]
+        places = [self.timeline.locate(self.timeline.position(s, exact=True)) for s in exact]
         gops = torch.tensor([gop for gop, _ in places], dtype=torch.int64)[inverse]
         local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]
         points = torch.cat((local[:, None], flat[:, 1:]), dim=1)

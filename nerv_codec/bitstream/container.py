@@ -42,14 +42,15 @@ class Section:
 
 def pack_section(kind: int, payload: bytes) -> bytes:
     """Frames a payload: type, length, payload, CRC-32 of all three."""
-    if len(payload) > MAX_SECTION_BYTES - 16:
-        raise BitstreamError(f"a section of {len(payload)} bytes is over the limit of {MAX_SECTION_BYTES}")
     out = ByteWriter()
     out.u8(kind)
     out.varint(len(payload))
     out.raw(payload)
     out.u32(zlib.crc32(out.getvalue()))
-    return out.getvalue()
+    section = out.getvalue()
+    if len(section) > MAX_SECTION_BYTES:
+        raise BitstreamError(f"expected a section of at most {MAX_SECTION_BYTES} bytes, found {len(section)}")
+    return section
 
 
 def write_prologue(header: StreamHeader) -> bytes:
@@ -64,21 +65,22 @@ class ContainerReader:
         file: A seekable binary file, positioned anywhere. It stays open; the caller closes it.
 
     Raises:
-        BitstreamError: The file is no ``.nvc``, its header is damaged, or it is shorter than its index says
-            (then only where ``allow_truncated`` is not set).
+        BitstreamError: The file is no ``.nvc``, anything but its GOPs is damaged, or it is shorter than its
+            index says. The GOPs are checked when they are read.
         UnsupportedVersionError: It was written for a later version of the format.
     """
 
-    def __init__(self, file: BinaryIO, *, allow_truncated: bool = False) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.file_bytes = file.seek(0, 2)
         file.seek(0)
         prologue = file.read(len(_PROLOGUE))
         if not prologue.startswith(MAGIC):
             raise BitstreamError("expected a .nvc file, found other content (wrong magic bytes)")
-        if prologue[len(MAGIC) :] != _PROLOGUE[len(MAGIC) :]:
-            found = prologue[-1] if len(prologue) == len(_PROLOGUE) else "none"
-            raise UnsupportedVersionError(f"expected format version {VERSION}, found {found}")
+        if len(prologue) < len(_PROLOGUE):
+            raise BitstreamError("the file is truncated: it ends before the version")
+        if prologue[-1] != VERSION:
+            raise UnsupportedVersionError(f"expected format version {VERSION}, found {prologue[-1]}")
         section = self._read_section(len(_PROLOGUE), MAX_HEADER_BYTES)
         if section.kind != SECTION_HEADER:
             raise BitstreamError(f"expected the header section, found section type {section.kind}")
@@ -87,9 +89,11 @@ class ContainerReader:
         self._offsets = [self.header_bytes]
         for gop in self.header.gops:
             self._offsets.append(self._offsets[-1] + gop.section_bytes)
-        if self._offsets[-1] > self.file_bytes and not allow_truncated:
+        if self._offsets[-1] > self.file_bytes:
             missing = self._offsets[-1] - self.file_bytes
             raise BitstreamError(f"the file is truncated: {missing} bytes are missing at its end")
+        for _ in self.trailing_sections():
+            pass  # damage in them, or one that must be known, is an error whoever asks for them
 
     def read_gop(self, index: int) -> bytes:
         """The payload of one GOP. Raises BitstreamError where it is damaged or missing."""
@@ -116,13 +120,16 @@ class ContainerReader:
         self._file.seek(offset)
         framing = ByteReader(self._file.read(_MAX_FRAMING))
         kind = framing.u8()
-        size = framing.varint(0, limit, "a section's size")
+        size = framing.varint(what="a section's size")
         start = framing.position
-        if offset + start + size + 4 > self.file_bytes:
-            raise BitstreamError("a section runs past the end of the file")
+        total = start + size + 4
+        if total > limit:
+            raise BitstreamError(f"expected a section of at most {limit} bytes, found {total}")
+        if offset + total > self.file_bytes:
+            raise BitstreamError("the file is truncated: a section runs past its end")
         self._file.seek(offset)
         body = self._file.read(start + size)
         stored = int.from_bytes(self._file.read(4), "little")
         if zlib.crc32(body) != stored:
             raise BitstreamError("checksum mismatch: the data is damaged")
-        return Section(kind, body[start:], start + size + 4)
+        return Section(kind, body[start:], total)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,12 +16,16 @@ from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
 MAX_SIDE = 16384
 MAX_AREA = 1 << 26
 MAX_FRAMES = 1 << 22
+MAX_GOPS = 1 << 20
 MAX_GOP_FRAMES = 1025
+MIN_SECTION_BYTES = 6
 MAX_SECTION_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 24
+MAX_DURATION = 1 << 48
+_MAX_PTS = (1 << 62) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GopEntry:
     """One line of the index: which frames a GOP covers and how long its section is."""
 
@@ -39,7 +44,7 @@ class StreamHeader:
     model_id: int
     """Which representation W is of; 1 siren (FORMAT.md, section 5)."""
     info: VideoInfo
-    pts: tuple[int, ...]
+    pts: Sequence[int]
     """Presentation time of every frame, strictly increasing, in units of ``info.time_base``."""
     last_duration: int
     """How long the last frame is shown, same unit, at least 1."""
@@ -93,21 +98,28 @@ def parse_header(payload: bytes) -> StreamHeader:
     data = ByteReader(payload)
     model_id = data.u8()
     info = _parse_info(data)
-    first_pts = data.signed_varint("the first pts")
-    last_duration = data.varint(1, (1 << 48), "the last duration")
-    deltas: list[tuple[int, int]] = []
-    num_frames = 1
-    for _ in range(data.varint(0, MAX_FRAMES, "the number of time runs")):
-        delta = data.varint(1, 1 << 48, "a frame's duration")
-        repeat = data.varint(1, MAX_FRAMES - num_frames, "a run of frames")
-        num_frames += repeat
-        deltas.append((delta, repeat))
-    gops = _parse_index(data, num_frames)
+    pts, last_duration = _parse_times(data)
+    gops = _parse_index(data, len(pts))
     data.expect_end("the header")
-    pts = tuple(itertools.accumulate((d for delta, n in deltas for d in itertools.repeat(delta, n)), initial=first_pts))
-    if max(abs(pts[0]), abs(pts[-1])) >= 1 << 62:
-        raise BitstreamError("a frame time is out of range")
     return StreamHeader(model_id, info, pts, last_duration, gops)
+
+
+def _parse_times(data: ByteReader) -> tuple[Sequence[int], int]:
+    """Every frame's pts, and the last one's duration. Eight bytes a frame, however few describe them."""
+    pts = array("q", [_checked_pts(data.signed_varint("the first pts"))])
+    last_duration = data.varint(1, MAX_DURATION, "the last duration")
+    for _ in range(data.varint(0, MAX_FRAMES - 1, "the number of time runs")):
+        delta = data.varint(1, MAX_DURATION, "a frame's duration")
+        repeat = data.varint(1, MAX_FRAMES - len(pts), "a run of frames")
+        end = _checked_pts(pts[-1] + delta * repeat)
+        pts.extend(range(pts[-1] + delta, end + 1, delta))
+    return pts, last_duration
+
+
+def _checked_pts(pts: int) -> int:
+    if abs(pts) > _MAX_PTS:
+        raise BitstreamError(f"expected frame times within +-{_MAX_PTS}, found {pts}")
+    return pts
 
 
 def _parse_info(data: ByteReader) -> VideoInfo:
@@ -124,7 +136,7 @@ def _parse_info(data: ByteReader) -> VideoInfo:
     if not 8 <= bit_depth <= 16:
         raise BitstreamError(f"expected a bit depth of 8..16, found {bit_depth}")
     matrix, primaries, transfer, flags = data.u8(), data.u8(), data.u8(), data.u8()
-    if flags >> 4:
+    if flags >> 4 or not 1 <= flags >> 1 <= 6:
         raise BitstreamError(f"unknown colour flags {flags:#04x}")
     sample_aspect = _parse_ratio(data, "the sample aspect")
     time_base = _parse_ratio(data, "the time base")
@@ -145,12 +157,12 @@ def _parse_ratio(data: ByteReader, what: str) -> Fraction:
 def _parse_index(data: ByteReader, num_frames: int) -> tuple[GopEntry, ...]:
     gops: list[GopEntry] = []
     covered = 0
-    for _ in range(data.varint(1, num_frames, "the number of GOPs")):
+    for _ in range(data.varint(1, min(num_frames, MAX_GOPS), "the number of GOPs")):
         frames_and_flag = data.varint(what="a GOP's frames")
         gop = GopEntry(
             num_frames=frames_and_flag >> 1,
             shares_first=bool(frames_and_flag & 1),
-            section_bytes=data.varint(1, MAX_SECTION_BYTES, "a GOP's size"),
+            section_bytes=data.varint(MIN_SECTION_BYTES, MAX_SECTION_BYTES, "a GOP's size"),
         )
         if not 1 + gop.shares_first <= gop.num_frames <= MAX_GOP_FRAMES or (gop.shares_first and not gops):
             raise BitstreamError(f"a GOP may not hold {gop.num_frames} frames")

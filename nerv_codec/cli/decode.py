@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
-from nerv_codec.cli.output import add_overwrite, skip_existing
+from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.decoder import choose_format, decode, default_target
 from nerv_codec.media.writer import Format
 from nerv_codec.progress import ignore_progress, make_sink
@@ -66,17 +66,19 @@ def _run(options: argparse.Namespace) -> int:
     kind = options.progress
     if to_stdout and kind == "json":
         kind = "none"  # stdout carries the video
-    report = decode(
-        options.input,
-        target,
-        **where,
-        start=options.start,
-        end=options.end,
-        format=choose_format(target, format),
-        device=options.device,
-        overwrite=options.overwrite,
-        progress=ignore_progress if options.quiet else make_sink(kind),
-    )
+    sink = ignore_progress if options.quiet else make_sink(kind)
+    with told(sink):
+        report = decode(
+            options.input,
+            target,
+            **where,
+            start=options.start,
+            end=options.end,
+            format=choose_format(target, format),
+            device=options.device,
+            overwrite=options.overwrite,
+            progress=sink,
+        )
     if not options.quiet:
         speed = report.num_frames / max(report.seconds, 1e-9)
         print(

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from nerv_codec.cli.arguments import count, time_or_frame
-from nerv_codec.cli.output import add_overwrite, skip_existing
+from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.config import PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
 from nerv_codec.encoder import encode
-from nerv_codec.errors import NervCodecError
-from nerv_codec.progress import Progress, ignore_progress, make_sink
+from nerv_codec.errors import UsageError
+from nerv_codec.progress import ignore_progress, make_sink
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
@@ -67,10 +67,14 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if str(options.output) == "-":
+        raise UsageError("expected a file for the .nvc, found -: only decode writes to stdout")
+    if options.json and options.progress == "json":
+        raise UsageError("expected --json or --progress json, found both: they share stdout")
     if skip_existing(options, options.output):
         return 0
     sink = ignore_progress if options.quiet else make_sink(options.progress)
-    try:
+    with told(sink):
         report = encode(
             sys.stdin.buffer if options.input == "-" else options.input,
             options.output,
@@ -84,10 +88,6 @@ def _run(options: argparse.Namespace) -> int:
             tool_section=not options.no_metadata,
             progress=sink,
         )
-    except BaseException as error:
-        code = error.exit_code if isinstance(error, NervCodecError) else 1
-        sink(Progress("error", detail={"message": str(error) or type(error).__name__, "exit_code": code}))
-        raise
     if not options.quiet:
         for warning in report.warnings:
             print(f"nerv-codec: note: {warning}", file=sys.stderr)

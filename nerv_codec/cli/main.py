@@ -9,8 +9,10 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import metadata
+from typing import NoReturn
 
 from nerv_codec.cli import decode, encode, evaluate, info
+from nerv_codec.cli.output import exit_code
 from nerv_codec.errors import NervCodecError
 
 _EPILOG = """examples:
@@ -22,7 +24,12 @@ _EPILOG = """examples:
 exit codes: 0 done, 1 runtime error, 2 usage, 3 input cannot be read, 4 damaged or unsupported .nvc,
 5 target not reached, 6 verification failed, 130 interrupted"""
 
-_INTERRUPTED = 130
+
+class _Parser(argparse.ArgumentParser):
+    """argparse says the whole usage before an error; here an error is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nerv-codec: error: {message} (see {self.prog} --help)\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -49,21 +56,20 @@ def run(arguments: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         return int(options.run(options))
-    except NervCodecError as error:
-        return _fail(str(error), error.exit_code, options.verbose)
     except BrokenPipeError:
         # Who reads our output has had enough. Python would complain once more when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", _INTERRUPTED, options.verbose)
-    except (OSError, MemoryError) as error:
-        return _fail(_describe(error), 1, options.verbose)
+    except (Exception, KeyboardInterrupt) as error:
+        if options.verbose:
+            traceback.print_exc()
+        print(f"nerv-codec: error: {' '.join(_describe(error).split())}", file=sys.stderr)
+        return exit_code(error)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="nerv-codec",
         description="A video as a function f(t, row, col; W): fit it, store W, evaluate it anywhere.",
         epilog=_EPILOG,
@@ -79,18 +85,17 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _describe(error: OSError | MemoryError) -> str:
+def _describe(error: BaseException) -> str:
+    if isinstance(error, NervCodecError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing was written"
     if isinstance(error, MemoryError):
         return "out of memory"
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
-
-
-def _fail(message: str, code: int, verbose: bool) -> int:
-    if verbose:
-        traceback.print_exc()
-    print(f"nerv-codec: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    return f"unexpected {type(error).__name__}: {error} (-v tells where)"
 
 
 def _terminated(*_: object) -> None:

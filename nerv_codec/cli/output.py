@@ -1,11 +1,18 @@
-"""What the verbs share: whether an existing output may be replaced."""
+"""What the verbs share: whether an existing output may be replaced, and how failure is told."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from nerv_codec.errors import NervCodecError
+from nerv_codec.progress import Progress, ProgressSink
+
+_INTERRUPTED = 130
 
 
 def add_overwrite(group: Any) -> None:
@@ -22,3 +29,21 @@ def skip_existing(options: argparse.Namespace, target: Path) -> bool:
     if not options.quiet:
         print(f"nerv-codec: {target} exists already, skipped", file=sys.stderr)
     return True
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code that an error stands for."""
+    if isinstance(error, KeyboardInterrupt):
+        return _INTERRUPTED
+    return error.exit_code if isinstance(error, NervCodecError) else 1
+
+
+@contextlib.contextmanager
+def told(sink: ProgressSink) -> Iterator[None]:
+    """Tells ``sink`` about an error on its way out: a bar is cleared, a JSON stream ends with it."""
+    try:
+        yield
+    except BaseException as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        sink(Progress("error", detail={"message": message, "exit_code": exit_code(error)}))
+        raise

@@ -104,7 +104,7 @@ def decode_weights(data: bytes, shapes: Sequence[tuple[int, ...]]) -> list[Quant
         symbols = codes - np.int32(MAX_SYMBOL)
         outside = np.flatnonzero(codes == ESCAPE)
         values = escapes[used : used + len(outside)]
-        if len(values) != len(outside) or any(abs(value) > MAX_MAGNITUDE for value in values):
+        if len(values) != len(outside) or not all(MAX_SYMBOL < abs(value) <= MAX_MAGNITUDE for value in values):
             raise BitstreamError("escaped weights do not match the entropy-coded data")
         symbols[outside] = values
         used += len(outside)

@@ -8,7 +8,6 @@ decoder needs no further constants. The last layer is linear.
 from __future__ import annotations
 
 import itertools
-import itertools
 import math
 from collections.abc import Sequence
 

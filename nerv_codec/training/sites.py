@@ -13,6 +13,9 @@ from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.rendering import View, plane_axes, plane_groups
 from nerv_codec.types import PlanarFrame, VideoInfo
 
+_PART = 1 << 20
+"""Sites summed at once: a sum widens its input first, and a GOP is large."""
+
 
 @dataclass(frozen=True)
 class SiteGroup:
@@ -48,8 +51,11 @@ class Sites:
 
     def means(self) -> Tensor:
         """(num_planes,): the mean of each plane in [0, 1], on the CPU."""
-        means = [group.codes.double().mean(0) / self.peak for group in self.groups]
-        return torch.cat(means).float().cpu()
+        sums = [
+            torch.stack([part.sum(0) for part in group.codes.split(_PART)]).sum(0) / (len(group) * self.peak)
+            for group in self.groups
+        ]
+        return torch.cat(sums).float().cpu()
 
 
 def gop_geometry(frames: Sequence[PlanarFrame], info: VideoInfo) -> GopGeometry:
