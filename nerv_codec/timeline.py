@@ -103,10 +103,11 @@ class Timeline:
     def count_ticks(self, start: Fraction, stop: Fraction, fps: Fraction) -> int:
         """How many of start, start + 1/fps, ... come before ``stop``; at least one.
 
-        The end of the video is as rounded as its frame times are: a tick within that of it is not before it.
+        The end of the video is the sum of two rounded numbers, the last time and the last duration: a tick less
+        than two units from it is not before it.
         """
         if stop == self.end and self.header.last_duration > _COARSE_TICKS:
-            stop -= self.header.info.time_base
+            stop -= 2 * self.header.info.time_base
         return max(1, math.ceil((stop - start) * fps))
 
     def _seconds(self, pts: int) -> Fraction:
@@ -118,3 +119,10 @@ def exact_rate(fps: Fraction | float) -> Fraction:
     if not 0 < fps <= MAX_RATE:
         raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {float(fps):g}")
     return Fraction(fps).limit_denominator(100_000) or Fraction(1, 100_000)
+
+
+def exact_seconds(seconds: float) -> Fraction:
+    """A time as a ratio; 0.1 means 1/10, not the double next to it. Raises UsageError for what is no number."""
+    if not math.isfinite(seconds):
+        raise UsageError(f"expected a time in seconds, found {seconds}")
+    return Fraction(seconds).limit_denominator(1_000_000)

@@ -20,7 +20,7 @@ from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
 from nerv_codec.rendering import View, render_planes, scaled_size, view_info
 from nerv_codec.representations import MODEL_NAMES, unpack_gop
-from nerv_codec.timeline import Timeline, exact_rate
+from nerv_codec.timeline import Timeline, exact_rate, exact_seconds
 from nerv_codec.types import Frame, FrameBatch, PixelFormat, PlanarFrame
 
 _CACHED_GOPS = 2
@@ -210,7 +210,7 @@ class VideoDecoder:
         Raises:
             CoordinateRangeError: The range is empty or reaches outside the video.
         """
-        start, stop = Fraction(start_seconds), Fraction(stop_seconds)
+        start, stop = exact_seconds(start_seconds), exact_seconds(stop_seconds)
         line = self.timeline
         # A float cannot hold every frame time: what equals the begin or the end as a float is meant to be it.
         start = max(start, line.begin) if float(start) == float(line.begin) else start
@@ -259,7 +259,7 @@ class VideoDecoder:
         for gop in sorted({gop for gop, _ in places}):
             chosen = gops == gop
             codes[chosen] = self.gop(gop).sample(points[chosen])
-        return codes_to_rgb(codes, info).reshape(*coords.shape[:-1], 3)
+        return codes_to_rgb(codes.clamp_(0, 1), info).reshape(*coords.shape[:-1], 3)
 
     def _batch(
         self, positions: list[Fraction], times: list[Fraction], durations: list[Fraction], scale: float

@@ -22,6 +22,8 @@ from nerv_codec.media import layout, probe
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 _DEFAULT_RATE = Fraction(25)
+_TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
+"""Formats of pictures made of letters: by its suffix ffmpeg takes any text file for one of them."""
 
 
 def open_video(source: str | Path | BinaryIO, *, format: str | None = None) -> VideoReader:
@@ -67,6 +69,8 @@ class VideoReader:
     """
 
     def __init__(self, container: InputContainer, name: str, *, chroma_location: int | None) -> None:
+        if container.format.name in _TEXT_ART:
+            raise InputError(f"{name}: expected a video, found text")
         stream = container.streams.best("video")
         if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
             found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"

@@ -48,6 +48,15 @@ def samples(frame: av.VideoFrame, plane: int, width: int) -> np.ndarray:
     return np.frombuffer(part, np.uint8).reshape(-1, part.line_size)[: part.height, :width]
 
 
+@pytest.mark.parametrize("suffix", ["txt", "nfo", "diz", "asc", "bin"])
+def test_text_is_no_video(tmp_path, suffix):
+    """ffmpeg would show it letter by letter."""
+    path = tmp_path / f"notes.{suffix}"
+    path.write_text("no video at all\n" * 99)
+    with pytest.raises(InputError, match="expected a video"):
+        open_video(path)
+
+
 @pytest.mark.parametrize("path", REAL or [None], ids=lambda path: path.name if path else "none")
 def test_real_files_open_or_say_why(path):
     if path is None:

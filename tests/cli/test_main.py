@@ -1,0 +1,286 @@
+"""The command as people type it: words in, files and exit codes out."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nerv_codec.cli import main as cli
+from nerv_codec.errors import VerificationError
+
+QUICK = ["--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2", "--gop", "8"]
+
+
+@pytest.fixture
+def nerv(capsys):
+    """Runs the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        try:
+            code = cli.run([str(word) for word in words])
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield run
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def clip(tiny_nvc, tmp_path) -> Path:
+    path = tmp_path / "clip.nvc"
+    path.write_bytes(tiny_nvc.read_bytes())
+    return path
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def expect_error(result, code, *parts):
+    found, out, err = result
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1 and err.startswith("nerv-codec: error: ")
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in err
+
+
+def test_encode(nerv, tiny_clip, tmp_path):
+    code, out, err = nerv("encode", tiny_clip, tmp_path / "a.nvc", *QUICK)
+    assert (code, out) == (0, "")
+    last = err.splitlines()[-1]
+    assert last.startswith(f"{tmp_path / 'a.nvc'}: ") and last.endswith("verified") and " bpp, " in last
+    assert names(tmp_path) == ["a.nvc"]
+
+
+def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
+    config = tmp_path / "c.toml"
+    config.write_text("gop = 2\n[training]\nsteps = 9\n")
+    words = ["--config", config, "--set", "training.steps=2", "--set", "siren.width=8", "--preset", "slow"]
+    target = tmp_path / "a.nvc"
+    code, out, err = nerv("encode", "--frames", 4, tiny_clip, *words, "--json", "-q", "--no-metadata", target)
+    report = json.loads(out)
+    assert (code, err) == (0, "")
+    assert report["num_frames"] == 4 and report["num_gops"] == 2 and report["file_bytes"] == target.stat().st_size
+    assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
+
+
+def test_encode_reads_stdin(nerv, tiny_clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(tiny_clip.read_bytes())))
+    code, _, _ = nerv("encode", "-", tmp_path / "a.nvc", *QUICK, "--frames", 2)
+    assert code == 0 and names(tmp_path) == ["a.nvc"]
+
+
+def test_progress_json_ends_with_done_or_error(nerv, tiny_clip, tmp_path):
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK, "--progress", "json", "--frames", 3]
+    code, out, _ = nerv(*words)
+    assert code == 0 and [json.loads(line)["type"] for line in out.splitlines()][-1] == "done"
+    code, out, err = nerv(*words)
+    last = json.loads(out.splitlines()[-1])
+    assert (code, last["type"], last["exit_code"]) == (2, "error", 2) and last["message"] in err
+    code, out, _ = nerv("decode", tmp_path / "missing.nvc", tmp_path / "b.mkv", "--progress", "json")
+    last = json.loads(out.splitlines()[-1])
+    assert (code, last["type"], last["exit_code"]) == (3, "error", 3)
+
+
+def test_decode_without_a_name(nerv, clip, tmp_path):
+    code, _, err = nerv("decode", clip, "--fps", 60, "--scale", 2)
+    assert code == 0 and names(tmp_path) == ["clip.60fps.x2.mp4", "clip.nvc"]
+    assert f"{tmp_path / 'clip.60fps.x2.mp4'}: 45 frames of 80x48" in err
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        ["decode", "IN", "OUT", "--fps", "12", "--crop", "8x8+1+1"],
+        ["decode", "IN", "--fps", "12", "OUT", "--crop", "8x8+1+1"],
+        ["decode", "IN", "--fps", "12", "--crop", "8x8+1+1", "OUT"],
+        ["decode", "--fps", "12", "IN", "--crop", "8x8+1+1", "OUT"],
+        ["decode", "--fps=12", "--crop", "8x8+1+1", "IN", "OUT"],
+    ],
+    ids=" ".join,
+)
+def test_decode_takes_options_anywhere(nerv, clip, tmp_path, order):
+    words = [{"IN": clip, "OUT": tmp_path / "out.mkv"}.get(word, word) for word in order]
+    code, _, err = nerv(*words)
+    assert code == 0 and "9 frames of 8x8" in err and (tmp_path / "out.mkv").exists()
+
+
+def test_decode_to_stdout(clip):
+    command = [sys.executable, "-m", "nerv_codec", "decode", str(clip), "--fps", "12", "-"]
+    done = subprocess.run(command, capture_output=True, check=True)
+    assert done.stdout.startswith(b"YUV4MPEG2 W40 H24 F12:1 ") and done.stdout.count(b"FRAME\n") == 9
+    assert b"9 frames" in done.stderr
+    short = subprocess.run([*command, "--format", "mp4"], capture_output=True, check=False)
+    assert short.returncode == 2 and short.stdout == b"" and short.stderr.count(b"\n") == 1
+
+
+def test_decode_formats(nerv, clip, tmp_path):
+    assert nerv("decode", clip, tmp_path / "pictures", "--format", "png", "--end", "f:2", "-q") == (0, "", "")
+    assert names(tmp_path / "pictures") == ["000000.png", "000001.png"]
+    code, _, err = nerv("decode", clip, "--format", "null")
+    assert code == 0 and err.splitlines()[-1].startswith("null: 18 frames of 40x24")
+    nerv("decode", clip, tmp_path / "a.md5")
+    nerv("decode", clip, tmp_path / "b.md5", "--fps", "source", "--scale", 1)
+    assert (tmp_path / "a.md5").read_text() == (tmp_path / "b.md5").read_text()
+
+
+def test_existing_output(nerv, clip, tiny_clip, tmp_path):
+    for verb, source, target in (("decode", clip, tmp_path / "o.mkv"), ("encode", tiny_clip, tmp_path / "o.nvc")):
+        target.write_bytes(b"precious")
+        extra = [*QUICK, "--frames", "1"] if verb == "encode" else []
+        expect_error(nerv(verb, source, target, *extra), 2, "exists already", "-y", "-n")
+        code, _, err = nerv(verb, source, target, *extra, "-n")
+        assert code == 0 and "skipped" in err and target.read_bytes() == b"precious"
+        assert nerv(verb, source, target, *extra, "-y")[0] == 0
+        assert target.read_bytes() != b"precious"
+    assert names(tmp_path) == ["clip.nvc", "o.mkv", "o.nvc"]
+
+
+def test_info(nerv, clip):
+    code, out, err = nerv("info", clip)
+    assert (code, err) == (0, "")
+    for part in ("40x24, 18 frames, 24 fps", "siren", "weights", "GOP  first frame", "H.273"):
+        assert part in out
+    report = json.loads(nerv("info", clip, "--json")[1])
+    assert report["schema_version"] == 1 and sum(report["bytes_by_part"].values()) == report["file_bytes"]
+
+
+def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
+    out = tmp_path / "out.mkv"
+    expect_error(nerv("decode", clip, out, "--fps", "fast"), 2, "--fps", "'fast'")
+    expect_error(nerv("decode", clip, out, "--bogus"), 2, "--bogus")
+    expect_error(nerv("decode", clip, out, "extra"), 2, "extra")
+    expect_error(nerv("decode", clip, out, "--scale", "2", "--size", "4x4"), 2, "not allowed with")
+    expect_error(nerv("decode", clip, tmp_path / "out.avi"), 2, ".mp4")
+    expect_error(nerv("decode", clip, out, "--crop", "41x4+0+0"), 2, "40x24")
+    expect_error(nerv("decode", clip, out, "--start", "9"), 2, "0..0.75 s")
+    expect_error(nerv("decode", clip, tmp_path / "no/out.mkv"), 2, "does not exist")
+    expect_error(nerv("decode", clip, clip, "--format", "mkv", "-y"), 2, "the output is the input")
+    expect_error(nerv("decode", clip, tmp_path, "--format", "mkv", "-y"), 2, "found a folder")
+    expect_error(nerv("decode", clip, tmp_path, "--format", "png", "-y"), 2, "not replaced")
+    expect_error(nerv("decode", clip, out, "--device", "abacus"), 2, "abacus")
+    expect_error(nerv("encode", tiny_clip, "-"), 2, "expected a file")
+    expect_error(nerv("encode", tiny_clip, out, "--set", "siren.depth=3"), 2, "siren.depth", "siren.width")
+    expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
+    expect_error(nerv("encode", tiny_clip, out, "--json", "--progress", "json"), 2, "stdout")
+    expect_error(nerv("encode", tiny_clip), 2, "OUT")
+    expect_error(nerv("transcode"), 2, "transcode")
+    code, _, err = nerv()
+    assert code == 2 and "nerv-codec encode video.mp4 out.nvc" in err
+    assert names(tmp_path) == ["clip.nvc"]
+
+
+def test_input_errors(nerv, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("no video\n" * 99)
+    target = tmp_path / "out.nvc"
+    expect_error(nerv("encode", tmp_path / "missing.mp4", target), 3, "missing.mp4", "no such file")
+    expect_error(nerv("encode", text, target), 3, "expected a video")
+    expect_error(nerv("encode", tmp_path, target), 3, "directory")
+    for verb in ("decode", "info"):
+        expect_error(nerv(verb, tmp_path / "missing.nvc"), 3, "no such file")
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_bitstream_errors(nerv, clip, tmp_path):
+    data, broken, out = clip.read_bytes(), tmp_path / "broken.nvc", tmp_path / "out.mkv"
+    cases = {
+        "magic": b"no nvc at all",
+        "version 1, found 9": data[:4] + b"\x09" + data[5:],
+        "truncated": data[: len(data) // 2],
+        "damaged": data[:200] + bytes([data[200] ^ 1]) + data[201:],
+        "expected": b"",
+    }
+    for message, content in cases.items():
+        broken.write_bytes(content)
+        expect_error(nerv("decode", broken, out), 4, message)
+        expect_error(nerv("info", broken), 4, message)
+    assert names(tmp_path) == ["broken.nvc", "clip.nvc"]
+
+
+def test_other_exit_codes(nerv, clip, tmp_path, monkeypatch):
+    def failing(error: BaseException):
+        def run(*_: object, **__: object):
+            raise error
+
+        monkeypatch.setattr("nerv_codec.cli.decode.decode", run)
+        return nerv("decode", clip, tmp_path / "out.mkv")
+
+    expect_error(failing(VerificationError("GOP 3 differs")), 6, "GOP 3 differs")
+    expect_error(failing(KeyboardInterrupt()), 130, "interrupted")
+    expect_error(failing(MemoryError()), 1, "out of memory")
+    expect_error(failing(OSError(28, "No space left on device", "out.mkv")), 1, "out.mkv: No space left")
+    expect_error(failing(RuntimeError("two\nlines")), 1, "unexpected RuntimeError: two lines")
+
+
+def test_verbose_shows_where(nerv, tmp_path):
+    code, _, err = nerv("info", tmp_path / "missing.nvc", "-v")
+    assert code == 3 and "Traceback" in err and err.splitlines()[-1].startswith("nerv-codec: error: ")
+
+
+def test_help_and_version(nerv):
+    code, out, _ = nerv("--help")
+    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "exit codes"))
+    assert nerv("--version")[1].startswith("nerv-codec ")
+    for verb in ("encode", "decode", "eval", "info"):
+        assert nerv(verb, "--help")[0] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_nothing_behind(tiny_clip, tmp_path, number):
+    words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "training.steps=1000000", "--progress", "json"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nerv_codec", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as job:
+        for line in job.stdout:
+            if json.loads(line)["type"] == "progress":
+                break
+        assert len(names(tmp_path)) <= 1  # at most the temporary file
+        job.send_signal(number)
+        out, err = job.communicate(timeout=60)
+    assert job.returncode == 130
+    assert json.loads(out.splitlines()[-1])["exit_code"] == 130
+    assert err.splitlines()[-1] == "nerv-codec: error: interrupted; nothing was written"
+    assert names(tmp_path) == []
+
+
+def test_a_reader_that_leaves(clip):
+    command = f"{sys.executable} -m nerv_codec decode {clip} - -q --scale 16 | head -c 20"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, check=False)
+    assert done.stdout.startswith(b"YUV4MPEG2") and done.stderr == b"" and done.returncode == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_decoding_is_a_pure_function_of_the_bytes(clip, tmp_path, threads):
+    """Other processes with other numbers of threads give the same integers and the same pictures."""
+    target = tmp_path / f"{threads}.md5"
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    command = [sys.executable, "-m", "nerv_codec", "decode", str(clip), str(target), "-q", "--fps", "30"]
+    subprocess.run(command, env=environment, check=True)
+    cli.run(["decode", str(clip), str(tmp_path / "here.md5"), "-q", "--fps", "30"])
+    assert target.read_text() == (tmp_path / "here.md5").read_text()
+
+
+def test_decoding_needs_neither_training_nor_metrics():
+    """Decoding works where nothing of training, metrics or reports can be imported."""
+    code = (
+        "import sys\n"
+        "class Wall:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.startswith(('nerv_codec.training', 'nerv_codec.metrics', 'nerv_codec.report')):\n"
+        "            raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Wall())\n"
+        "from nerv_codec import VideoDecoder, decode\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
