@@ -74,8 +74,10 @@ class VideoDecoder:
         self._owns_file = isinstance(source, str | Path)
         try:
             self.container = ContainerReader(self._file)
-        except BaseException:
+        except BaseException as error:
             self.close()
+            if isinstance(error, BitstreamError) and self._owns_file:
+                raise type(error)(f"{source}: {error}") from error
             raise
         self.header = self.container.header
         self.timeline = Timeline(self.header)

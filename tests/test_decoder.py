@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -29,6 +30,11 @@ def planes(path: Path) -> list[list[np.ndarray]]:
 def lossless(source: Path, folder: Path, name: str, **arguments: object) -> list[np.ndarray]:
     decode(source, folder / name, device="cpu", **arguments)
     return planes(folder / name)
+
+
+def picture(path: Path) -> np.ndarray:
+    with av.open(str(path)) as file:
+        return next(file.decode(video=0)).to_ndarray()
 
 
 def test_source_rate_and_scale_one_are_the_default(tiny_nvc):
@@ -73,10 +79,7 @@ def test_crop_at_odd_offsets(tiny_nvc, tmp_path, scale, left, top):
     decode(tiny_nvc, tmp_path / "whole.png", device="cpu", **where)
     decode(tiny_nvc, tmp_path / "part.png", device="cpu", **where, crop=(11, 7, left, top))
     for name in ("000000.png", "000001.png"):
-        full, cut = (
-            av.open(str(tmp_path / kind / name)).decode(video=0).__next__().to_ndarray()
-            for kind in ("whole.png", "part.png")
-        )
+        full, cut = (picture(tmp_path / kind / name) for kind in ("whole.png", "part.png"))
         assert np.array_equal(cut, full[top : top + 7, left : left + 11])
 
 
@@ -101,7 +104,7 @@ def test_a_rate_that_starts_between_its_ticks_gives_every_picture_its_own_time(t
     decode(tiny_nvc, tmp_path / "a.mp4", fps=12, start=1, end=11, device="cpu")
     with open_video(tmp_path / "a.mp4") as reader:
         pts = [frame.pts * reader.info.time_base for frame in reader]
-    assert [b - a for a, b in zip(pts, pts[1:], strict=False)] == [Fraction(1, 12)] * 4
+    assert [b - a for a, b in pairwise(pts)] == [Fraction(1, 12)] * 4
 
 
 def test_png_folder(tiny_nvc, tmp_path):
@@ -163,7 +166,7 @@ def test_arguments_that_make_no_sense(tiny_nvc, tmp_path, arguments):
 
 
 def test_unknown_suffix(tiny_nvc, tmp_path):
-    with pytest.raises(UsageError, match="expected a name ending in .mp4"):
+    with pytest.raises(UsageError, match=r"expected a name ending in \.mp4"):
         decode(tiny_nvc, tmp_path / "out.avi", device="cpu")
 
 
