@@ -1,0 +1,57 @@
+"""Makes the golden file: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden.nvc and golden.json.
+
+The golden file pins the format: every later version must decode it to the same integers, and to the same
+pictures within one code value. It is made once and again only with a new format version, so what exists is
+not overwritten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from fractions import Fraction
+from pathlib import Path
+
+from nerv_codec import EncoderConfig, VideoDecoder, encode
+from nerv_codec.config import SirenConfig, TrainingConfig
+from nerv_codec.rendering import View
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+CONFIG = EncoderConfig(gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400))
+FIRST, END = 16, 28
+"""Frames of the sample: GOPs that share a frame, and the scene cut."""
+PROBES = [(Fraction(0), 1), (Fraction(7, 2), 1), (Fraction(4), 1), (Fraction(21, 4), 2), (Fraction(11), 3)]
+"""(frame number, scale): at frames, between them, across the cut, between pixels."""
+
+
+def probe(path: Path) -> list[dict[str, object]]:
+    """Some code values of each plane at ``PROBES``."""
+    values = []
+    with VideoDecoder(path, device="cpu") as video:
+        info = video.header.info
+        for position, scale in PROBES:
+            planes = video.render(position, View.whole(info.height * scale, info.width * scale)).planes
+            for index, plane in enumerate(planes):
+                for row, col in ((0, 0), (plane.shape[0] // 2, plane.shape[1] // 3), (-1, -1)):
+                    place = [row % plane.shape[0], col % plane.shape[1]]
+                    where = {"frame": str(position), "scale": scale, "plane": index, "place": place}
+                    values.append({**where, "code": int(plane[row, col])})
+    return values
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES, help="where to write (samples/)")
+    path = parser.parse_args().folder / "golden.nvc"
+    report = encode(SAMPLES / "sample.mp4", path, config=CONFIG, start=FIRST, end=END)
+    with VideoDecoder(path, device="cpu") as video:
+        digests = [f"{video.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]
+    lines = ",\n    ".join(json.dumps(value) for value in probe(path))
+    path.with_suffix(".json").write_text(
+        f'{{\n  "digests": {json.dumps(digests)},\n  "codes": [\n    {lines}\n  ]\n}}\n'
+    )
+    print(f"{path}: {report.file_bytes} bytes, {report.num_gops} GOPs, {report.psnr_y_db:.2f} dB")
+
+
+if __name__ == "__main__":
+    main()
