@@ -67,6 +67,9 @@ class VideoInfo:
     """Width over height of one pixel."""
     time_base: Fraction = Fraction(1, 1000)
     """Seconds per unit of pts."""
+    orientation: int = 0
+    """How a player turns the stored picture: bit 0 rows and columns are exchanged, then bit 1 left and right,
+    bit 2 top and bottom. The planes themselves are as stored."""
 
 
 @dataclass(frozen=True)

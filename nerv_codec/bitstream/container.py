@@ -22,12 +22,15 @@ VERSION = 1
 SECTION_HEADER = 1
 SECTION_GOP = 2
 SECTION_TOOL = 0x81
+SECTION_COMPANIONS = 0x82
+SECTION_PACKETS = 0x83
 ANCILLARY = 0x80
 """Section types from here on may be skipped by a decoder that does not know them."""
 
 _PROLOGUE = MAGIC + bytes([VERSION])
 _MAX_FRAMING = 1 + 9
 """Bytes before a section's payload at the most: the type and the length."""
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ class Section:
     payload: bytes
     section_bytes: int
     """Framing included."""
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """Where a section lies, before its content has been read."""
+
+    kind: int
+    offset: int
+    payload_start: int
+    """From the offset."""
+    section_bytes: int
 
 
 def pack_section(kind: int, payload: bytes) -> bytes:
@@ -63,6 +77,11 @@ class ContainerReader:
 
     Args:
         file: A seekable binary file, positioned anywhere. It stays open; the caller closes it.
+        keep_going: Take a file that is cut off or damaged behind its header, and say so in ``damage``.
+
+    Attributes:
+        header: The header section.
+        damage: What was found wrong, one plain sentence each; empty without ``keep_going``.
 
     Raises:
         BitstreamError: The file is no ``.nvc``, anything but its GOPs is damaged, or it is shorter than its
@@ -70,8 +89,9 @@ class ContainerReader:
         UnsupportedVersionError: It was written for a later version of the format.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, keep_going: bool = False) -> None:
         self._file = file
+        self.damage: list[str] = []
         self.file_bytes = file.seek(0, 2)
         file.seek(0)
         prologue = file.read(len(_PROLOGUE))
@@ -89,11 +109,27 @@ class ContainerReader:
         self._offsets = [self.header_bytes]
         for gop in self.header.gops:
             self._offsets.append(self._offsets[-1] + gop.section_bytes)
-        if self._offsets[-1] > self.file_bytes:
-            missing = self._offsets[-1] - self.file_bytes
+        self._trailing_end = self._offsets[-1]
+        try:
+            self._check_end()
+        except UnsupportedVersionError:
+            raise
+        except BitstreamError as error:
+            if not keep_going:
+                raise
+            self.damage.append(str(error))
+
+    def _check_end(self) -> None:
+        """Damage behind the GOPs, or a section that must be known, is an error whoever asks for it."""
+        if self._trailing_end > self.file_bytes:
+            missing = self._trailing_end - self.file_bytes
             raise BitstreamError(f"the file is truncated: {missing} bytes are missing at its end")
-        for _ in self.trailing_sections():
-            pass  # damage in them, or one that must be known, is an error whoever asks for them
+        while self._trailing_end < self.file_bytes:
+            frame = self._frame(self._trailing_end, MAX_SECTION_BYTES)
+            if frame.kind < ANCILLARY:
+                raise UnsupportedVersionError(f"unknown section type {frame.kind}")
+            self._check(frame)
+            self._trailing_end += frame.section_bytes
 
     def read_gop(self, index: int) -> bytes:
         """The payload of one GOP. Raises BitstreamError where it is damaged or missing."""
@@ -107,29 +143,41 @@ class ContainerReader:
         return section.payload
 
     def trailing_sections(self) -> Iterator[Section]:
-        """The sections behind the GOPs. Raises BitstreamError for damage and for unknown kinds that matter."""
+        """The sections behind the GOPs; those before the first damage with ``keep_going``. Raises BitstreamError."""
         offset = self._offsets[-1]
-        while offset < self.file_bytes:
+        while offset < self._trailing_end:
             section = self._read_section(offset, MAX_SECTION_BYTES)
-            if section.kind < ANCILLARY:
-                raise UnsupportedVersionError(f"unknown section type {section.kind}")
             yield section
             offset += section.section_bytes
 
     def _read_section(self, offset: int, limit: int) -> Section:
+        frame = self._frame(offset, limit)
+        self._file.seek(offset)
+        body = self._file.read(frame.section_bytes - 4)
+        if zlib.crc32(body) != int.from_bytes(self._file.read(4), "little"):
+            raise BitstreamError("checksum mismatch: the data is damaged")
+        return Section(frame.kind, body[frame.payload_start :], frame.section_bytes)
+
+    def _check(self, frame: _Frame) -> None:
+        """Compares the checksum of a section that need not fit into memory."""
+        self._file.seek(frame.offset)
+        checksum, left = 0, frame.section_bytes - 4
+        while left:
+            piece = self._file.read(min(left, _PIECE_BYTES))
+            if not piece:
+                break
+            checksum, left = zlib.crc32(piece, checksum), left - len(piece)
+        if checksum != int.from_bytes(self._file.read(4), "little"):
+            raise BitstreamError("checksum mismatch: the data is damaged")
+
+    def _frame(self, offset: int, limit: int) -> _Frame:
         self._file.seek(offset)
         framing = ByteReader(self._file.read(_MAX_FRAMING))
         kind = framing.u8()
         size = framing.varint(what="a section's size")
-        start = framing.position
-        total = start + size + 4
+        total = framing.position + size + 4
         if total > limit:
             raise BitstreamError(f"expected a section of at most {limit} bytes, found {total}")
         if offset + total > self.file_bytes:
             raise BitstreamError("the file is truncated: a section runs past its end")
-        self._file.seek(offset)
-        body = self._file.read(start + size)
-        stored = int.from_bytes(self._file.read(4), "little")
-        if zlib.crc32(body) != stored:
-            raise BitstreamError("checksum mismatch: the data is damaged")
-        return Section(kind, body[start:], total)
+        return _Frame(kind, offset, framing.position, total)

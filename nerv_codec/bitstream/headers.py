@@ -73,7 +73,7 @@ def write_header(header: StreamHeader) -> bytes:
     color = info.color
     for code in (color.matrix, color.primaries, color.transfer):
         out.u8(code)
-    out.u8(color.full_range | color.chroma_location << 1)
+    out.u8(color.full_range | color.chroma_location << 1 | info.orientation << 4)
     for ratio in (info.sample_aspect, info.time_base):
         out.varint(ratio.numerator)
         out.varint(ratio.denominator)
@@ -136,7 +136,7 @@ def _parse_info(data: ByteReader) -> VideoInfo:
     if not 8 <= bit_depth <= 16:
         raise BitstreamError(f"expected a bit depth of 8..16, found {bit_depth}")
     matrix, primaries, transfer, flags = data.u8(), data.u8(), data.u8(), data.u8()
-    if flags >> 4 or not 1 <= flags >> 1 <= 6:
+    if flags >> 7 or not 1 <= flags >> 1 & 7 <= 6:
         raise BitstreamError(f"unknown colour flags {flags:#04x}")
     sample_aspect = _parse_ratio(data, "the sample aspect")
     time_base = _parse_ratio(data, "the time base")
@@ -144,9 +144,10 @@ def _parse_info(data: ByteReader) -> VideoInfo:
         width=width,
         height=height,
         pixel_format=PixelFormat(num_planes, row_shift, col_shift, bit_depth),
-        color=ColorInfo(matrix, primaries, transfer, bool(flags & 1), flags >> 1),
+        color=ColorInfo(matrix, primaries, transfer, bool(flags & 1), flags >> 1 & 7),
         sample_aspect=sample_aspect,
         time_base=time_base,
+        orientation=flags >> 4,
     )
 
 

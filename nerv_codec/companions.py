@@ -1,0 +1,80 @@
+"""What travels beside the pictures: sound, subtitles, chapters, tags and static HDR metadata, as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+
+@dataclass(frozen=True)
+class Track:
+    """One track of sound or subtitles. Its packets are the source's own bytes."""
+
+    stub_format: str
+    """``matroska`` or ``mp4``: the container that ``stub`` is the beginning of."""
+    stub: bytes
+    """A file with this one track and no packet: the codec and its parameters as that container's standard has them."""
+    time_base: Fraction
+    """Seconds per unit of its packets' times."""
+    disposition: int = 0
+    """ffmpeg's AV_DISPOSITION bits: default, forced ..."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """``language``, ``title``."""
+
+
+@dataclass(frozen=True)
+class TrackPacket:
+    """One packet as it was demultiplexed; times in the track's time base."""
+
+    track: int
+    """Index of its track."""
+    data: bytes
+    pts: int
+    dts: int
+    duration: int = 0
+    is_key: bool = True
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A named part of the video, in microseconds on the video's clock."""
+
+    start_us: int
+    end_us: int
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class MasteringDisplay:
+    """The display on which an HDR video was graded (SMPTE ST 2086), in the units of H.265 Annex D."""
+
+    chromaticity: tuple[int, int, int, int, int, int, int, int]
+    """x, y of red, green, blue and white, in 0.00002, 0..65535; all 0 where unknown."""
+    luminance: tuple[int, int]
+    """Minimum and maximum in 0.0001 cd/m2, below 2**32; both 0 where unknown."""
+
+
+@dataclass(frozen=True)
+class LightLevel:
+    """Content light level (CTA-861.3) in cd/m2, 0..65535."""
+
+    max_content: int
+    max_frame_average: int
+
+
+@dataclass(frozen=True)
+class Companions:
+    """All of it, but for the packets, which are read one after another."""
+
+    tracks: tuple[Track, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Of the whole file: title, artist, date ..."""
+    video_tags: Mapping[str, str] = field(default_factory=dict)
+    """Of the video track: language, title."""
+    mastering: MasteringDisplay | None = None
+    light: LightLevel | None = None
+
+    def __bool__(self) -> bool:
+        return self != Companions()

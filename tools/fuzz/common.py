@@ -1,0 +1,35 @@
+"""What the fuzz targets share: limits on memory and time, and seeds that already are valid files.
+
+Run one as ``python tools/fuzz/fuzz_container.py CORPUS_DIR [libFuzzer options]``; needs ``pip install atheris``.
+A target ends with a report at the first exception that is no ``NervCodecError``, the first input of 64 KiB that
+takes over two seconds, or when memory passes the limit. The folder may be empty: it is seeded.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+MAX_INPUT_BYTES = 1 << 16
+MEMORY_MIB = 2048
+SECONDS_PER_INPUT = 2
+
+
+def run(target: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
+    """Fuzzes ``target`` with the folder named on the command line as corpus, until it is stopped."""
+    import atheris
+    import torch
+
+    torch.set_num_threads(1)
+    corpus = Path(sys.argv[1]) if len(sys.argv) > 1 and not sys.argv[1].startswith("-") else None
+    if corpus is not None:
+        corpus.mkdir(parents=True, exist_ok=True)
+        for index, seed in enumerate(seeds):
+            (corpus / f"seed-{index}").write_bytes(seed)
+    address_space = 8 << 30  # torch maps gigabytes that it never touches; the resident limit is the strict one
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    limits = [f"-max_len={MAX_INPUT_BYTES}", f"-timeout={SECONDS_PER_INPUT}", f"-rss_limit_mb={MEMORY_MIB}"]
+    atheris.Setup([sys.argv[0], *limits, *sys.argv[1:]], target)
+    atheris.Fuzz()
