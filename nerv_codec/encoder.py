@@ -148,7 +148,8 @@ def encode(
             end_frame=end if isinstance(end, int) else None,
             max_frames=frames,
         )
-        job = _Job(reader.info, config, compute, _expected_frames(reader, start, end, frames), progress)
+        expected = _expected_frames(reader, start, end, frames)
+        job = _Job(reader.info, reader.frame_rate, config, compute, expected, progress)
         last_duration = _LastDuration(trimmed, reader.frame_rate)
         gops = []
         with tempfile.TemporaryFile(dir=target.parent) as sections:
@@ -212,6 +213,7 @@ class _Job:
     """Codes GOP after GOP and tells how far the whole is."""
 
     info: VideoInfo
+    frame_rate: Fraction | None
     config: EncoderConfig
     device: torch.device
     expected_frames: int
@@ -236,6 +238,8 @@ class _Job:
                 "bytes": self.bytes,
                 "estimated_bytes": round(bits / 8 * total / covered),
             }
+            if self.frame_rate:
+                detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
             share = (self.frames + len(own) * _FIT_SHARE * status.step / status.steps) / total
             stage = f"{name} {status.stage} {status.step}/{status.steps}"
             self.progress(Progress("progress", share, stage, detail))
