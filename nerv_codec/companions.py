@@ -35,6 +35,11 @@ class TrackPacket:
     duration: int = 0
     is_key: bool = True
 
+    def plays_within(self, time_base: Fraction, begin: Fraction | None, end: Fraction | None) -> bool:
+        """Whether any of it plays within [begin, end) seconds; None is no bound."""
+        after = begin is None or (self.pts + self.duration) * time_base > begin
+        return after and (end is None or self.pts * time_base < end)
+
 
 @dataclass(frozen=True)
 class Chapter:

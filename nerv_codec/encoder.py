@@ -2,38 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import statistics
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import torch
 
-from nerv_codec.bitstream.container import SECTION_GOP, SECTION_TOOL, pack_section, write_prologue
-from nerv_codec.bitstream.headers import MAX_DURATION, MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
+from nerv_codec.bitstream.companions import write_companions, write_packets
+from nerv_codec.bitstream.container import (
+    SECTION_COMPANIONS,
+    SECTION_PACKETS,
+    SECTION_TOOL,
+    pack_section,
+    write_prologue,
+)
+from nerv_codec.bitstream.headers import MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
 from nerv_codec.bitstream.tool import ToolInfo, write_tool
+from nerv_codec.companions import TrackPacket
 from nerv_codec.config import EncoderConfig, load_preset
 from nerv_codec.device import choose_device
 from nerv_codec.errors import BitstreamError, InputError, VerificationError
 from nerv_codec.files import atomic_output, check_output
+from nerv_codec.gop_coding import CodedGop, GopCoder, LastDuration
+from nerv_codec.interruption import stop_on_signals
 from nerv_codec.media.reader import VideoReader, open_video, trim
-from nerv_codec.media.segment import GopFrames, segment
+from nerv_codec.media.segment import segment
+from nerv_codec.media.tracks import open_tracks
 from nerv_codec.progress import Progress, ProgressSink, format_bytes, ignore_progress
-from nerv_codec.representations import MODEL_IDS, unpack_gop
-from nerv_codec.training.fit import FitStatus, fit_gop, luma_psnr_db
-from nerv_codec.training.sites import gop_geometry
-from nerv_codec.types import PlanarFrame, VideoInfo
+from nerv_codec.representations import MODEL_IDS
+from nerv_codec.types import VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
-
-_FIT_SHARE = 0.97
-"""Share of a GOP's progress that its fit takes; decoding it back is the rest."""
+from nerv_codec.workspace import open_workspace, source_digest
 
 
 @dataclass(frozen=True)
@@ -74,20 +83,6 @@ class EncodeReport:
         )
 
 
-@dataclass(frozen=True)
-class _CodedGop:
-    """One GOP as it stands in the file, and what was measured on it. Its own frames are all but a shared first."""
-
-    entry: GopEntry
-    pts: tuple[int, ...]
-    digest: int
-    payload_bytes: int
-    estimated_bits: float
-    psnr_y_db: tuple[float, ...]
-    float_psnr_y_db: tuple[float, ...]
-    fit_seconds: float
-
-
 def encode(
     source: str | Path | BinaryIO,
     target: str | Path,
@@ -99,6 +94,9 @@ def encode(
     frames: int | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    track: int | None = None,
+    audio: bool = True,
+    resume: bool = True,
     verify: bool = True,
     tool_section: bool = True,
     progress: ProgressSink = ignore_progress,
@@ -118,6 +116,11 @@ def encode(
         frames: Stop after so many.
         device: Where to fit: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
+        track: Which of several video tracks, from 0; None lets ffmpeg choose.
+        audio: Whether the source's sound goes into the file as it is; subtitles, chapters and tags always do.
+            Where only a part is encoded, the packets that play within it are kept whole.
+        resume: Whether to go on where an earlier run of the same command ended, and to keep work for a later
+            one, in the folder ``.NAME.work`` beside the target, which goes when the file is whole.
         verify: Whether to read the file back.
         tool_section: Whether to write down the encoder's version and the time it took. Without it the same
             command gives the same bytes.
@@ -128,6 +131,7 @@ def encode(
         OutputExistsError: The target exists, or is the source.
         UsageError: A setting makes no sense.
         VerificationError: The written bytes do not decode to what was meant.
+        Interrupted: Ctrl-C or SIGTERM, in the main thread; the work so far has been kept.
     """
     began = time.monotonic()
     config = config or load_preset(preset)
@@ -136,9 +140,14 @@ def encode(
     check_output(target, source=path, overwrite=overwrite)
     compute = choose_device(device)
     progress(Progress("start", 0.0, "open"))
-    opened = open_video(source) if path is not None else open_video(source, format="yuv4mpegpipe")
-    with opened as reader, atomic_output(target, overwrite=overwrite) as temporary:
+    opened = open_video(source, track=track) if path is not None else open_video(source, format="yuv4mpegpipe")
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        reader = stack.enter_context(opened)
         _check_storable(reader.info, str(source))
+        key = _work_key(path, (start, end, frames, track), config, compute) if resume and path is not None else None
+        workspace = stack.enter_context(open_workspace(target, key))
+        temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
         trimmed = trim(
             reader,
             time_base=reader.info.time_base,
@@ -149,35 +158,42 @@ def encode(
             max_frames=frames,
         )
         expected = _expected_frames(reader, start, end, frames)
-        job = _Job(reader.info, reader.frame_rate, config, compute, expected, progress)
-        last_duration = _LastDuration(trimmed, reader.frame_rate)
+        coder = GopCoder(reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop)
+        last_duration = LastDuration(trimmed, reader.frame_rate)
         gops = []
-        with tempfile.TemporaryFile(dir=target.parent) as sections:
-            for gop in segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth):
-                gops.append(job.code(gop, sections))
-            if not gops:
-                raise InputError(f"{source}: no frame in the chosen range")
-            header = StreamHeader(
-                model_id=MODEL_IDS[config.model],
-                info=reader.info,
-                pts=tuple(pts for gop in gops for pts in gop.pts),
-                last_duration=last_duration.in_ticks(reader.info.time_base),
-                gops=tuple(gop.entry for gop in gops),
-            )
-            with temporary.open("wb") as file:
-                file.write(write_prologue(header))
-                sections.seek(0)
-                shutil.copyfileobj(sections, file)
-                if tool_section:
-                    tool = ToolInfo(_tool_name(), round(1000 * (time.monotonic() - began)))
-                    file.write(pack_section(SECTION_TOOL, write_tool(tool)))
-                file.flush()
-                os.fsync(file.fileno())
+        sections = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
+        for gop in segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth):
+            coded, section = coder.code(gop)
+            gops.append(coded)
+            sections.write(section)
+        if not gops:
+            raise InputError(f"{source}: no frame in the chosen range")
+        header = StreamHeader(
+            model_id=MODEL_IDS[config.model],
+            info=reader.info,
+            pts=tuple(pts for gop in gops for pts in gop.pts),
+            last_duration=last_duration.in_ticks(reader.info.time_base),
+            gops=tuple(gop.entry for gop in gops),
+        )
+        warnings = list(reader.warnings)
+        digest = None
+        with temporary.open("wb") as file:
+            file.write(write_prologue(header))
+            sections.seek(0)
+            shutil.copyfileobj(sections, file)
+            if path is not None:
+                begin, stop_at = _bounds(header, start, end, frames)
+                digest, notes = _write_companions(file, path, reader, audio, begin, stop_at)
+                warnings += notes
+            if tool_section:
+                tool = ToolInfo(_tool_name(), round(1000 * (time.monotonic() - began)))
+                file.write(pack_section(SECTION_TOOL, write_tool(tool)))
+            file.flush()
+            os.fsync(file.fileno())
         with VideoDecoder(temporary) as video:
             if verify:
-                _verify(video, gops)
+                _verify(video, gops, digest)
             about = video.metadata
-        warnings = tuple(reader.warnings)
     psnr = statistics.fmean(db for gop in gops for db in gop.psnr_y_db)
     progress(Progress("done", 1.0, "done", {"psnr_db": psnr, "bytes": about.file_bytes}))
     return EncodeReport(
@@ -196,7 +212,7 @@ def encode(
         fit_seconds=sum(gop.fit_seconds for gop in gops),
         seconds=time.monotonic() - began,
         verified=verify,
-        warnings=warnings,
+        warnings=tuple(warnings),
     )
 
 
@@ -208,98 +224,45 @@ def _check_storable(info: VideoInfo, name: str) -> None:
         raise InputError(f"{name}: this video does not fit the format: {error}") from error
 
 
-@dataclass
-class _Job:
-    """Codes GOP after GOP and tells how far the whole is."""
-
-    info: VideoInfo
-    frame_rate: Fraction | None
-    config: EncoderConfig
-    device: torch.device
-    expected_frames: int
-    progress: ProgressSink
-    gops: int = 0
-    frames: int = 0
-    bytes: int = 0
-
-    def code(self, gop: GopFrames, sections: IO[bytes]) -> _CodedGop:
-        """Fits one GOP, appends its section, and decodes the payload again to measure what it gives."""
-        own = gop.frames[gop.continues :]
-        total = max(self.expected_frames, self.frames + len(own))
-        num_gops = max(self.gops + 1, round((self.gops + 1) * total / (self.frames + len(own))))
-        name = f"gop {self.gops + 1}/{num_gops}"
-
-        def tell(status: FitStatus) -> None:
-            covered = self.frames + len(own)
-            bits = 8 * self.bytes + status.estimated_bits
-            detail = {
-                "psnr_db": status.psnr_db,
-                "rate_bpp": bits / (covered * self.info.width * self.info.height),
-                "bytes": self.bytes,
-                "estimated_bytes": round(bits / 8 * total / covered),
-            }
-            if self.frame_rate:
-                detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
-            share = (self.frames + len(own) * _FIT_SHARE * status.step / status.steps) / total
-            stage = f"{name} {status.stage} {status.step}/{status.steps}"
-            self.progress(Progress("progress", share, stage, detail))
-
-        began = time.monotonic()
-        fitted = fit_gop(
-            gop.frames,
-            self.info,
-            self.config,
-            device=self.device,
-            seed=self.config.seed + self.gops,
-            report=tell,
-        )
-        fit_seconds = time.monotonic() - began
-        section = pack_section(SECTION_GOP, fitted.payload)
-        sections.write(section)
-        geometry = gop_geometry(gop.frames, self.info)
-        model, digest, _ = unpack_gop(MODEL_IDS[self.config.model], fitted.payload, geometry)
-        scores = luma_psnr_db(model.to(self.device), gop.frames, self.info)[gop.continues :]
-        self.gops += 1
-        self.frames += len(own)
-        self.bytes += len(section)
-        detail = {"psnr_db": statistics.fmean(scores), "bytes": self.bytes}
-        self.progress(Progress("gop-done", self.frames / total, f"{name} done", detail))
-        return _CodedGop(
-            entry=GopEntry(len(gop.frames), gop.continues, len(section)),
-            pts=tuple(frame.pts for frame in own),
-            digest=digest,
-            payload_bytes=len(fitted.payload),
-            estimated_bits=fitted.estimated_bits,
-            psnr_y_db=scores,
-            float_psnr_y_db=fitted.float_psnr_y_db[gop.continues :],
-            fit_seconds=fit_seconds,
-        )
+def _work_key(path: Path, choice: tuple[float | int | None, ...], config: EncoderConfig, device: torch.device) -> str:
+    """All that determines the bytes of a fit, so that work is gone on with only where it would come out the same."""
+    machine = (str(device), torch.__version__, torch.get_num_threads(), _tool_name())
+    return repr((source_digest(path), choice, config, machine))
 
 
-class _LastDuration:
-    """Frames passed through, remembering how long the last one is shown."""
-
-    def __init__(self, frames: Iterable[PlanarFrame], frame_rate: Fraction | None) -> None:
-        self._frames = frames
-        self._frame_rate = frame_rate
-        self._last: PlanarFrame | None = None
-        self._delta = 0
-
-    def __iter__(self) -> Iterator[PlanarFrame]:
-        for frame in self._frames:
-            if self._last is not None:
-                self._delta = frame.pts - self._last.pts
-            self._last = frame
-            yield frame
-
-    def in_ticks(self, time_base: Fraction) -> int:
-        """What the source says, else the distance of the last two frames, else one over the frame rate."""
-        stated = self._last.duration if self._last is not None else 0
-        nominal = round(1 / ((self._frame_rate or Fraction(25)) * time_base))
-        return min(MAX_DURATION, max(1, stated or self._delta or nominal))
+def _bounds(
+    header: StreamHeader, start: float | int | None, end: float | int | None, frames: int | None
+) -> tuple[Fraction | None, Fraction | None]:
+    """From when to when, in seconds, sound is wanted; None where that side of the video was not cut."""
+    unit = header.info.time_base
+    begin = header.pts[0] * unit if start else None
+    stop = (header.pts[-1] + header.last_duration) * unit if end is not None or frames is not None else None
+    return begin, stop
 
 
-def _verify(video: VideoDecoder, gops: Sequence[_CodedGop]) -> None:
+def _write_companions(
+    file: IO[bytes], path: Path, reader: VideoReader, audio: bool, begin: Fraction | None, end: Fraction | None
+) -> tuple[str | None, list[str]]:
+    """Writes what travels beside the pictures. Returns the digest of its packets, and what had to be left out."""
+    with open_tracks(path, audio=audio) as source:
+        companions = source.companions(reader.tags, mastering=reader.mastering, light=reader.light)
+        if not companions:
+            return None, source.notes
+        file.write(pack_section(SECTION_COMPANIONS, write_companions(companions)))
+        digest = hashlib.sha256()
+        for payload in write_packets(_digested(source.packets(begin, end), digest)):
+            file.write(pack_section(SECTION_PACKETS, payload))
+        return digest.hexdigest(), source.notes
+
+
+def _digested(packets: Iterable[TrackPacket], digest: Any) -> Iterator[TrackPacket]:
+    for packet in packets:
+        digest.update(repr((packet.track, packet.pts, packet.dts, packet.duration, packet.is_key)).encode())
+        digest.update(packet.data)
+        yield packet
+
+
+def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str | None) -> None:
     """Decodes every GOP of the written file. Raises VerificationError where one is not what was meant."""
     for index, gop in enumerate(gops):
         try:
@@ -308,6 +271,12 @@ def _verify(video: VideoDecoder, gops: Sequence[_CodedGop]) -> None:
             raise VerificationError(f"the written file cannot be decoded: {error}") from error
         if digest != gop.digest:
             raise VerificationError(f"GOP {index} does not decode to the integers that were encoded")
+    if packets_digest is not None:
+        found = hashlib.sha256()
+        for _ in _digested(video.packets(), found):
+            pass
+        if found.hexdigest() != packets_digest:
+            raise VerificationError("sound or subtitles do not come back as they were written")
 
 
 def _expected_frames(

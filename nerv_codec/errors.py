@@ -53,3 +53,7 @@ class CoordinateRangeError(NervCodecError, ValueError):
     """A coordinate lies outside what W was fitted on: the function interpolates, it does not extrapolate."""
 
     exit_code = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody asked for an end (Ctrl-C, SIGTERM), and it came at a place where work could be saved (130)."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import platform
 import re
 import shutil
 import uuid
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,6 +44,49 @@ def check_output(target: Path, *, source: Path | None, overwrite: bool, director
         raise UsageError(f"{target}: the folder {target.parent} does not exist")
 
 
+def remove_stale(target: Path) -> None:
+    """Removes temporaries of ``target`` that processes of this machine left when they were killed."""
+    pattern = re.compile(
+        rf"\.{re.escape(target.stem[:64])}\.(\w+)-(\d+)-[0-9a-f]{{12}}\.(tmp|old)({re.escape(target.suffix)})?"
+    )
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            found = pattern.fullmatch(path.name)
+            if found and found[1] == _machine() and not _is_alive(int(found[2])):
+                _remove(path)
+
+
+def _process() -> str:
+    return f"{_machine()}-{os.getpid()}"
+
+
+@functools.cache
+def _machine() -> str:
+    """Tells machines, their boots and their containers apart, in each of which process numbers begin anew."""
+    facts = [platform.node()]
+    with contextlib.suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        facts.append(os.readlink("/proc/self/ns/pid"))
+    return f"{zlib.crc32(''.join(facts).encode()):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> Iterator[Path]:
     """A temporary path beside ``target`` that takes its name when the block ends without an error.
@@ -54,7 +100,8 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
         directory: The temporary is made as a folder; an existing ``target`` folder is replaced whole.
     """
     target = Path(os.path.realpath(target))
-    stem = f".{target.stem[:64]}.{uuid.uuid4().hex[:12]}"
+    remove_stale(target)
+    stem = f".{target.stem[:64]}.{_process()}-{uuid.uuid4().hex[:12]}"
     temporary, old = target.with_name(f"{stem}.tmp{target.suffix}"), target.with_name(f"{stem}.old")
     try:
         if directory:
@@ -66,7 +113,4 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
         os.replace(temporary, target)
     finally:
         for left in (temporary, old):
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+            _remove(left)

@@ -6,13 +6,16 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from nerv_codec.bitstream.container import ContainerReader
+from nerv_codec.bitstream.companions import parse_companions, parse_packets
+from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
+from nerv_codec.companions import Companions, TrackPacket
 from nerv_codec.device import choose_device
 from nerv_codec.errors import BitstreamError, CoordinateRangeError, InputError
 from nerv_codec.media.color import codes_to_rgb, yuv_to_rgb
@@ -132,6 +135,24 @@ class VideoDecoder:
             bitrate_bps=8 * self.container.file_bytes / seconds,
             macs_per_pixel=self.gop(0).macs_per_sample * samples / (info.height * info.width),
         )
+
+    @cached_property
+    def companions(self) -> Companions:
+        """What travels beside the pictures, but for the packets. Raises BitstreamError."""
+        for section in self.container.trailing_sections():
+            if section.kind == SECTION_COMPANIONS:
+                return parse_companions(section.payload)
+        return Companions()
+
+    def packets(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[TrackPacket]:
+        """Packets of sound and subtitles that play within [begin, end) seconds; whole ones. Raises BitstreamError."""
+        tracks = self.companions.tracks
+        for section in self.container.trailing_sections():
+            if section.kind != SECTION_PACKETS:
+                continue
+            for packet in parse_packets(section.payload, len(tracks)):
+                if packet.plays_within(tracks[packet.track].time_base, begin, end):
+                    yield packet
 
     def gop(self, index: int) -> Representation:
         """The function of one GOP. The last few are kept."""

@@ -192,7 +192,10 @@ def test_interrupted(tiny_clip, tmp_path, quick):
 
     with pytest.raises(KeyboardInterrupt):
         encode(tiny_clip, tmp_path / "a.nvc", config=quick, progress=interrupt)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == [".a.nvc.work"]
+    with pytest.raises(KeyboardInterrupt):
+        encode(tiny_clip, tmp_path / "b.nvc", config=quick, progress=interrupt, resume=False)
+    assert [path.name for path in tmp_path.iterdir()] == [".a.nvc.work"]
 
 
 @pytest.mark.parametrize("what", ["digest", "damage"])

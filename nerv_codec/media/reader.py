@@ -17,22 +17,27 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from nerv_codec.companions import LightLevel, MasteringDisplay
 from nerv_codec.errors import InputError
-from nerv_codec.media import layout, probe
+from nerv_codec.media import layout, probe, side_data
+from nerv_codec.media.deinterlace import deinterlaced
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 _DEFAULT_RATE = Fraction(25)
+_UNNOTICED_GAP_SECONDS = 1.0
+"""Where pictures end so much before the file says it does, frames are probably missing."""
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats of pictures made of letters: by its suffix ffmpeg takes any text file for one of them."""
 
 
-def open_video(source: str | Path | BinaryIO, *, format: str | None = None) -> VideoReader:
+def open_video(source: str | Path | BinaryIO, *, format: str | None = None, track: int | None = None) -> VideoReader:
     """Opens a video file or stream and decodes its first frame.
 
     Args:
         source: a path, or a binary stream such as ``sys.stdin.buffer``, which need not be seekable
             where the format (y4m, Matroska, MPEG-TS) can be read in one go.
         format: ffmpeg's name of the container, such as ``yuv4mpegpipe``; None detects it.
+        track: Which of several video tracks, from 0; None lets ffmpeg choose.
 
     Returns:
         A reader that stands before the first frame. Close it, or use it in a ``with`` statement.
@@ -52,7 +57,7 @@ def open_video(source: str | Path | BinaryIO, *, format: str | None = None) -> V
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
     try:
-        return VideoReader(container, name, chroma_location=siting)
+        return VideoReader(container, name, chroma_location=siting, track=track)
     except BaseException:
         container.close()
         raise
@@ -66,20 +71,21 @@ class VideoReader:
         frame_rate: average frames per second, a hint; None where the container does not know.
         num_frames: how many frames there are, a hint that can be wrong; None likewise.
         duration_seconds: how long it plays, a hint that can be wrong; None likewise.
+        mastering, light: static HDR metadata, where there is some.
+        tags: of the video track.
     """
 
-    def __init__(self, container: InputContainer, name: str, *, chroma_location: int | None) -> None:
+    def __init__(
+        self, container: InputContainer, name: str, *, chroma_location: int | None, track: int | None = None
+    ) -> None:
         if container.format.name in _TEXT_ART:
             raise InputError(f"{name}: expected a video, found text")
-        stream = container.streams.best("video")
-        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-            found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
-            raise InputError(f"{name}: expected a video stream, found only {found}")
+        stream = _choose(container, name, track)
         self._container = container
         self._stream = stream
         self._name = name
         self._notes: Counter[str] = Counter()
-        decoded = self._decode()
+        decoded = deinterlaced(self._decode(), stream.time_base or Fraction(1, 1000))
         first = next(decoded, None)
         if first is None:
             codec = stream.codec_context.name
@@ -97,7 +103,11 @@ class VideoReader:
             color=probe.color_info(first, stream, self._layout, chroma_location),
             sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1),
             time_base=first.time_base or stream.time_base or Fraction(1, 1000),
+            orientation=self._orientation(first),
         )
+        self.mastering: MasteringDisplay | None = side_data.mastering_display(first)
+        self.light: LightLevel | None = side_data.light_level(first)
+        self.tags: dict[str, str] = dict(stream.metadata)
         self.frame_rate: Fraction | None = probe.frame_rate(stream)
         self.duration_seconds = probe.duration_seconds(container, stream)
         self.num_frames = stream.frames or None
@@ -144,16 +154,22 @@ class VideoReader:
             except av.EOFError:  # drained already
                 frames = []
             except av.FFmpegError:
-                self._notes["undecodable packets skipped: {}"] += 1
+                self._notes["damaged input, frames lost: {}"] += 1
                 frames = []
             for frame in frames:
                 if frame.is_corrupt:
                     self._notes["damaged frames, shown as far as they decode: {}"] += 1
                 if frame.interlaced_frame:
-                    self._notes["interlaced frames, kept with both fields woven: {}"] += 1
+                    self._notes["interlaced frames, deinterlaced (bwdif): {}"] += 1
                 yield frame
             if packet is None:
                 return
+
+    def _orientation(self, frame: VideoFrame) -> int:
+        found = side_data.orientation(frame)
+        if found is None:
+            self._notes["a rotation by other than quarter turns is dropped"] += 1
+        return found or 0
 
     def _normal(self, frame: VideoFrame) -> VideoFrame:
         """The frame in the layout and size of the first one."""
@@ -172,6 +188,7 @@ class VideoReader:
         """Frames as arrays, with missing and non-increasing times mended."""
         step = max(1, round(1 / ((self.frame_rate or _DEFAULT_RATE) * self.info.time_base)))
         last: int | None = None
+        origin: int | None = None
         for frame in frames:
             pts = frame.pts
             if pts is None:
@@ -181,6 +198,26 @@ class VideoReader:
                 pts = last + step
             yield PlanarFrame(layout.frame_planes(frame, self._layout), pts, max(0, frame.duration or 0))
             last = pts
+            origin = pts if origin is None else origin
+        if self.duration_seconds and last is not None and origin is not None:
+            gap = self.duration_seconds - float((last + step - origin) * self.info.time_base)
+            if gap > _UNNOTICED_GAP_SECONDS:
+                missing = round(gap / float(step * self.info.time_base))
+                self._notes[f"pictures end {gap:.1f} s before the file says: about {missing} frames lost"] += 1
+
+
+def _choose(container: InputContainer, name: str, track: int | None) -> VideoStream:
+    """The video track to read. Raises InputError where there is none, or not so many."""
+    if track is not None:
+        tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not 0 <= track < len(tracks):
+            raise InputError(f"{name}: expected video track {track}, found {len(tracks)} of them, counted from 0")
+        return tracks[track]
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
+        raise InputError(f"{name}: expected a video stream, found only {found}")
+    return stream
 
 
 def trim(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from fractions import Fraction
 from itertools import count
@@ -15,15 +17,19 @@ import torch
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from nerv_codec.companions import Companions, TrackPacket
 from nerv_codec.errors import UsageError
 from nerv_codec.media import layout
 from nerv_codec.media.color import yuv_to_rgb
 from nerv_codec.media.encodable import Encodable, encodable
+from nerv_codec.media.side_data import display_matrix, x264_hdr_params
+from nerv_codec.media.track_muxer import TrackMuxer
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 Format = Literal["mp4", "mkv", "y4m", "png", "md5", "null"]
 
 _DEFAULT_RATE = Fraction(25)
+_MOST_TICKS, _MICROSECONDS = 100_000_000, 1_000_000
 _SITING_NAMES = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
 _CODECS = {
     "mp4": ("libx264", {"crf": "10", "preset": "veryfast"}),
@@ -33,7 +39,13 @@ _CODECS = {
 
 
 def open_writer(
-    target: Path | BinaryIO, format: Format, info: VideoInfo, *, frame_rate: Fraction | None = None
+    target: Path | BinaryIO,
+    format: Format,
+    info: VideoInfo,
+    *,
+    frame_rate: Fraction | None = None,
+    companions: Companions | None = None,
+    packets: Iterable[TrackPacket] = (),
 ) -> VideoWriter:
     """Opens a file or stream to write frames to.
 
@@ -55,6 +67,9 @@ def open_writer(
         format: one of the above.
         info: what all frames look like.
         frame_rate: frames per second, where the format asks for one; None is 25.
+        companions: tracks, chapters, tags and HDR metadata to write beside the pictures; ``mp4`` and ``mkv``
+            alone hold them, the others write pictures only.
+        packets: of those tracks, on the clock of the frames, in the order of their times.
 
     Raises:
         UsageError: the format cannot hold such pictures.
@@ -71,14 +86,19 @@ def open_writer(
         return _Md5Writer(target)
     if format == "y4m":
         return _Y4mWriter(target, info, rate)
-    return _ContainerWriter(target, format, info, rate)
+    return _ContainerWriter(target, format, info, rate, companions or Companions(), packets)
 
 
 class VideoWriter:
     """Takes frames one after another; this one throws them away.
 
     Leaving a ``with`` statement by an exception closes the target without completing it.
+
+    Attributes:
+        notes: what the format cannot hold, one plain sentence each.
     """
+
+    notes: Sequence[str] = ()
 
     def write(self, frame: PlanarFrame) -> None:
         """Writes one frame; pts must increase."""
@@ -164,15 +184,29 @@ class _PngWriter(VideoWriter):
 
 
 class _ContainerWriter(VideoWriter):
-    def __init__(self, target: Path | BinaryIO, format: str, info: VideoInfo, rate: Fraction) -> None:
+    def __init__(
+        self,
+        target: Path | BinaryIO,
+        format: str,
+        info: VideoInfo,
+        rate: Fraction,
+        companions: Companions,
+        packets: Iterable[TrackPacket],
+    ) -> None:
+        self.notes: list[str] = []
         self._form = encodable(info, format)
         self._time_base = info.time_base
         muxer = "matroska" if format == "mkv" else "mp4"
         # Without this MP4 has a time scale of its own choice, and pts would be rounded to it.
-        options = {"video_track_timescale": str(info.time_base.denominator)} if format == "mp4" else {}
+        options = _mp4_scales(info, companions) if format == "mp4" else {}
         name = f"file:{target}" if isinstance(target, Path) else target
         self._container = av.open(name, "w", format=muxer, container_options=options)
         codec, codec_options = _CODECS[format]
+        if hdr := x264_hdr_params(companions.mastering, companions.light):
+            if format == "mp4":
+                codec_options = codec_options | {"x264-params": hdr}
+            else:
+                self.notes.append("mkv: mastering display and light level are left out; mp4 holds them")
         siting = {"chroma_sample_location": _SITING_NAMES[self._form.color.chroma_location]}
         self._stream = self._container.add_stream(codec, rate=rate, options=codec_options | siting)
         context = self._stream.codec_context
@@ -184,18 +218,24 @@ class _ContainerWriter(VideoWriter):
             2 if self._form.color.full_range else 1,
         )
         context.color_primaries, context.color_trc = self._form.color.primaries, self._form.color.transfer
+        if info.orientation:
+            self._stream.set_display_matrix(display_matrix(info.orientation))
+        self._stream.metadata.update(companions.video_tags)
         try:
             context.open()
         except av.FFmpegError as error:
             self.abort()
             what = f"{info.width}x{info.height} {self._form.name}"
             raise UsageError(f"{format}: expected pictures that {codec} can encode, found {what}") from error
+        self._tracks = TrackMuxer(self._container, muxer, companions, packets, self.notes)
         self._container.start_encoding()
         self._shift: int | None = None
 
     def write(self, frame: PlanarFrame) -> None:
         if self._shift is None:
             self._shift = max(0, -frame.pts)
+        shift_seconds = self._shift * self._time_base
+        self._tracks.write_until(frame.pts * self._time_base, shift_seconds)
         picture = self._form.frame(frame.planes)
         picture.pts, picture.time_base = frame.pts + self._shift, self._time_base
         picture.duration = frame.duration
@@ -203,11 +243,20 @@ class _ContainerWriter(VideoWriter):
 
     def close(self) -> None:
         self._container.mux(self._stream.encode(None))
+        self._tracks.write_until(None, (self._shift or 0) * self._time_base)
         self._container.close()
 
     def abort(self) -> None:
         with suppress(av.FFmpegError):
             self._container.close()
+
+
+def _mp4_scales(info: VideoInfo, companions: Companions) -> dict[str, str]:
+    """Units in which an MP4 counts the time of the pictures, and that at which tracks begin: 1 ms if nobody asks."""
+    units = [info.time_base.denominator, *(track.time_base.denominator for track in companions.tracks)]
+    common = math.lcm(*units)
+    movie = common if common <= _MOST_TICKS else _MICROSECONDS
+    return {"video_track_timescale": str(units[0]), "movie_timescale": str(movie)}
 
 
 def _y4m_colour(form: Encodable) -> str:

@@ -8,17 +8,48 @@ import torch
 
 from nerv_codec.config import EncoderConfig
 from nerv_codec.metrics.psnr import mean_squared_error, psnr_db
-from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
 from nerv_codec.rendering import View, render_planes
+from nerv_codec.training.checkpoint import Checkpoint
 from nerv_codec.training.result import FitStatus, GopFit, Report
 from nerv_codec.training.siren_fit import fit_siren
-from nerv_codec.training.sites import Sites, gop_geometry, make_sites
+from nerv_codec.training.sites import gop_geometry, make_sites
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 __all__ = ["FitStatus", "GopFit", "fit_gop", "luma_psnr_db"]
 
-_FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": fit_siren}
+
+def _fit_siren(
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    report: Report,
+    checkpoint: Checkpoint,
+) -> tuple[bytes, float, Representation]:
+    sites = make_sites(frames, info, device)
+    geometry = gop_geometry(frames, info)
+    return fit_siren(sites, geometry, config, device=device, seed=seed, report=report, checkpoint=checkpoint)
+
+
+def _fit_tracked(
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    *,
+    device: torch.device,
+    seed: int,
+    report: Report,
+    checkpoint: Checkpoint,
+) -> tuple[bytes, float, Representation]:
+    from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
+
+    return fit_tracked(frames, info, config, seed=seed, report=report)
+
+
+_FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}
 
 
 def fit_gop(
@@ -29,6 +60,7 @@ def fit_gop(
     device: torch.device,
     seed: int,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> GopFit:
     """Fits a function to the frames of one GOP and codes it.
 
@@ -39,10 +71,11 @@ def fit_gop(
         device: Where to compute.
         seed: Of all randomness: the same arguments on the same machine give the same bytes.
         report: Called now and then.
+        checkpoint: Where the fit's state is kept; a fit that goes on from there ends in the same bytes.
     """
-    geometry: GopGeometry = gop_geometry(frames, info)
-    sites: Sites = make_sites(frames, info, device)
-    payload, bits, model = _FITS[config.model](sites, geometry, config, device=device, seed=seed, report=report)
+    fit = _FITS[config.model]
+    keeper = checkpoint or Checkpoint()
+    payload, bits, model = fit(frames, info, config, device=device, seed=seed, report=report, checkpoint=keeper)
     return GopFit(payload, bits, luma_psnr_db(model, frames, info))
 
 

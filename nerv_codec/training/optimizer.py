@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -56,6 +56,19 @@ class Muon:
         self._first = [torch.zeros_like(t) for t in tensors]
         self._second = [torch.zeros_like(t) for t in tensors]
         self._count = 0
+
+    def state(self) -> dict[str, Tensor]:
+        """What :meth:`restore` takes: the tensors themselves, not copies."""
+        moments = {"first": self._first, "second": self._second}
+        named = {f"{name}.{index}": t for name, tensors in moments.items() for index, t in enumerate(tensors)}
+        return {"count": torch.tensor(self._count), **named}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from what :meth:`state` gave."""
+        self._count = int(state["count"])
+        for name, tensors in (("first", self._first), ("second", self._second)):
+            for index, tensor in enumerate(tensors):
+                tensor.copy_(state[f"{name}.{index}"])
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor], rate: float) -> None:

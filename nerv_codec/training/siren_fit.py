@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
@@ -11,6 +13,7 @@ from nerv_codec.metrics.psnr import psnr_db
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.siren import Siren, initial_tensors, num_parameters, tensor_shapes
 from nerv_codec.representations import pack_siren
+from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.optimizer import Muon, cosine
 from nerv_codec.training.quantise import choose_steps, dequantise, initial_step, quantise
 from nerv_codec.training.result import FitStatus, Report
@@ -34,6 +37,7 @@ def fit_siren(
     device: torch.device,
     seed: int,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[bytes, float, Siren]:
     """Fits one GOP.
 
@@ -54,27 +58,80 @@ def fit_siren(
     quantised_steps = round(training.steps * training.quantised_fraction)
     float_steps = max(1, training.steps - quantised_steps)
     status = _Status(sites, training.steps, report)
+    progress = _Progress(tensors, Muon(tensors, factors), generator, checkpoint or Checkpoint())
     with Workers() as workers:
         gradient = SirenGradient(shapes, device=device, dtype=best_dtype(device), workers=workers)
-        optimizer = Muon(tensors, factors)
-        for step in range(float_steps):
+        for step in progress.remaining(float_steps if progress.steps is None else 0):
             result = gradient(tensors, sampler.batch())
-            optimizer.step(result.tensors, training.learning_rate * cosine((step + 1) / float_steps))
+            progress.optimizer.step(result.tensors, training.learning_rate * cosine((step + 1) / float_steps))
             status.tell(step + 1, "fit", result.distortion, tensors, None)
-        float_model = Siren(geometry, [tensor.clone() for tensor in tensors]).requires_grad_(False)
-        probe = sampler.batch(_STEP_SEARCH_SITES)
-        steps = choose_steps(
-            tensors, lambda values: gradient.distortion(values, probe), training.rd_lambda / sites.pixels
-        )
-        optimizer = Muon(tensors, factors)
-        for step in range(quantised_steps):
+        if progress.steps is None:
+            probe = sampler.batch(_STEP_SEARCH_SITES)
+            chosen = choose_steps(
+                tensors, lambda values: gradient.distortion(values, probe), training.rd_lambda / sites.pixels
+            )
+            progress.quantise(chosen, Muon(tensors, factors))
+        steps = progress.steps or []
+        for step in progress.remaining(quantised_steps):
             coded = [quantise(tensor, log2) for tensor, log2 in zip(tensors, steps, strict=True)]
             result = gradient(dequantise(coded, device), sampler.batch())
             rate = training.quantised_learning_rate * cosine((step + 1) / quantised_steps)
-            optimizer.step(result.tensors, rate)
+            progress.optimizer.step(result.tensors, rate)
             status.tell(float_steps + step + 1, "quantise", result.distortion, tensors, steps)
+    float_model = Siren(geometry, progress.float_tensors).requires_grad_(False)
     coded = [quantise(tensor, log2) for tensor, log2 in zip(tensors, steps, strict=True)]
     return pack_siren(coded), estimate_bits(coded), float_model
+
+
+class _Progress:
+    """How far a fit is; it begins where its checkpoint ends."""
+
+    def __init__(
+        self, tensors: list[Tensor], optimizer: Muon, generator: torch.Generator, checkpoint: Checkpoint
+    ) -> None:
+        self.optimizer = optimizer
+        self.steps: list[int] | None = None
+        """log2 of the quantiser steps; None while the fit is in its float phase."""
+        self.float_tensors = tensors
+        """The weights before they were quantised."""
+        self._tensors = tensors
+        self._generator = generator
+        self._checkpoint = checkpoint
+        self._step = 0
+        if saved := checkpoint.load():
+            self._restore(saved)
+
+    def remaining(self, count: int) -> Iterator[int]:
+        """The steps of this phase that are left to do, of ``count``."""
+        while self._step < count:
+            self._checkpoint.offer(self._state)
+            yield self._step
+            self._step += 1
+
+    def quantise(self, steps: list[int], optimizer: Muon) -> None:
+        """Begins the second phase."""
+        self.steps, self.optimizer, self._step = steps, optimizer, 0
+        self.float_tensors = [tensor.clone() for tensor in self._tensors]
+
+    def _state(self) -> FitState:
+        tensors = {f"weight.{index}": tensor for index, tensor in enumerate(self._tensors)}
+        if self.steps is not None:
+            tensors |= {f"float.{index}": tensor for index, tensor in enumerate(self.float_tensors)}
+        tensors |= {f"optimizer.{name}": tensor for name, tensor in self.optimizer.state().items()}
+        tensors["generator"] = self._generator.get_state()
+        return FitState(tensors, {"step": self._step, "steps": self.steps})
+
+    def _restore(self, saved: FitState) -> None:
+        for index, tensor in enumerate(self._tensors):
+            tensor.copy_(saved.tensors[f"weight.{index}"])
+        self.steps, self._step = saved.values["steps"], saved.values["step"]
+        if self.steps is not None:
+            device = self._tensors[0].device
+            self.float_tensors = [saved.tensors[f"float.{i}"].to(device) for i in range(len(self._tensors))]
+        prefix = "optimizer."
+        own = {name.removeprefix(prefix): t for name, t in saved.tensors.items() if name.startswith(prefix)}
+        self.optimizer.restore(own)
+        self._generator.set_state(saved.tensors["generator"])
 
 
 class _Sampler:

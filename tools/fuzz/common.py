@@ -31,5 +31,7 @@ def run(target: Callable[[bytes], None], seeds: Iterable[bytes]) -> None:
     address_space = 8 << 30  # torch maps gigabytes that it never touches; the resident limit is the strict one
     resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     limits = [f"-max_len={MAX_INPUT_BYTES}", f"-timeout={SECONDS_PER_INPUT}", f"-rss_limit_mb={MEMORY_MIB}"]
+    if corpus is not None:
+        limits.append(f"-artifact_prefix={corpus}/")
     atheris.Setup([sys.argv[0], *limits, *sys.argv[1:]], target)
     atheris.Fuzz()
