@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from nerv_codec.errors import UsageError
 
+MODELS = ("siren", "tracked")
 PRESETS = ("ultrafast", "fast", "medium", "slow", "placebo")
 
 
@@ -42,6 +43,36 @@ class SirenConfig:
 
 
 @dataclass(frozen=True)
+class TrackedConfig:
+    """Size and fit of the latent pyramids tied together by motion (model/tracked.py)."""
+
+    scales: int = 7
+    """Latent grids of a node: from full size down to 1 / 2**(scales - 1); small pictures have fewer."""
+    hidden: int = 16
+    """Width of the synthesis network, a multiple of 4."""
+    rate_hidden: int = 8
+    """Width of the latents' entropy model."""
+    motion_hidden: int = 4
+    """Width of the motion's entropy model."""
+    rd_lambda: float = 2e-3
+    """Weight of bits per pixel against mean squared error (colour in [0, 1])."""
+    initial_gain: float = 0.04
+    """What one step of a latent changes in a feature, before it is fitted."""
+    latent_learning_rate: float = 2e-2
+    motion_learning_rate: float = 5e-2
+    network_learning_rate: float = 1e-2
+
+    def __post_init__(self) -> None:
+        _check(1 <= self.scales <= 10, "tracked.scales in 1..10", self.scales)
+        _check(4 <= self.hidden <= 64 and self.hidden % 4 == 0, "tracked.hidden in 4, 8 .. 64", self.hidden)
+        for name in ("rate_hidden", "motion_hidden"):
+            _check(1 <= getattr(self, name) <= 32, f"tracked.{name} in 1..32", getattr(self, name))
+        _check(0 <= self.rd_lambda < 1, "tracked.rd_lambda in 0..1", self.rd_lambda)
+        for name in ("initial_gain", "latent_learning_rate", "motion_learning_rate", "network_learning_rate"):
+            _check(0 < getattr(self, name) < 1, f"tracked.{name} in (0, 1)", getattr(self, name))
+
+
+@dataclass(frozen=True)
 class TrainingConfig:
     """How one GOP is fitted."""
 
@@ -49,13 +80,13 @@ class TrainingConfig:
     """Optimiser steps in all, the quantisation-aware last phase included."""
     batch: int = 10000
     """Coordinates a step."""
-    learning_rate: float = 6e-2
+    learning_rate: float = 5e-2
     """Largest change of a hidden matrix in one step, as a spectral norm."""
     quantised_learning_rate: float = 6e-3
     """The same where the weights are rounded already."""
     quantised_fraction: float = 0.15
     """Share of the steps in which the forward pass sees quantised weights."""
-    rd_lambda: float = 3e-4
+    rd_lambda: float = 1e-3
     """Weight of bits per pixel against mean squared error (colour in [0, 1]) when steps are chosen."""
 
     def __post_init__(self) -> None:
@@ -76,10 +107,11 @@ class EncoderConfig:
     """Longest distance between the first and the last frame of a GOP, 1..1024."""
     seed: int = 0
     siren: SirenConfig = field(default_factory=SirenConfig)
+    tracked: TrackedConfig = field(default_factory=TrackedConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        _check(self.model == "siren", "model 'siren'", self.model)
+        _check(self.model in MODELS, f"a model of {', '.join(MODELS)}", self.model)
         _check(1 <= self.gop <= 1024, "gop in 1..1024", self.gop)
         _check(0 <= self.seed < 1 << 63, "seed in 0..2**63-1", self.seed)
 
@@ -124,7 +156,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
-_Config = TypeVar("_Config", EncoderConfig, SirenConfig, TrainingConfig)
+_Config = TypeVar("_Config", EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig)
 
 
 def override(config: _Config, values: Mapping[str, Any], prefix: str = "") -> _Config:

@@ -17,7 +17,7 @@ from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
 from nerv_codec.model.siren import Siren, tensor_shapes
 
-MODEL_IDS = {"siren": 1}
+MODEL_IDS = {"siren": 1, "tracked": 2}
 MODEL_NAMES = {number: name for name, number in MODEL_IDS.items()}
 MAX_SIREN_WIDTH = 1024
 MAX_SIREN_LAYERS = 16
@@ -46,8 +46,15 @@ def _unpack_siren(payload: bytes, geometry: GopGeometry) -> tuple[Representation
     return model.requires_grad_(False), symbol_digest(tensors), parts
 
 
+def _unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
+    from nerv_codec.tracked_codec import unpack_tracked  # brings numba, which others need not wait for
+
+    return unpack_tracked(payload, geometry)
+
+
 _UNPACK: dict[int, Callable[[bytes, GopGeometry], tuple[Representation, int, dict[str, int]]]] = {
-    MODEL_IDS["siren"]: _unpack_siren
+    MODEL_IDS["siren"]: _unpack_siren,
+    MODEL_IDS["tracked"]: _unpack_tracked,
 }
 
 

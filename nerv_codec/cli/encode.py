@@ -11,7 +11,7 @@ from typing import Any
 
 from nerv_codec.cli.arguments import count, time_or_frame
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.config import PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
+from nerv_codec.config import MODELS, PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
 from nerv_codec.encoder import encode
 from nerv_codec.errors import UsageError
 from nerv_codec.progress import ignore_progress, make_sink
@@ -36,7 +36,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
     effort = parser.add_argument_group("effort and size")
     effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
-    effort.add_argument("--model", choices=("siren",), help="representation of the video (siren)")
+    effort.add_argument("--model", choices=MODELS, help="siren (default), or tracked: experimental")
     effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
     effort.add_argument(

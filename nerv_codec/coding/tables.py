@@ -8,6 +8,7 @@ is exp(-1 / (16 b)) in units of 2**-32, given as a constant (FORMAT.md, section 
 from __future__ import annotations
 
 import functools
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,5 +103,64 @@ def laplace_counts(scale_index: int) -> tuple[int, ...]:
 def code_lengths() -> npt.NDArray[np.float64]:
     """Bits of every code under every table, (NUM_SCALES, NUM_CODES); an escaped value costs more on top."""
     counts = np.array([laplace_counts(index) for index in range(NUM_SCALES)], dtype=np.float64)
+    lengths: npt.NDArray[Any] = PRECISION_BITS - np.log2(counts)
+    return lengths
+
+
+WINDOW = 31
+"""Latents at most this far from the rounded location have a code of their own."""
+NUM_PHASES = 16
+"""Locations lie on a grid of 1/16; phase p is the location p/16 - 1/2 from the symbol it rounds to."""
+LATENT_ESCAPE = 2 * WINDOW + 1
+NUM_LATENT_CODES = LATENT_ESCAPE + 1
+
+
+@functools.cache
+def located_laplace_counts(scale_index: int, phase: int) -> tuple[int, ...]:
+    """NUM_LATENT_CODES positive integers that sum to 2**24, under a Laplace at p/16 - 1/2.
+
+    Code ``c < LATENT_ESCAPE`` is the symbol c - WINDOW, counted from the rounded location. What rounding leaves
+    over goes to symbol 0.
+
+    Args:
+        scale_index: 0..NUM_SCALES-1.
+        phase: p, 0..NUM_PHASES-1.
+    """
+    tails, location = _tails(scale_index), phase - NUM_PHASES // 2
+
+    def beyond(symbol: int) -> int:  # P(x > symbol + 1/2) in units of 2**-32
+        position = _GRID * symbol + _GRID // 2 - location
+        return tails[position] if position >= 0 else (1 << 32) - tails[-position]
+
+    edges = [beyond(symbol) for symbol in range(-WINDOW - 1, WINDOW + 1)]
+    masses = [left - right for left, right in pairwise(edges)]
+    masses.append((1 << 32) - sum(masses))
+    counts = [1 + (mass * ((1 << PRECISION_BITS) - NUM_LATENT_CODES) >> 32) for mass in masses]
+    counts[WINDOW] += (1 << PRECISION_BITS) - sum(counts)
+    return tuple(counts)
+
+
+@functools.cache
+def _tails(scale_index: int) -> list[int]:
+    """P(x > j/16), j >= 0, in units of 2**-32, as far as latent codes need it."""
+    tails = [1 << 31]
+    for _ in range(_GRID * (WINDOW + 1)):
+        tails.append(tails[-1] * _DECAY[scale_index] >> 32)
+    return tails
+
+
+@functools.cache
+def latent_cumulative() -> npt.NDArray[np.uint32]:
+    """Cumulative counts of all tables, (NUM_SCALES, NUM_PHASES, NUM_LATENT_CODES + 1): from 0 to 2**24."""
+    counts = [[located_laplace_counts(scale, phase) for phase in range(NUM_PHASES)] for scale in range(NUM_SCALES)]
+    cumulative = np.zeros((NUM_SCALES, NUM_PHASES, NUM_LATENT_CODES + 1), np.uint32)
+    cumulative[..., 1:] = np.cumsum(np.array(counts, np.int64), axis=-1)
+    return cumulative
+
+
+@functools.cache
+def latent_code_lengths() -> npt.NDArray[np.float64]:
+    """Bits of every latent code, (NUM_SCALES, NUM_PHASES, NUM_LATENT_CODES); an escaped value costs more."""
+    counts = np.diff(latent_cumulative().astype(np.float64), axis=-1)
     lengths: npt.NDArray[Any] = PRECISION_BITS - np.log2(counts)
     return lengths

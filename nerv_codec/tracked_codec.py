@@ -1,0 +1,200 @@
+"""A `tracked` GOP to bytes and back (FORMAT.md, section 5): its grids, their order, and what each refers to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
+from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
+from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
+from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.tracked import MOTION_SHIFT, MOTION_STEPS, TrackedShape
+from nerv_codec.model.tracked_function import Tracked
+
+MAX_SCALES = 10
+MAX_HIDDEN = 64
+DEPTH_CLASSES = 4
+"""Nodes of depth 0, 1, 2 and deeper ones have biases of their own in the entropy model."""
+
+Integers = npt.NDArray[np.int32]
+Table = npt.NDArray[np.int64]
+
+
+def latent_classes(shape: TrackedShape) -> int:
+    """Bias classes of the latents' entropy model."""
+    return DEPTH_CLASSES * shape.scales
+
+
+def latent_table(shape: TrackedShape) -> Table:
+    """The grids of all nodes in coding order, as ``kernels.rate_model`` describes them; none marked active."""
+    rows: list[list[int]] = []
+    position = 0
+    for node in shape.tree.nodes:
+        for scale in reversed(range(shape.scales)):
+            height, width = shape.grid_sizes[scale]
+            coarse = len(rows) - 1 if scale < shape.scales - 1 else -1
+            # The reference maps lie in the order of the latents, one array after the other for each parent.
+            refs = [position + parent * shape.node_latents * len(shape.tree.nodes) for parent in range(2)]
+            refs = [refs[parent] if parent < len(node.parents) else -1 for parent in range(2)]
+            klass = min(node.depth, DEPTH_CLASSES - 1) * shape.scales + scale
+            rows.append([position, height, width, coarse, 1, *refs, klass, 0])
+            position += height * width
+    return np.array(rows, np.int64)
+
+
+def motion_table(shape: TrackedShape) -> Table:
+    """The motion grids in coding order: every node's channels, each with the one before it as its coarse plane."""
+    height, width = shape.motion_size
+    rows: list[list[int]] = []
+    for node in shape.tree.nodes:
+        for channel in range(2 * len(node.parents)):
+            before = len(rows) - 1 if channel else -1
+            rows.append([len(rows) * height * width, height, width, before, 0, -1, -1, channel, 0])
+    return np.array(rows, np.int64).reshape(-1, 9)
+
+
+def pack_motion(shape: TrackedShape, motion: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """(nodes, rows, cols, 4), integers or floats, as the flat vector of ``motion_table``."""
+    parts = [
+        motion[index, :, :, : 2 * len(node.parents)].transpose(2, 0, 1).ravel()
+        for index, node in enumerate(shape.tree.nodes)
+    ]
+    return np.concatenate(parts)
+
+
+def unpack_motion(shape: TrackedShape, symbols: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """The inverse of :func:`pack_motion`; channels that a node does not have are 0."""
+    height, width = shape.motion_size
+    motion = np.zeros((len(shape.tree.nodes), height, width, 4), symbols.dtype)
+    position = 0
+    for index, node in enumerate(shape.tree.nodes):
+        channels = 2 * len(node.parents)
+        size = channels * height * width
+        part = symbols[position : position + size].reshape(channels, height, width)
+        motion[index, :, :, :channels] = part.transpose(1, 2, 0)
+        position += size
+    return motion
+
+
+def reference_maps(shape: TrackedShape, motion: Integers) -> Integers:
+    """For every latent the flat index of the parents' latent that motion leads to: integers throughout.
+
+    Motion is made whole as in ``model.tracked.motion_grids`` but in units of 1 / 256 pixel, rounded down, and
+    read at the nearest motion sample.
+
+    Args:
+        motion: (nodes, rows, cols, 4) symbols.
+
+    Returns:
+        (2 * nodes * node_latents,): first parents, then second parents; 0 where there is none.
+    """
+    nodes, unit = shape.tree.nodes, 256
+    whole = motion.astype(np.int64) * (unit // MOTION_STEPS)
+    maps = np.zeros((2, len(nodes), shape.node_latents), np.int32)
+    for index, node in enumerate(nodes):
+        if len(node.parents) == 2:
+            left, right = node.parents
+            young, old = max(left, right), min(left, right)
+            number = nodes[young].parents.index(old)
+            between = whole[young][..., 2 * number : 2 * number + 2]
+            across = between if young == left else -between
+            length = nodes[right].frame - nodes[left].frame
+            before, after = node.frame - nodes[left].frame, nodes[right].frame - node.frame
+            whole[index][..., 0:2] += (-before * across) // length
+            whole[index][..., 2:4] += (after * across) // length
+        for number, parent in enumerate(node.parents):
+            for scale in range(shape.scales):
+                height, width = shape.grid_sizes[scale]
+                start = shape.grid_offsets[scale]
+                targets = []
+                for size, knots in zip((height, width), shape.motion_size, strict=True):
+                    # Centres of the latents' cells, in half pixels: (2 i + 1) 2^scale - 1.
+                    centres = (2 * np.arange(size) + 1) * (1 << scale) - 1
+                    targets.append(
+                        (centres, np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1))
+                    )
+                moved = whole[index][np.ix_(targets[0][1], targets[1][1])][..., 2 * number : 2 * number + 2]
+                places = []
+                for axis, size in enumerate((height, width)):
+                    centre = targets[axis][0][:, None] if axis == 0 else targets[axis][0][None, :]
+                    # Centre plus motion, in 1 / 256 pixel from the picture's edge, to the cell that holds it.
+                    pixel = centre * (unit // 2) + unit // 2 + moved[..., axis]
+                    places.append(np.clip(pixel // (unit << scale), 0, size - 1))
+                flat = parent * shape.node_latents + start + places[0] * width + places[1]
+                maps[number, index, start : start + height * width] = flat.ravel()
+    return maps.ravel()
+
+
+def pack_tracked(
+    shape: TrackedShape,
+    latents: Integers,
+    motion: Integers,
+    network: Sequence[QuantizedTensor],
+    latent_model: Sequence[QuantizedTensor],
+    motion_model: Sequence[QuantizedTensor],
+) -> bytes:
+    """The GOP payload.
+
+    Args:
+        latents: (nodes, node_latents). motion: (nodes, rows, cols, 4).
+        network: In the order of ``shape.network_shapes()``.
+        latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
+    """
+    out = ByteWriter()
+    for number in (shape.scales, shape.hidden, latent_model[0].symbols.shape[0], motion_model[0].symbols.shape[0]):
+        out.varint(number)
+    weights = encode_weights([*network, *latent_model, *motion_model])
+    coded_motion = b""
+    if len(shape.tree.nodes) > 1:
+        model = EntropyModel.from_tensors(motion_model)
+        coded_motion = encode_latents(pack_motion(shape, motion), motion_table(shape), np.zeros(0, np.int32), model)
+    for part in (weights, coded_motion):
+        out.varint(len(part))
+        out.raw(part)
+    maps = reference_maps(shape, motion)
+    model = EntropyModel.from_tensors(latent_model)
+    out.raw(encode_latents(latents.ravel(), latent_table(shape), maps, model))
+    return out.getvalue()
+
+
+def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
+    """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+    reader = ByteReader(payload)
+    scales = reader.varint(1, MAX_SCALES, "the number of scales")
+    hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
+    rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
+    shape = TrackedShape(
+        GopTree(geometry.num_frames), geometry.height, geometry.width, scales, hidden, geometry.num_planes
+    )
+    head_bytes = reader.position
+    names = shape.network_shapes()
+    latent_shapes = parameter_shapes(rate_hidden[0], latent_classes(shape))
+    motion_shapes = parameter_shapes(rate_hidden[1], 4)
+    coded_weights = reader.raw(reader.varint(0, len(payload), "the weights' size"))
+    tensors = decode_weights(coded_weights, [*names.values(), *latent_shapes, *motion_shapes])
+    network = {name: torch.from_numpy(tensor.values) for name, tensor in zip(names, tensors, strict=False)}
+    latent_model = EntropyModel.from_tensors(tensors[len(names) : len(names) + len(latent_shapes)])
+    motion_model = EntropyModel.from_tensors(tensors[len(names) + len(latent_shapes) :])
+    coded_motion = reader.raw(reader.varint(0, len(payload), "the motion's size"))
+    symbols = np.zeros(0, np.int32)
+    if len(shape.tree.nodes) > 1:
+        symbols, _ = decode_latents(coded_motion, motion_table(shape), np.zeros(0, np.int32), motion_model)
+    motion = unpack_motion(shape, symbols)
+    coded_latents = reader.rest()
+    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, motion), latent_model)
+    parts = {
+        "header": head_bytes,
+        "weights": len(coded_weights),
+        "motion": len(coded_motion),
+        "latents": len(coded_latents),
+    }
+    parts["header"] = len(payload) - sum(parts[name] for name in ("weights", "motion", "latents"))
+    digest = latent_digest(np.concatenate([*(tensor.symbols.ravel() for tensor in tensors), symbols, latents]))
+    model = Tracked(geometry, shape, latents.reshape(len(shape.tree.nodes), -1), motion, network)
+    return model, digest, parts
