@@ -1,7 +1,193 @@
 """``nerv-codec eval``."""
 
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from nerv_codec.cli.arguments import count
+from nerv_codec.cli.output import add_overwrite, skip_existing
+from nerv_codec.config import PRESETS, load_preset, load_toml, override, parse_assignment
+from nerv_codec.errors import NervCodecError, UsageError
+from nerv_codec.files import atomic_output, check_output
+from nerv_codec.metrics.suite import METRICS
+from nerv_codec.progress import Progress, ignore_progress, make_sink
+from nerv_codec.report.baselines import BASELINES
+from nerv_codec.report.page import html_report
+from nerv_codec.report.schema import Evaluation
+from nerv_codec.report.tables import csv_report, rd_report, text_report
+from nerv_codec.study import StudyPlan, study
 
-def add_parser(verbs: Any):
-    return verbs.add_parser("eval")
+_EPILOG = """examples:
+  nerv-codec eval video.mp4 out.nvc
+  nerv-codec eval video.mp4 out.nvc --metrics all --html report.html
+  nerv-codec eval video.mp4 a.nvc --points b.nvc c.nvc --baselines x264,svtav1 --html report.html
+  nerv-codec eval video.mp4 out.nvc --holdout 2 --holdout-scale 2 --preset fast
+  nerv-codec eval video.mp4 other.mkv --json - | jq .metrics"""
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "eval",
+        help="how close a .nvc (or any video) is to its reference",
+        description="Measures a .nvc, or any video, against its reference: quality, rate and time.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("reference", metavar="REFERENCE", type=Path, help="the original video")
+    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc, or another video of that size")
+    what = parser.add_argument_group("what to measure")
+    what.add_argument(
+        "--metrics",
+        type=_words(METRICS, "all"),
+        default=("psnr",),
+        metavar="A,B,...",
+        help=f"{', '.join(METRICS)} or all (psnr)",
+    )
+    what.add_argument(
+        "--match",
+        choices=("auto", "time", "number"),
+        default="auto",
+        help="which frames belong together: those of one time, or of one number (auto: time)",
+    )
+    what.add_argument("--lpips-weights", type=Path, metavar="F", help="AlexNet's weights, or a TORCH_HOME with them")
+    what.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    curves = parser.add_argument_group("rate-distortion curves")
+    curves.add_argument("--points", type=Path, nargs="+", default=[], metavar="F", help="more files of that reference")
+    curves.add_argument(
+        "--baselines", type=_words(tuple(BASELINES)), default=(), metavar="A,B,...", help=", ".join(BASELINES)
+    )
+    curves.add_argument("--work", type=Path, metavar="DIR", help="where baselines are kept for the next time (a cache)")
+    held = parser.add_argument_group("held-out samples: fits anew, which takes time")
+    held.add_argument("--holdout", type=count, metavar="N", default=0, help="fit one frame in N, measure the others")
+    held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
+    held.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
+    held.add_argument("--config", type=Path, metavar="F.toml", help="settings of the fit from a file")
+    held.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of the fit")
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", metavar="F", help="the whole report as JSON; - is stdout")
+    output.add_argument("--csv", metavar="F", help="one row a frame; - is stdout")
+    output.add_argument("--html", metavar="F", help="a page with plots and pictures; - is stdout")
+    output.add_argument("--rd", metavar="F", help="the curve as CompressAI's JSON, baselines as F's name with theirs")
+    add_overwrite(output)
+    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    wanted = {name: target for name in _CONTENTS if (target := getattr(options, name)) is not None}
+    if list(wanted.values()).count("-") > 1:
+        raise UsageError("expected - (stdout) for one output, found it for two")
+    files = dict(_files(options, wanted))
+    if len({path.resolve() for path in files.values()}) < len(files):
+        raise UsageError("expected a different file for each output")
+    if files and all(skip_existing(options, path) for path in files.values()):
+        return 0
+    if options.no_overwrite:
+        files = {name: path for name, path in files.items() if not path.exists()}
+    for path in files.values():
+        for source in (options.reference, options.input, *options.points):
+            check_output(path, source=source, overwrite=options.overwrite)
+    on_stdout = "-" in wanted.values()
+    kind = "none" if on_stdout and options.progress == "json" else options.progress  # stdout carries the report
+    sink = ignore_progress if options.quiet else make_sink(kind)
+    try:
+        found = study(options.reference, options.input, _plan(options), progress=sink)
+    except BaseException as error:
+        code = error.exit_code if isinstance(error, NervCodecError) else 1
+        sink(Progress("error", detail={"message": str(error) or type(error).__name__, "exit_code": code}))
+        raise
+    found = replace(found, command=_command(sys.argv))
+    for name, target in wanted.items():
+        if target == "-":
+            sys.stdout.write(_CONTENTS[name](found, 0))
+    for (name, index), path in files.items():
+        with atomic_output(path, overwrite=options.overwrite) as temporary:
+            temporary.write_text(_CONTENTS[name](found, index), encoding="utf-8")
+    if not options.quiet:
+        print(text_report(found), file=sys.stderr if on_stdout or kind == "json" else sys.stdout)
+    return 0
+
+
+def _json(found: Evaluation, _: int) -> str:
+    return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
+
+
+def _rd(found: Evaluation, index: int) -> str:
+    return json.dumps(rd_report(found.curves[index]), indent=2, allow_nan=False) + "\n"
+
+
+_CONTENTS: dict[str, Callable[[Evaluation, int], str]] = {
+    "json": _json,
+    "csv": lambda found, _: csv_report(found),
+    "html": lambda found, _: html_report(found),
+    "rd": _rd,
+}
+"""What goes into each output; the number is that of the curve."""
+
+
+def _files(options: argparse.Namespace, wanted: dict[str, str]) -> Iterator[tuple[tuple[str, int], Path]]:
+    """Every file to write, by output and curve."""
+    for name, target in wanted.items():
+        if target == "-":
+            continue
+        path = Path(target)
+        yield (name, 0), path
+        if name == "rd":
+            for index, codec in enumerate(options.baselines, start=1):
+                yield (name, index), path.with_name(f"{path.stem}.{codec}{path.suffix}")
+
+
+def _plan(options: argparse.Namespace) -> StudyPlan:
+    config = load_preset(options.preset)
+    if options.config:
+        config = load_toml(options.config, config)
+    for assignment in options.set:
+        config = override(config, parse_assignment(assignment))
+    settings = [f"preset {options.preset}", *([str(options.config)] if options.config else []), *options.set]
+    return StudyPlan(
+        metrics=options.metrics,
+        match=options.match,
+        points=tuple(options.points),
+        baselines=options.baselines,
+        hold_out_frames=options.holdout,
+        hold_out_pixels=options.holdout_scale,
+        config=config,
+        settings=", ".join(settings),
+        work=options.work or _cache_folder(),
+        device=options.device,
+        lpips_weights=options.lpips_weights,
+    )
+
+
+def _cache_folder() -> Path:
+    """Where this system keeps what can be made again."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "nerv-codec" / "eval"
+
+
+def _words(known: Sequence[str], *also: str) -> Callable[[str], tuple[str, ...]]:
+    """A parser of comma-separated names."""
+
+    def parse(text: str) -> tuple[str, ...]:
+        names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+        if not names or any(name not in (*known, *also) for name in names):
+            raise ArgumentTypeError(f"expected some of {', '.join((*known, *also))}, found {text!r}")
+        return names
+
+    return parse
+
+
+def _command(arguments: Sequence[str]) -> str:
+    """The command line as typed, with the program's name alone."""
+    return shlex.join(["nerv-codec", *arguments[1:]])

@@ -1,0 +1,1 @@
+"""How far one picture is from another, and how figures of many frames become one."""

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from nerv_codec.cli.main import run
+from nerv_codec.media.writer import open_writer
+from nerv_codec.types import PlanarFrame, VideoInfo
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("eval") / "clip.y4m"
+    rng = np.random.default_rng(0)
+    with open_writer(path, "y4m", VideoInfo(32, 24), frame_rate=Fraction(25)) as writer:
+        for pts in range(3):
+            planes = tuple(rng.integers(0, 255, size, np.uint8) for size in ((24, 32), (12, 16), (12, 16)))
+            writer.write(PlanarFrame(planes, pts))
+    return path
+
+
+def test_table_on_stdout(clip, capsys):
+    assert run(["eval", str(clip), str(clip), "--progress", "none"]) == 0
+    out = capsys.readouterr().out
+    assert "psnr_y_db" in out and "3 compared" in out
+
+
+def test_json_to_stdout_is_json_alone(clip, capsys):
+    assert run(["eval", str(clip), str(clip), "--json", "-", "--progress", "json"]) == 0
+    captured = capsys.readouterr()
+    report = json.loads(captured.out)
+    assert report["frames"]["compared"] == 3
+    assert "psnr_y_db" in captured.err
+
+
+def test_outputs_are_not_overwritten(clip, tmp_path, capsys):
+    report, table = tmp_path / "r.json", tmp_path / "r.csv"
+    arguments = ["eval", str(clip), str(clip), "-q", "--json", str(report), "--csv", str(table)]
+    assert run(arguments) == 0
+    assert len(table.read_text().splitlines()) == 4
+    before = report.read_bytes()
+    assert run(arguments) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert run([*arguments, "-n"]) == 0
+    assert report.read_bytes() == before
+    assert run([*arguments, "-y"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "r.json"]
+
+
+def test_input_is_never_an_output(clip):
+    before = clip.read_bytes()
+    assert run(["eval", str(clip), str(clip), "-q", "-y", "--csv", str(clip)]) == 2
+    assert clip.read_bytes() == before
+
+
+def test_errors_leave_nothing(clip, tmp_path, capsys):
+    other = tmp_path / "broken.nvc"
+    other.write_bytes(b"\x93NVC\x01garbage")
+    assert run(["eval", str(clip), str(other), "--json", str(tmp_path / "r.json"), "--progress", "none"]) == 4
+    assert run(["eval", str(clip), str(tmp_path / "none.nvc"), "--progress", "none"]) == 3
+    assert not (tmp_path / "r.json").exists()
+    assert capsys.readouterr().err.count("error:") == 2
+
+
+def test_wrong_words_are_usage_errors(clip):
+    with pytest.raises(SystemExit, match="2"):
+        run(["eval", str(clip), str(clip), "--metrics", "psnr,nonsense"])
+    assert run(["eval", str(clip), str(clip), "--json", "-", "--csv", "-"]) == 2
