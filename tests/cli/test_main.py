@@ -238,7 +238,7 @@ def test_help_and_version(nerv):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_nothing_behind(tiny_clip, tmp_path, number):
+def test_a_signal_leaves_no_half_of_an_output(tiny_clip, tmp_path, number):
     words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "training.steps=1000000", "--progress", "json"]
     with subprocess.Popen(
         [sys.executable, "-m", "nerv_codec", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -246,13 +246,13 @@ def test_a_signal_leaves_nothing_behind(tiny_clip, tmp_path, number):
         for line in job.stdout:
             if json.loads(line)["type"] == "progress":
                 break
-        assert len(names(tmp_path)) <= 1  # at most the temporary file
+        assert not (tmp_path / "a.nvc").exists()
         job.send_signal(number)
         out, err = job.communicate(timeout=60)
     assert job.returncode == 130
     assert json.loads(out.splitlines()[-1])["exit_code"] == 130
-    assert err.splitlines()[-1] == "nerv-codec: error: interrupted; nothing was written"
-    assert names(tmp_path) == []
+    assert err.splitlines()[-1].startswith("nerv-codec: error: interrupted")
+    assert names(tmp_path) in ([], [".a.nvc.work"])  # what a later run goes on from
 
 
 def test_a_reader_that_leaves(clip):
