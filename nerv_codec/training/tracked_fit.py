@@ -206,7 +206,7 @@ class _Fit:
         latent_model = quantise_parameters(_parameters(state.latent_rate))
         motion_model = quantise_parameters(_parameters(state.motion_rate))
         payload = pack_tracked(shape, latents.numpy(), motion.numpy(), network, latent_model, motion_model)
-        bits = _estimate(shape, latents.numpy(), motion.numpy(), network, latent_model, motion_model)
+        bits = estimate_payload_bits(shape, latents.numpy(), motion.numpy(), network, latent_model, motion_model)
         return payload, bits, float_model
 
     def _proxy(self, values: Tensor, done: float, hard: bool) -> tuple[Tensor, Tensor]:
@@ -269,7 +269,7 @@ def _parameters(tensors: Sequence[Tensor]) -> RateParameters:
     return RateParameters(*(tensor.detach().numpy() for tensor in tensors))
 
 
-def _estimate(
+def estimate_payload_bits(
     shape: TrackedShape,
     latents: np.ndarray,
     motion: np.ndarray,

@@ -1,0 +1,116 @@
+"""A `tracked` GOP as bytes: what goes in comes out, what is damaged is refused, the estimate is right."""
+
+import numpy as np
+import pytest
+import torch
+
+from nerv_codec.coding.entropy_model import initial_parameters, quantise_parameters
+from nerv_codec.coding.weights import QuantizedTensor
+from nerv_codec.errors import BitstreamError
+from nerv_codec.kernels.rate_model import check_grids
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.tracked import TrackedShape
+from nerv_codec.tracked_codec import (
+    latent_classes,
+    latent_table,
+    motion_table,
+    pack_motion,
+    pack_tracked,
+    reference_maps,
+    unpack_motion,
+    unpack_tracked,
+)
+from nerv_codec.training.tracked_fit import estimate_payload_bits
+
+SHAPE = TrackedShape(GopTree(6), 21, 34, 4, 8, 3)
+GEOMETRY = GopGeometry(6, 21, 34, 3)
+
+
+def _random_parts(seed: int = 0) -> tuple[np.ndarray, np.ndarray, list, list, list]:
+    rng = np.random.default_rng(seed)
+    nodes = SHAPE.tree.nodes
+    latents = np.round(rng.laplace(0, 0.5, (len(nodes), SHAPE.node_latents))).astype(np.int32)
+    motion = np.round(rng.laplace(0, 4, (len(nodes), *SHAPE.motion_size, 4))).astype(np.int32)
+    for index, node in enumerate(nodes):
+        motion[index, :, :, 2 * len(node.parents) :] = 0
+    network = [
+        QuantizedTensor(np.round(rng.normal(0, 20, size)).astype(np.int32), -6)
+        for size in SHAPE.network_shapes().values()
+    ]
+    latent_model = quantise_parameters(initial_parameters(8, latent_classes(SHAPE)))
+    return latents, motion, network, latent_model, quantise_parameters(initial_parameters(4, 4))
+
+
+def test_a_payload_gives_back_the_function_it_was_made_of() -> None:
+    latents, motion, network, latent_model, motion_model = _random_parts()
+    payload = pack_tracked(SHAPE, latents, motion, network, latent_model, motion_model)
+    model, digest, parts = unpack_tracked(payload, GEOMETRY)
+    again, same, _ = unpack_tracked(payload, GEOMETRY)
+    assert digest == same
+    assert sum(parts.values()) == len(payload)
+    axes = torch.tensor([0.0, 2.0, 3.5]).double(), torch.arange(21.0).double(), torch.arange(34.0).double()
+    picture = model.render(*axes)
+    assert torch.equal(picture, again.render(*axes))
+    # The compiled lattice and the plain points are one function.
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    assert (model.sample(points).permute(0, 3, 1, 2) - picture).abs().max() < 1e-4
+
+
+def test_the_value_of_a_pixel_does_not_depend_on_what_else_is_asked_for() -> None:
+    payload = pack_tracked(SHAPE, *_random_parts())
+    rows, cols = torch.arange(21.0).double(), torch.arange(34.0).double()
+    whole = unpack_tracked(payload, GEOMETRY)[0].render(torch.arange(6.0).double(), rows, cols)
+    fresh, _, _ = unpack_tracked(payload, GEOMETRY)
+    for t in (5, 0, 3):
+        part = fresh.render(torch.tensor([float(t)]).double(), rows[7:12], cols[3:30])
+        assert torch.equal(part[0], whole[t, :, 7:12, 3:30])
+
+
+def test_the_estimate_is_within_one_percent_of_the_bytes() -> None:
+    latents, motion, network, latent_model, motion_model = _random_parts(1)
+    payload = pack_tracked(SHAPE, latents, motion, network, latent_model, motion_model)
+    estimate = estimate_payload_bits(SHAPE, latents, motion, network, latent_model, motion_model)
+    assert estimate == pytest.approx(8 * len(payload), rel=0.01)
+
+
+def test_damage_to_motion_or_latents_is_refused() -> None:
+    payload = pack_tracked(SHAPE, *_random_parts())
+    _, _, parts = unpack_tracked(payload, GEOMETRY)
+    coded = parts["motion"] + parts["latents"]
+    rng = np.random.default_rng(0)
+    for position in rng.integers(len(payload) - coded + 2, len(payload), 300):
+        damaged = bytearray(payload)
+        damaged[position] ^= 1 << rng.integers(8)
+        with pytest.raises(BitstreamError):
+            unpack_tracked(bytes(damaged), GEOMETRY)
+
+
+def test_without_motion_references_lie_at_the_same_place() -> None:
+    still = np.zeros((6, *SHAPE.motion_size, 4), np.int32)
+    maps = reference_maps(SHAPE, still).reshape(2, 6, -1)
+    own = np.arange(SHAPE.node_latents)
+    for index, node in enumerate(SHAPE.tree.nodes):
+        for number, parent in enumerate(node.parents):
+            assert np.array_equal(maps[number, index], parent * SHAPE.node_latents + own)
+
+
+def test_motion_of_whole_cells_moves_the_references_by_them() -> None:
+    motion = np.zeros((6, *SHAPE.motion_size, 4), np.int32)
+    motion[1, :, :, 1] = 4 * 2  # two pixels to the right, for frame N only
+    maps = reference_maps(SHAPE, motion).reshape(2, 6, -1)
+    start = SHAPE.grid_offsets[0]
+    finest = maps[0, 1, start : start + 21 * 34].reshape(21, 34) - start
+    assert np.array_equal(finest[:, :32], (np.arange(21)[:, None] * 34 + np.arange(32) + 2))
+
+
+def test_tables_satisfy_the_coder_whatever_the_motion() -> None:
+    rng = np.random.default_rng(0)
+    motion = rng.integers(-4000, 4000, (6, *SHAPE.motion_size, 4)).astype(np.int32)
+    table = latent_table(SHAPE)
+    check_grids(table, 6 * SHAPE.node_latents, reference_maps(SHAPE, motion), latent_classes(SHAPE))
+    packed = pack_motion(SHAPE, motion)
+    check_grids(motion_table(SHAPE), packed.size, np.zeros(0, np.int32), 4)
+    for index, node in enumerate(SHAPE.tree.nodes):
+        motion[index, :, :, 2 * len(node.parents) :] = 0
+    assert np.array_equal(unpack_motion(SHAPE, packed), motion)
