@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from nerv_codec.errors import UsageError
+from nerv_codec.errors import BitstreamError, UsageError
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.media.writer import Format, open_writer
 from nerv_codec.progress import Progress, ProgressSink, ignore_progress
@@ -37,6 +37,8 @@ class DecodeReport:
     height: int
     seconds: float
     """Wall time."""
+    warnings: tuple[str, ...] = ()
+    """What the output cannot hold, and what ``keep_going`` had to fill."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def decode(
     format: Format | None = None,
     device: str = "auto",
     overwrite: bool = False,
+    audio: bool = True,
+    keep_going: bool = False,
     progress: ProgressSink = ignore_progress,
 ) -> DecodeReport:
     """Decodes a ``.nvc`` to an ordinary video.
@@ -94,6 +98,10 @@ def decode(
         format: Taken from the target's suffix where it is not given.
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
+        audio: Whether sound, subtitles, chapters and tags go into ``mp4`` and ``mkv``, on the clock of the
+            pictures; of a range of time, the packets that play within it, whole.
+        keep_going: Fill damaged GOPs with the nearest good frame and end a file that is cut off at the cut,
+            instead of an error; the report's warnings say so.
         progress: Told about every frame.
 
     Raises:
@@ -104,12 +112,16 @@ def decode(
     """
     began = time.monotonic()
     source = Path(source)
-    with VideoDecoder(source, device=device) as video:
+    with VideoDecoder(source, device=device, keep_going=keep_going) as video:
         info = video.header.info
         view = choose_view(info.height, info.width, scale=scale, size=size, crop=crop)
         chosen = choose_format(target, format)
         rate = None if fps is None else exact_rate(fps)
-        schedule = _schedule(video.timeline, rate, start, end)
+        begin, stop = _range(video, start, end)
+        schedule = _schedule(video.timeline, rate, begin, stop)
+        # Where nobody asks for a part, sound may begin before the pictures and end after them.
+        within = (None if start is None else begin, None if end is None else stop)
+        warnings: list[str] = []
         if target is None and chosen != "null":
             target = default_target(source, chosen, fps=fps, scale=scale, size=size, crop=crop)
         # A picture file has a colour for every pixel, so f is asked for one; a video keeps the source's layout.
@@ -120,10 +132,13 @@ def decode(
         frame_rate = rate or _nominal_rate(video.timeline.average_rate)
 
         def write(place: Path | BinaryIO) -> None:
-            with open_writer(place, chosen, out, frame_rate=frame_rate) as writer:
+            beside = (video.companions, video.packets(*within)) if audio and chosen in ("mp4", "mkv") else (None, ())
+            opened = open_writer(place, chosen, out, frame_rate=frame_rate, companions=beside[0], packets=beside[1])
+            with opened as writer:
                 for picture in _tracked(schedule, progress):
                     frame = video.render(picture.position, view, out.pixel_format)
                     writer.write(picture.frame(frame.planes, out.time_base))
+            warnings.extend([*video.damage, *writer.notes])
 
         if chosen == "null":
             write(Path("null"))
@@ -145,6 +160,7 @@ def decode(
         width=view.width,
         height=view.height,
         seconds=time.monotonic() - began,
+        warnings=tuple(warnings),
     )
 
 
@@ -210,13 +226,22 @@ def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -
     return _SUFFIXES[suffix]
 
 
-def _schedule(line: Timeline, rate: Fraction | None, start: float | int | None, end: float | int | None) -> _Schedule:
+def _range(video: VideoDecoder, start: float | int | None, end: float | int | None) -> tuple[Fraction, Fraction]:
+    """From when to when to decode, in seconds; at the most what is there. Raises UsageError, BitstreamError."""
+    line, present = video.timeline, video.num_present
+    if present == 0:
+        raise BitstreamError("the file is truncated: no whole GOP is left")
+    limit = line.end if present == len(video) else line.frame_seconds(present)
     first = line.begin if start is None else _moment(line, start)
-    stop = line.end if end is None else min(_moment(line, end), line.end)
+    stop = limit if end is None else min(_moment(line, end), limit)
     if not line.begin <= first < stop:
-        expected = f"0..{float(line.end - line.begin):g} s"
+        expected = f"0..{float(limit - line.begin):g} s"
         found = f"{float(first - line.begin):g}..{float(stop - line.begin):g} s"
         raise UsageError(f"expected a time range within {expected}, found {found}")
+    return first, stop
+
+
+def _schedule(line: Timeline, rate: Fraction | None, first: Fraction, stop: Fraction) -> _Schedule:
     if rate is not None:
         length = line.count_ticks(first, stop, rate)
         if length > MAX_PICTURES:

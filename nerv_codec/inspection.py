@@ -7,11 +7,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.bitstream.container import SECTION_TOOL, VERSION
+from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, SECTION_TOOL, VERSION
 from nerv_codec.bitstream.tool import parse_tool
+from nerv_codec.media.tracks import describe_stub
 from nerv_codec.video_decoder import VideoDecoder
 
 SCHEMA_VERSION = 1
+_PARTS = {SECTION_COMPANIONS: "companions", SECTION_PACKETS: "audio"}
 
 
 def inspect(source: str | Path) -> dict[str, Any]:
@@ -19,7 +21,8 @@ def inspect(source: str | Path) -> dict[str, Any]:
 
     The parts of ``bytes_by_part`` add up to ``file_bytes``: ``header`` (magic, header section),
     ``framing`` (types, lengths and checksums of the other sections), what the representation names
-    (``weights`` ...), and ``other`` sections.
+    (``weights`` ...), ``audio`` (packets of sound and subtitles), ``companions`` (what describes them, chapters,
+    tags) and ``other`` sections.
 
     Raises:
         InputError: The file cannot be opened. BitstreamError: Any of it is damaged.
@@ -46,10 +49,14 @@ def inspect(source: str | Path) -> dict[str, Any]:
         tool = None
         for section in video.container.trailing_sections():
             parts["framing"] += section.section_bytes - len(section.payload)
-            parts["other"] += len(section.payload)
+            parts[_PARTS.get(section.kind, "other")] += len(section.payload)
             if section.kind == SECTION_TOOL:
                 found = parse_tool(section.payload)
                 tool = {"name": found.name, "encode_seconds": found.encode_milliseconds / 1000}
+        companions = video.companions
+        tracks = [
+            {**describe_stub(track.stub_format, track.stub), "tags": dict(track.tags)} for track in companions.tracks
+        ]
     return {
         "schema_version": SCHEMA_VERSION,
         "file": str(source),
@@ -71,7 +78,11 @@ def inspect(source: str | Path) -> dict[str, Any]:
             "sample_aspect": str(header.info.sample_aspect),
             "time_base": str(header.info.time_base),
             "color": dataclasses.asdict(header.info.color),
+            "orientation": header.info.orientation,
         },
+        "tracks": tracks,
+        "chapters": [dataclasses.asdict(chapter) for chapter in companions.chapters],
+        "tags": dict(companions.tags),
         "bytes_by_part": dict(parts),
         "gops": gops,
         "tool": tool,

@@ -17,7 +17,7 @@ from nerv_codec.bitstream.companions import parse_companions, parse_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
 from nerv_codec.companions import Companions, TrackPacket
 from nerv_codec.device import choose_device
-from nerv_codec.errors import BitstreamError, CoordinateRangeError, InputError
+from nerv_codec.errors import BitstreamError, CoordinateRangeError, InputError, UnsupportedVersionError
 from nerv_codec.media.color import codes_to_rgb, yuv_to_rgb
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
@@ -60,6 +60,8 @@ class VideoDecoder:
     Args:
         source: A path, or a seekable binary file.
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
+        keep_going: Put up with damage behind the header: a damaged GOP's frames are the last good one before
+            it, see :attr:`damage`; all other frames are what they would be.
 
     Raises:
         InputError: The file cannot be opened.
@@ -71,12 +73,12 @@ class VideoDecoder:
         FrameBatch(data=(30, 3, 288, 352) torch.uint8, 30 frames)
     """
 
-    def __init__(self, source: str | Path | BinaryIO, *, device: str = "auto") -> None:
+    def __init__(self, source: str | Path | BinaryIO, *, device: str = "auto", keep_going: bool = False) -> None:
         self._device = choose_device(device)
         self._file = _open_binary(source) if isinstance(source, str | Path) else source
         self._owns_file = isinstance(source, str | Path)
         try:
-            self.container = ContainerReader(self._file)
+            self.container = ContainerReader(self._file, keep_going=keep_going)
         except BaseException as error:
             self.close()
             if isinstance(error, BitstreamError) and self._owns_file:
@@ -85,6 +87,8 @@ class VideoDecoder:
         self.header = self.container.header
         self.timeline = Timeline(self.header)
         self._models: OrderedDict[int, Representation] = OrderedDict()
+        self._keep_going = keep_going
+        self._damaged: dict[int, str] = {}
 
     def close(self) -> None:
         """Closes the file, if this object opened it."""
@@ -164,6 +168,55 @@ class VideoDecoder:
         self._models.move_to_end(index)
         return self._models[index]
 
+    @property
+    def damage(self) -> list[str]:
+        """What ``keep_going`` has met with so far, one plain sentence each."""
+        found = list(self.container.damage)
+        for index in sorted(self._damaged):
+            first, last = self.own_frames(index)
+            found.append(f"frames {first}..{last} are filled with the nearest good one: {self._damaged[index]}")
+        return found
+
+    @property
+    def num_present(self) -> int:
+        """Frames that come before the first GOP that the file is cut off in."""
+        gop = self.container.num_gops_present
+        return len(self) if gop == len(self.header.gops) else self.own_frames(gop)[0]
+
+    def own_frames(self, index: int) -> tuple[int, int]:
+        """First and last frame that are shown from one GOP."""
+        entry, first = self.header.gops[index], self.header.first_frames[index]
+        return first + entry.shares_first, first + entry.num_frames - 1
+
+    def _locate(self, position: Fraction) -> tuple[int, float]:
+        """As the timeline has it; with ``keep_going``, the nearest intact place where that one is damaged."""
+        gop, t = self.timeline.locate(position)
+        if not self._keep_going or self._is_intact(gop):
+            return gop, t
+        header = self.header
+        after = gop + 1
+        if after < len(header.gops) and position == header.first_frames[after] and self._is_intact(after):
+            return after, 0.0  # the frame that both of them hold
+        before = next((other for other in range(gop - 1, -1, -1) if self._is_intact(other)), None)
+        if before is not None:
+            return before, float(header.gops[before].num_frames - 1)
+        later = next((other for other in range(after, len(header.gops)) if self._is_intact(other)), None)
+        if later is None:
+            raise BitstreamError(f"no GOP is intact; the first one: {self._damaged[0]}")
+        return later, 0.0
+
+    def _is_intact(self, index: int) -> bool:
+        if index in self._damaged:
+            return False
+        try:
+            self.gop(index)
+        except UnsupportedVersionError:
+            raise
+        except BitstreamError as error:
+            self._damaged[index] = str(error)
+            return False
+        return True
+
     def unpack(self, index: int) -> tuple[Representation, int, dict[str, int]]:
         """One GOP from its bytes: the function, the digest of its integers, its bytes by part."""
         payload = self.container.read_gop(index)
@@ -187,7 +240,7 @@ class VideoDecoder:
         """
         if not 0 <= position <= len(self) - 1:
             raise CoordinateRangeError(f"expected a frame number in 0..{len(self) - 1}, found {float(position):g}")
-        gop, t = self.timeline.locate(position)
+        gop, t = self._locate(position)
         out = view_info(self.header.info, view, pixel_format)
         return PlanarFrame(render_planes(self.gop(gop), t, self.header.info, view, out), pts=0)
 
@@ -273,7 +326,7 @@ class VideoDecoder:
             raise CoordinateRangeError(f"expected t in {low:g}..{high:g} s, found {found}")
         unique, inverse = torch.unique(seconds, return_inverse=True)
         exact = [min(max(Fraction(s), self.timeline.begin), self.timeline.last) for s in unique.tolist()]
-        places = [self.timeline.locate(self.timeline.position(s, exact=True)) for s in exact]
+        places = [self._locate(self.timeline.position(s, exact=True)) for s in exact]
         gops = torch.tensor([gop for gop, _ in places], dtype=torch.int64)[inverse]
         local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]
         points = torch.cat((local[:, None], flat[:, 1:]), dim=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -130,6 +131,11 @@ class ContainerReader:
                 raise UnsupportedVersionError(f"unknown section type {frame.kind}")
             self._check(frame)
             self._trailing_end += frame.section_bytes
+
+    @property
+    def num_gops_present(self) -> int:
+        """How many GOPs the file holds to their end; fewer than the header says only with ``keep_going``."""
+        return bisect.bisect_right(self._offsets, self.file_bytes) - 1
 
     def read_gop(self, index: int) -> bytes:
         """The payload of one GOP. Raises BitstreamError where it is damaged or missing."""

@@ -60,3 +60,10 @@ def count(text: str) -> int:
     if not re.fullmatch(r"\d+", text) or int(text) < 1:
         raise ArgumentTypeError(f"expected a whole number above 0, found {text!r}")
     return int(text)
+
+
+def track(text: str) -> int:
+    """The number of a track, from 0."""
+    if not re.fullmatch(r"\d+", text):
+        raise ArgumentTypeError(f"expected the number of a track, from 0, found {text!r}")
+    return int(text)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, get_args
 
+import shtab
+
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.decoder import choose_format, decode, default_target
@@ -17,7 +19,11 @@ _EPILOG = """examples:
   nerv-codec decode out.nvc                            out.mp4, at the source's size and times
   nerv-codec decode out.nvc --fps 60 --scale 2         out.60fps.x2.mp4: f between frames and pixels
   nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200
-  nerv-codec decode out.nvc - | ffplay -               y4m on stdout"""
+  nerv-codec decode out.nvc - | ffplay -               y4m on stdout
+  nerv-codec decode damaged.nvc --keep-going           what is left of it
+
+.mp4 and .mkv carry the sound, subtitles and chapters of the source; the others hold pictures only, not turned as
+a player would turn them."""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
@@ -29,24 +35,36 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
-    parser.add_argument(
+    source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    target = parser.add_argument(
         "output",
         metavar="OUT",
         nargs="?",
         help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .png (a folder), .md5; - is stdout",
     )
+    source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     where = parser.add_argument_group("where to evaluate")
     where.add_argument("--fps", type=rate, metavar="R", help="60, 30000/1001 or source")
     scaling = where.add_mutually_exclusive_group()
     scaling.add_argument("--scale", type=positive, metavar="F", help="size against the source's")
     scaling.add_argument("--size", type=size, metavar="WxH", help="size in pixels")
     where.add_argument("--crop", type=crop, metavar="WxH+X+Y", help="window of the scaled picture")
-    where.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
+    where.add_argument(
+        "--start",
+        type=time_or_frame,
+        metavar="T",
+        help="12.5, 00:00:12.5 or f:300; sound is cut at whole packets",
+    )
     where.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     output = parser.add_argument_group("output")
     output.add_argument("--format", choices=get_args(Format), help="where the name does not tell")
+    output.add_argument("--no-audio", action="store_true", help="pictures only")
+    output.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="fill damaged parts with the nearest good frame, end a cut-off file at the cut, and say which frames",
+    )
     add_overwrite(output)
     output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
     parser.set_defaults(run=_run)
@@ -77,9 +95,13 @@ def _run(options: argparse.Namespace) -> int:
             format=choose_format(target, format),
             device=options.device,
             overwrite=options.overwrite,
+            audio=not options.no_audio,
+            keep_going=options.keep_going,
             progress=sink,
         )
     if not options.quiet:
+        for warning in report.warnings:
+            print(f"nerv-codec: note: {warning}", file=sys.stderr)
         speed = report.num_frames / max(report.seconds, 1e-9)
         print(
             f"{report.target}: {report.num_frames} frames of {report.width}x{report.height}, "

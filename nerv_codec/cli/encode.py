@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.cli.arguments import count, time_or_frame
+import shtab
+
+from nerv_codec.cli.arguments import count, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.config import MODELS, PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
 from nerv_codec.encoder import encode
@@ -20,7 +22,11 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
   nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
   nerv-codec encode video.mp4 out.nvc --set siren.target_bpp=0.2
-  ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc"""
+  nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
+  ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
+
+Ctrl-C keeps what has been fitted; the same command goes on from there. Sound, subtitles, chapters, tags and the
+display rotation come along. Interlaced video is deinterlaced, alpha is dropped, and a note says so."""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
@@ -32,8 +38,9 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("input", metavar="IN", help="any video file; - reads y4m from stdin")
-    parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
+    source = parser.add_argument("input", metavar="IN", help="any video file; - reads y4m from stdin")
+    target = parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
+    source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     effort = parser.add_argument_group("effort and size")
     effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
     effort.add_argument("--model", choices=MODELS, help="siren (default), or tracked: experimental")
@@ -52,8 +59,20 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
     part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
     part.add_argument("--frames", type=count, metavar="N", help="stop after N frames")
+    part.add_argument("--track", type=track, metavar="N", help="which of several video tracks, from 0 (the best)")
+    part.add_argument(
+        "--no-audio",
+        action="store_true",
+        help="leave out sound; else it is kept as it is, of a part the packets that play within it",
+    )
     output = parser.add_argument_group("output")
     add_overwrite(output)
+    output.add_argument(
+        "--resume",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="go on where the same command was stopped, and keep work in .OUT.work until it is done (yes)",
+    )
     output.add_argument("--no-verify", action="store_true", help="do not read the written file back")
     output.add_argument(
         "--no-metadata",
@@ -84,6 +103,9 @@ def _run(options: argparse.Namespace) -> int:
             frames=options.frames,
             device=options.device,
             overwrite=options.overwrite,
+            track=options.track,
+            audio=not options.no_audio,
+            resume=options.resume,
             verify=not options.no_verify,
             tool_section=not options.no_metadata,
             progress=sink,

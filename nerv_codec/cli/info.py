@@ -7,6 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import shtab
+
 from nerv_codec.inspection import inspect
 
 
@@ -17,7 +19,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         help="what is in a .nvc: header, GOPs, bits by part",
         description="Prints what is in a .nvc. Every GOP is decoded, so damage anywhere is found.",
     )
-    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    source.complete = shtab.FILE  # type: ignore[attr-defined]
     parser.add_argument("--json", action="store_true", help="as JSON, schema_version 1")
     parser.set_defaults(run=_run)
     return parser
@@ -42,6 +45,11 @@ def _run(options: argparse.Namespace) -> int:
         f"  colour   matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
         f"{range_name} range (H.273 code points)"
     )
+    if video["orientation"]:
+        print(f"  turned   {video['orientation']} (1 transpose + 2 left-right + 4 top-bottom)")
+    for track in report["tracks"]:
+        words = " ".join(f"{key}={value}" for key, value in track["tags"].items())
+        print(f"  track    {track['kind']} {track['codec']} {words}".rstrip())
     if report["tool"]:
         print(f"  made by  {report['tool']['name']} in {report['tool']['encode_seconds']:.1f} s")
     print("  part            bytes       share")

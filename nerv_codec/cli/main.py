@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from importlib import metadata
 from typing import NoReturn
 
+import shtab
+
 from nerv_codec.cli import decode, encode, evaluate, info
 from nerv_codec.cli.output import exit_code
 from nerv_codec.errors import NervCodecError
@@ -20,6 +22,8 @@ _EPILOG = """examples:
   nerv-codec decode out.nvc --fps 60 --scale 2
   nerv-codec eval video.mp4 out.nvc
   nerv-codec info out.nvc
+  eval "$(nerv-codec --print-completion bash)"
+  nerv-codec VERB --help                       all options of a verb, with examples
 
 exit codes: 0 done, 1 runtime error, 2 usage, 3 input cannot be read, 4 damaged or unsupported .nvc,
 5 target not reached, 6 verification failed, 130 interrupted"""
@@ -75,6 +79,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    shtab.add_argument_to(parser, "--print-completion", help="completion for a shell, to eval or to save")
     parser.add_argument("--version", action="version", version=f"nerv-codec {_version()}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb in (encode, decode, evaluate, info):
@@ -89,7 +94,7 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, NervCodecError):
         return str(error)
     if isinstance(error, KeyboardInterrupt):
-        return "interrupted; nothing was written"
+        return str(error) or "interrupted; nothing was written"
     if isinstance(error, MemoryError):
         return "out of memory"
     if isinstance(error, OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 
@@ -12,8 +13,9 @@ from av.container import OutputContainer
 from av.stream import Stream
 
 from nerv_codec.companions import Companions, Track, TrackPacket
-from nerv_codec.media.tracks import STUB_OPTIONS, open_stub
+from nerv_codec.media.tracks import open_stub
 
+_NAMES = {"matroska": "mkv", "mp4": "mp4"}
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -101,11 +103,11 @@ def _add(container: OutputContainer, muxer: str, track: Track, notes: list[str])
         with open_stub(track.stub_format, track.stub) as template:
             kind, codec = template.streams[0].type, template.streams[0].codec_context.codec.canonical_name
             if not _holds(muxer, template.streams[0]):
-                notes.append(f"{muxer}: cannot hold a track of {kind} in {codec}; it is left out")
+                notes.append(f"{_NAMES[muxer]}: cannot hold {kind} in {codec}; the track is left out")
                 return None
             stream = container.add_stream_from_template(template.streams[0], opaque=True)
     except (av.FFmpegError, ValueError, AttributeError, IndexError):
-        notes.append(f"{muxer}: a track in {codec} cannot be written; it is left out")
+        notes.append(f"{_NAMES[muxer]}: a track in {codec} cannot be written; it is left out")
         return None
     stream.time_base = track.time_base
     stream.disposition = track.disposition
@@ -115,10 +117,9 @@ def _add(container: OutputContainer, muxer: str, track: Track, notes: list[str])
 
 def _holds(muxer: str, template: Stream) -> bool:
     """Whether a file of this format can begin with such a track: asking the codec alone is not enough."""
-    try:
-        with av.open(io.BytesIO(), "w", format=muxer, container_options=STUB_OPTIONS[muxer]) as trial:
-            trial.add_stream_from_template(template, opaque=True)
-            trial.start_encoding()
-    except (av.FFmpegError, ValueError):
-        return False
-    return True
+    began = False
+    with suppress(av.FFmpegError, ValueError), av.open(io.BytesIO(), "w", format=muxer) as trial:
+        trial.add_stream_from_template(template, opaque=True)
+        trial.start_encoding()
+        began = True  # whatever it may say about the end of a file without packets
+    return began

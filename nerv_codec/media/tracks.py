@@ -162,6 +162,16 @@ def open_stub(name: str, stub: bytes) -> InputContainer:
     return container
 
 
+def describe_stub(name: str, stub: bytes) -> dict[str, str]:
+    """Returns ``kind`` (audio, subtitle) and ``codec`` of a track; ``unknown`` where the stub is damaged."""
+    try:
+        with open_stub(name, stub) as container:
+            stream = container.streams[0]
+            return {"kind": stream.type, "codec": stream.codec_context.codec.canonical_name}
+    except (av.FFmpegError, ValueError, AttributeError, IndexError):
+        return {"kind": "unknown", "codec": "unknown"}
+
+
 def _refuse(url: str, *_: object) -> NoReturn:
     raise PermissionError("a track may not refer to another file")
 

@@ -1,0 +1,205 @@
+"""Sound, subtitles, chapters and tags: out of one file, into another, packet by packet the same."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay
+from nerv_codec.media.reader import open_video
+from nerv_codec.media.side_data import display_matrix, x264_hdr_params
+from nerv_codec.media.tracks import make_stub, open_stub, open_tracks
+from nerv_codec.media.writer import open_writer
+from nerv_codec.types import PlanarFrame, VideoInfo
+
+INFO = VideoInfo(16, 16, time_base=Fraction(1, 30000))
+
+
+def picture(pts: int) -> PlanarFrame:
+    return PlanarFrame(tuple(np.full(size, 90, np.uint8) for size in ((16, 16), (8, 8), (8, 8))), pts, 1001)
+
+
+def make_source(path, codec="aac", seconds=2, rate=48000, subtitles=None):
+    """A video with a tone of sound, and subtitles of two lines."""
+    with av.open(str(path), "w") as out:
+        video = out.add_stream("libx264", rate=Fraction(30000, 1001), width=16, height=16, pix_fmt="yuv420p")
+        sound = out.add_stream(codec, rate=rate, layout="mono")
+        sound.metadata.update({"language": "fra", "title": "Son"})
+        out.metadata["title"] = "Tour"
+        out.set_chapters(
+            [{"id": 1, "start": 0, "end": 1000, "time_base": Fraction(1, 1000), "metadata": {"title": "Un"}}]
+        )
+        for index in range(seconds * 30):
+            frame = av.VideoFrame.from_ndarray(np.full((16, 16, 3), 90, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = index * 1001, Fraction(1, 30000)
+            out.mux(video.encode(frame))
+        context = sound.codec_context
+        resampler = av.AudioResampler(context.format, "mono", rate, frame_size=context.frame_size or 1024)
+        tone = np.sin(np.arange(seconds * rate) / 20).astype(np.float32)[None]
+        frame = av.AudioFrame.from_ndarray(tone, format="flt", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for piece in (*resampler.resample(frame), *resampler.resample(None)):
+            out.mux(sound.encode(piece))
+        out.mux(video.encode(None))
+        out.mux(sound.encode(None))
+    return path
+
+
+def packets_of(path):
+    """(track, seconds, bytes) of all sound and subtitles."""
+    with av.open(str(path)) as file:
+        streams = [stream for stream in file.streams if stream.type in ("audio", "subtitle")]
+        numbers = {stream.index: number for number, stream in enumerate(streams)}
+        return [
+            (numbers[packet.stream_index], packet.pts * packet.time_base, bytes(packet))
+            for packet in file.demux(streams)
+            if packet.size
+        ]
+
+
+def through(source, target, pictures=60, first=0):
+    """Reads all that is beside the pictures of ``source`` and writes it beside new ones."""
+    with open_tracks(source) as tracks:
+        companions = tracks.companions({"language": "eng"})
+        opened = open_writer(target, target.suffix[1:], INFO, companions=companions, packets=tracks.packets())
+        with opened as writer:
+            for index in range(pictures):
+                writer.write(picture(first + index * 1001))
+    return companions, writer.notes
+
+
+@pytest.mark.parametrize(
+    ("codec", "source", "target"),
+    [
+        ("aac", "mp4", "mp4"),
+        ("aac", "mp4", "mkv"),
+        ("aac", "ts", "mp4"),
+        ("libopus", "mkv", "mp4"),
+        ("libopus", "mkv", "mkv"),
+        ("flac", "mkv", "mkv"),
+        ("libmp3lame", "mp4", "mkv"),
+        ("ac3", "mkv", "mp4"),
+        ("pcm_s16le", "mkv", "mkv"),
+    ],
+)
+def test_packets_come_through_in_sync(tmp_path, codec, source, target):
+    path = make_source(tmp_path / f"in.{source}", codec)
+    out = tmp_path / f"out.{target}"
+    companions, _ = through(path, out)
+    assert len(companions.tracks) == 1
+    before, after = packets_of(path), packets_of(out)
+    head = 7 if source == "ts" else 0  # MP4 has no place for ADTS headers; ffmpeg's muxer takes them off
+    assert [data[head:] for _, _, data in before] == [data for _, _, data in after]
+    with open_video(out) as video:
+        shift = next(video).pts * video.info.time_base
+    errors = [abs(later - earlier - shift) for (_, earlier, _), (_, later, _) in zip(before, after, strict=True)]
+    assert max(errors) <= (0 if target == "mp4" and source == "mp4" else Fraction(1, 1000))
+
+
+def test_times_in_mp4_are_exact(tmp_path):
+    path = make_source(tmp_path / "in.mp4")
+    through(path, tmp_path / "out.mp4")
+    assert packets_of(path) == packets_of(tmp_path / "out.mp4")
+
+
+def test_tags_chapters_and_languages(tmp_path):
+    path = make_source(tmp_path / "in.mkv")
+    companions, notes = through(path, tmp_path / "out.mp4")
+    assert companions.tags == {"title": "Tour"} and companions.chapters == (Chapter(0, 1_000_000, "Un"),)
+    assert companions.tracks[0].tags == {"language": "fra", "title": "Son"} and not notes
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.metadata["title"] == "Tour"
+        assert [chapter["metadata"]["title"] for chapter in out.chapters()] == ["Un"]
+        assert out.streams.audio[0].language == "fra" and out.streams.video[0].language == "eng"
+
+
+def test_without_sound(tmp_path):
+    path = make_source(tmp_path / "in.mp4")
+    with open_tracks(path, audio=False) as tracks:
+        assert tracks.tracks == () and list(tracks.packets()) == []
+
+
+def test_a_part_keeps_the_packets_that_play_in_it(tmp_path):
+    path = make_source(tmp_path / "in.mp4")
+    with open_tracks(path) as tracks:
+        unit = tracks.tracks[0].time_base
+        kept = list(tracks.packets(Fraction(1, 2), Fraction(1)))
+    assert kept[0].pts * unit <= Fraction(1, 2) < (kept[0].pts + kept[0].duration) * unit
+    assert kept[-1].pts * unit < 1 <= (kept[-1].pts + kept[-1].duration) * unit
+
+
+def test_what_a_format_cannot_hold_is_a_note(tmp_path, clips):
+    _, notes = through(clips / "media" / "tc_nasa_13013.mp4", tmp_path / "out.mkv")
+    assert sum("mov_text" in note for note in notes) == 2
+    assert {track for track, _, _ in packets_of(tmp_path / "out.mkv")} == {0, 1}
+
+
+def test_ten_minutes_do_not_drift(tmp_path):
+    """18,000 pictures at 29.97 and ten minutes of sound: the last ones are where they belong."""
+    path = tmp_path / "in.mp4"
+    make_source(path, seconds=2)
+    with open_tracks(path) as tracks:
+        short = list(tracks.packets())
+        companions = tracks.companions({})
+    step = short[-1].pts + short[-1].duration
+    count = 600 * 48000 // step
+    long = (
+        type(short[0])(0, packet.data, packet.pts + turn * step, packet.dts + turn * step, packet.duration)
+        for turn in range(count)
+        for packet in short
+    )
+    out = tmp_path / "out.mp4"
+    with open_writer(out, "mp4", INFO, companions=companions, packets=long) as writer:
+        for index in range(17982):
+            writer.write(picture(index * 1001))
+    with av.open(str(out)) as file:
+        last = {"video": Fraction(0), "audio": Fraction(0)}
+        for packet in file.demux(file.streams.video[0], file.streams.audio[0]):
+            if packet.size:
+                last[packet.stream.type] = max(last[packet.stream.type], packet.pts * packet.time_base)
+    assert last["video"] == Fraction(17981 * 1001, 30000)
+    assert last["audio"] == Fraction(short[-1].pts + (count - 1) * step, 48000)
+
+
+@pytest.mark.parametrize("orientation", range(8))
+def test_orientation_comes_back(tmp_path, orientation):
+    info = VideoInfo(16, 16, time_base=Fraction(1, 24), orientation=orientation)
+    for suffix in ("mp4", "mkv"):
+        out = tmp_path / f"out.{suffix}"
+        with open_writer(out, suffix, info) as writer:
+            writer.write(picture(0))
+        with open_video(out) as video:
+            assert video.info.orientation == orientation, (suffix, display_matrix(orientation))
+
+
+def test_hdr_metadata_comes_back_in_mp4(tmp_path):
+    mastering = MasteringDisplay((35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450), (10, 10_000_000))
+    companions = Companions(mastering=mastering, light=LightLevel(1000, 300))
+    for suffix in ("mp4", "mkv"):
+        out = tmp_path / f"out.{suffix}"
+        with open_writer(out, suffix, INFO, companions=companions) as writer:
+            writer.write(picture(0))
+        with open_video(out) as video:
+            found = video.mastering, video.light
+        assert found == ((mastering, LightLevel(1000, 300)) if suffix == "mp4" else (None, None))
+        assert any("mastering" in note for note in writer.notes) == (suffix == "mkv")
+    assert x264_hdr_params(None, None) == ""
+
+
+@pytest.mark.parametrize("stub", [b"", b"\x1a\x45\xdf\xa3", b"nonsense" * 20])
+@pytest.mark.parametrize("format", ["matroska", "mp4"])
+def test_a_damaged_stub_is_an_error_that_the_muxer_expects(format, stub):
+    with pytest.raises((av.FFmpegError, ValueError, IndexError)):
+        open_stub(format, stub)
+
+
+def test_only_known_containers_describe_tracks(tmp_path):
+    path = make_source(tmp_path / "in.mp4")
+    with av.open(str(path)) as file:
+        assert make_stub(file.streams.audio[0])[0] == "matroska"
+    with pytest.raises(ValueError, match="Expected one of"):
+        open_stub("concat", io.BytesIO(b"file '/etc/passwd'").getvalue())
