@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from nerv_codec.bitstream.container import ContainerReader
+from nerv_codec.bitstream.companions import write_companions, write_packets
+from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
+from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
 from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.encoder import encode
 from nerv_codec.media.writer import open_writer
@@ -31,7 +33,21 @@ def files() -> Iterator[bytes]:
                     writer.write(PlanarFrame(planes, index, 1))
             config = EncoderConfig(gop=2, siren=SirenConfig(width=4, hidden_layers=1), training=TrainingConfig(steps=2))
             encode(clip, target, config=config)
-            yield target.read_bytes()
+            yield target.read_bytes() + _companions()
+
+
+def _companions() -> bytes:
+    """Both kinds of sections that hold what travels beside the pictures."""
+    companions = Companions(
+        tracks=(Track("matroska", b"stub", Fraction(1, 48000), 1, {"language": "deu"}), Track("mp4", b"", Fraction(1))),
+        chapters=(Chapter(0, 1_000_000, "one"),),
+        tags={"title": "t"},
+        mastering=MasteringDisplay((1, 2, 3, 4, 5, 6, 7, 8), (1, 2)),
+        light=LightLevel(1000, 400),
+    )
+    packets = [TrackPacket(n % 2, bytes(n), 1024 * n, 1024 * n - 7, 1024) for n in range(6)]
+    sections = [pack_section(SECTION_COMPANIONS, write_companions(companions))]
+    return b"".join(sections + [pack_section(SECTION_PACKETS, part) for part in write_packets(packets)])
 
 
 def payloads() -> Iterator[bytes]:
