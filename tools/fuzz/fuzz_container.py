@@ -5,6 +5,7 @@ Checksums would keep a fuzzer out, so they always match here.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import sys
 from pathlib import Path
@@ -43,11 +44,8 @@ class _NoChecksum(int):
 
 
 def test_one(data: bytes) -> None:
-    with mock.patch.object(container.zlib, "crc32", lambda *_: _NoChecksum(0)):
-        try:
-            _read(data)
-        except NervCodecError:
-            pass
+    with mock.patch.object(container.zlib, "crc32", lambda *_: _NoChecksum(0)), contextlib.suppress(NervCodecError):
+        _read(data)
 
 
 def _read(data: bytes) -> None:
