@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from nerv_codec.errors import UsageError
 
 MODELS = ("siren", "tracked")
+REFERENCE_CRF = 28.0
+"""The crf at which the defaults stand."""
 PRESETS = ("ultrafast", "fast", "medium", "slow", "placebo")
 
 
@@ -114,6 +116,25 @@ class EncoderConfig:
         _check(self.model in MODELS, f"a model of {', '.join(MODELS)}", self.model)
         _check(1 <= self.gop <= 1024, "gop in 1..1024", self.gop)
         _check(0 <= self.seed < 1 << 63, "seed in 0..2**63-1", self.seed)
+
+
+def at_crf(config: EncoderConfig, crf: float) -> EncoderConfig:
+    """``config`` at another point of the rate-distortion curve; lower is better and larger, as for x265.
+
+    REFERENCE_CRF leaves it as it is. Six less double the bits per pixel that a `siren` is sized by; where the
+    rate is steered by a lambda, three less halve it.
+
+    Raises:
+        UsageError: ``crf`` is not in 0..63.
+    """
+    _check(0 <= crf <= 63, "crf in 0..63", crf)
+    steps = crf - REFERENCE_CRF
+    return dataclasses.replace(
+        config,
+        siren=dataclasses.replace(config.siren, target_bpp=min(64.0, config.siren.target_bpp * 2 ** (-steps / 6))),
+        tracked=dataclasses.replace(config.tracked, rd_lambda=min(0.5, config.tracked.rd_lambda * 2 ** (steps / 3))),
+        training=dataclasses.replace(config.training, rd_lambda=min(0.5, config.training.rd_lambda * 2 ** (steps / 3))),
+    )
 
 
 def load_preset(name: str, base: EncoderConfig | None = None) -> EncoderConfig:

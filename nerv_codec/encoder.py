@@ -29,7 +29,7 @@ from nerv_codec.bitstream.container import (
 from nerv_codec.bitstream.headers import MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
 from nerv_codec.bitstream.tool import ToolInfo, write_tool
 from nerv_codec.companions import TrackPacket
-from nerv_codec.config import EncoderConfig, load_preset
+from nerv_codec.config import EncoderConfig, at_crf, load_preset
 from nerv_codec.device import choose_device
 from nerv_codec.errors import BitstreamError, InputError, VerificationError
 from nerv_codec.files import atomic_output, check_output
@@ -88,6 +88,7 @@ def encode(
     target: str | Path,
     *,
     preset: str = "medium",
+    crf: float | None = None,
     config: EncoderConfig | None = None,
     start: float | int | None = None,
     end: float | int | None = None,
@@ -110,6 +111,7 @@ def encode(
         source: Anything that PyAV opens, or a binary stream of y4m.
         target: The ``.nvc`` to write.
         preset: How much effort, where no ``config`` is given.
+        crf: Quality, 0..63, lower is better and larger; None leaves the configuration's own (28).
         config: All settings; see :func:`nerv_codec.config.load_preset` for a preset's.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included; likewise.
@@ -134,7 +136,7 @@ def encode(
         Interrupted: Ctrl-C or SIGTERM, in the main thread; the work so far has been kept.
     """
     began = time.monotonic()
-    config = config or load_preset(preset)
+    config = _settings(config or load_preset(preset), crf)
     target = Path(target)
     path = None if not isinstance(source, str | Path) else Path(source)
     check_output(target, source=path, overwrite=overwrite)
@@ -214,6 +216,10 @@ def encode(
         verified=verify,
         warnings=tuple(warnings),
     )
+
+
+def _settings(config: EncoderConfig, crf: float | None) -> EncoderConfig:
+    return config if crf is None else at_crf(config, crf)
 
 
 def _check_storable(info: VideoInfo, name: str) -> None:

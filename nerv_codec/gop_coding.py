@@ -101,7 +101,7 @@ class GopCoder:
             detail = {
                 "psnr_db": status.psnr_db,
                 "rate_bpp": rate,
-                "bytes": self.bytes,
+                **({"bytes": self.bytes} if self.bytes else {}),
                 "estimated_bytes": round(bits / 8 * total / covered),
             }
             if self.frame_rate:

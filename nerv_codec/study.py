@@ -11,6 +11,7 @@ from nerv_codec.config import EncoderConfig
 from nerv_codec.evaluation import evaluate
 from nerv_codec.holdout import hold_out_frames, hold_out_pixels
 from nerv_codec.metrics.suite import MetricChoice, metric_names
+from nerv_codec.own_points import encode_points
 from nerv_codec.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.rate_distortion import compare
 from nerv_codec.report.schema import Evaluation
@@ -24,17 +25,19 @@ class StudyPlan:
     match: str = "auto"
     points: tuple[Path, ...] = ()
     """More files of the same reference: points of the target's curve."""
+    crfs: tuple[float, ...] = ()
+    """The reference is encoded at these too: further points of that curve."""
     baselines: tuple[str, ...] = ()
     hold_out_frames: int = 0
     """Fit one frame in so many; 0 does not."""
     hold_out_pixels: int = 0
     """Fit the picture reduced so many times; 0 does not."""
     config: EncoderConfig = field(default_factory=EncoderConfig)
-    """How to fit what has samples held out."""
+    """How to fit at other crf, and what has samples held out."""
     settings: str = ""
     """The same in words."""
     work: Path = Path(".")
-    """Where baselines are kept."""
+    """Where baselines and encodes at other crf are kept."""
     device: str = "auto"
     lpips_weights: str | Path | None = None
 
@@ -52,7 +55,8 @@ def study(
     names = metric_names(plan.metrics)
     choice = MetricChoice(names, plan.lpips_weights)
     # Rough shares of the wall time; a fit takes longest by far.
-    shares = {"eval": 1.0, "compare": 3.0 * bool(plan.points or plan.baselines)}
+    shares = {"eval": 1.0, "encode": 6.0 * len(plan.crfs)}
+    shares |= {"compare": 3.0 * bool(plan.points or plan.crfs or plan.baselines)}
     shares |= {"frames": 6.0 * bool(plan.hold_out_frames), "pixels": 6.0 * bool(plan.hold_out_pixels)}
     total = sum(shares.values())
     starts, before = {}, 0.0
@@ -73,9 +77,20 @@ def study(
         lpips_weights=plan.lpips_weights,
         progress=part("eval"),
     )
+    made: tuple[Path, ...] = ()
+    if plan.crfs:
+        made = encode_points(
+            reference,
+            found.reference_numbers,
+            plan.crfs,
+            config=plan.config,
+            work=plan.work,
+            device=plan.device,
+            progress=part("encode"),
+        )
     found = compare(
         found,
-        points=plan.points,
+        points=(*plan.points, *made),
         baselines=plan.baselines,
         choice=choice,
         work=plan.work,

@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from nerv_codec.config import PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
+from nerv_codec.config import (
+    PRESETS,
+    REFERENCE_CRF,
+    EncoderConfig,
+    at_crf,
+    load_preset,
+    load_toml,
+    override,
+    parse_assignment,
+)
 from nerv_codec.errors import UsageError
 
 
@@ -73,3 +84,15 @@ def test_wrong_files(tmp_path, content):
         load_toml(path)
     with pytest.raises(UsageError, match="expected a readable TOML file"):
         load_toml(tmp_path / "missing.toml")
+
+
+def test_a_lower_crf_asks_for_more_bits_and_weighs_them_less() -> None:
+    base = EncoderConfig()
+    assert at_crf(base, REFERENCE_CRF) == base
+    better = at_crf(base, REFERENCE_CRF - 6)
+    assert better.siren.target_bpp == pytest.approx(2 * base.siren.target_bpp)
+    assert better.tracked.rd_lambda == pytest.approx(base.tracked.rd_lambda / 4)
+    assert better.training.rd_lambda == pytest.approx(base.training.rd_lambda / 4)
+    for wrong in (-1.0, 64.0, math.nan):
+        with pytest.raises(UsageError, match="crf"):
+            at_crf(base, wrong)

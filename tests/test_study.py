@@ -142,7 +142,7 @@ class Page(HTMLParser):
         values = dict(attributes)
         self.fetches += [values[name] for name in ("src", "href", "srcset", "poster") if name in values]
         self.images += tag == "img"
-        if tag not in ("meta", "link", "img", "input"):
+        if tag not in ("meta", "link", "img", "input", "br"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):

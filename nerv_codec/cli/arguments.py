@@ -55,6 +55,22 @@ def positive(text: str) -> float:
     return value
 
 
+def crf(text: str) -> float:
+    """A quality, 0..63; lower is better."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 63:
+        raise ArgumentTypeError(f"expected a crf in 0..63, found {text!r}")
+    return value
+
+
+def crfs(text: str) -> tuple[float, ...]:
+    """``20,26,32``, each once, best first."""
+    return tuple(sorted({crf(part) for part in text.split(",")}))
+
+
 def count(text: str) -> int:
     """A whole number above 0."""
     if not re.fullmatch(r"\d+", text) or int(text) < 1:

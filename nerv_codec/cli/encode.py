@@ -11,9 +11,9 @@ from typing import Any
 
 import shtab
 
-from nerv_codec.cli.arguments import count, time_or_frame, track
+from nerv_codec.cli.arguments import count, crf, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.config import MODELS, PRESETS, EncoderConfig, load_preset, load_toml, override, parse_assignment
+from nerv_codec.config import MODELS, PRESETS, EncoderConfig, at_crf, load_preset, load_toml, override, parse_assignment
 from nerv_codec.encoder import encode
 from nerv_codec.errors import UsageError
 from nerv_codec.progress import ignore_progress, make_sink
@@ -21,7 +21,7 @@ from nerv_codec.progress import ignore_progress, make_sink
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
   nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
-  nerv-codec encode video.mp4 out.nvc --set siren.target_bpp=0.2
+  nerv-codec encode video.mp4 out.nvc --crf 24
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
@@ -43,6 +43,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     effort = parser.add_argument_group("effort and size")
     effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
+    effort.add_argument("--crf", type=crf, metavar="F", help="quality: lower is better and larger (28)")
     effort.add_argument("--model", choices=MODELS, help="siren (default), or tracked: experimental")
     effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
@@ -121,6 +122,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _config(options: argparse.Namespace) -> EncoderConfig:
     config = load_preset(options.preset)
+    if options.crf is not None:
+        config = at_crf(config, options.crf)
     if options.config:
         config = load_toml(options.config, config)
     for assignment in options.set:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.cli.arguments import count
+from nerv_codec.cli.arguments import count, crfs
 from nerv_codec.cli.output import add_overwrite, skip_existing
 from nerv_codec.config import PRESETS, load_preset, load_toml, override, parse_assignment
 from nerv_codec.errors import NervCodecError, UsageError
@@ -30,6 +30,7 @@ _EPILOG = """examples:
   nerv-codec eval video.mp4 out.nvc
   nerv-codec eval video.mp4 out.nvc --metrics all --html report.html
   nerv-codec eval video.mp4 a.nvc --points b.nvc c.nvc --baselines x264,svtav1 --html report.html
+  nerv-codec eval video.mp4 out.nvc --crf 20,26,32,38 --preset fast --baselines x265
   nerv-codec eval video.mp4 out.nvc --holdout 2 --holdout-scale 2 --preset fast
   nerv-codec eval video.mp4 other.mkv --json - | jq .metrics"""
 
@@ -63,10 +64,11 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     what.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     curves = parser.add_argument_group("rate-distortion curves")
     curves.add_argument("--points", type=Path, nargs="+", default=[], metavar="F", help="more files of that reference")
+    curves.add_argument("--crf", type=crfs, metavar="A,B,...", default=(), help="encode the reference at these too")
     curves.add_argument(
         "--baselines", type=_words(tuple(BASELINES)), default=(), metavar="A,B,...", help=", ".join(BASELINES)
     )
-    curves.add_argument("--work", type=Path, metavar="DIR", help="where baselines are kept for the next time (a cache)")
+    curves.add_argument("--work", type=Path, metavar="DIR", help="where baselines and encodes are kept (a cache)")
     held = parser.add_argument_group("held-out samples: fits anew, which takes time")
     held.add_argument("--holdout", type=count, metavar="N", default=0, help="fit one frame in N, measure the others")
     held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
@@ -159,6 +161,7 @@ def _plan(options: argparse.Namespace) -> StudyPlan:
         metrics=options.metrics,
         match=options.match,
         points=tuple(options.points),
+        crfs=options.crf,
         baselines=options.baselines,
         hold_out_frames=options.holdout,
         hold_out_pixels=options.holdout_scale,

@@ -45,8 +45,10 @@ def bjontegaard_deltas(
         ValueError: A curve has fewer than two points or is not strictly increasing, or the two have no
             quality or no rate in common.
     """
-    import bjontegaard
-
+    try:
+        import bjontegaard
+    except ImportError:
+        raise ValueError("the package bjontegaard is not installed") from None
     curve = _sorted_curve(rates, qualities, "this curve")
     anchor = _sorted_curve(anchor_rates, anchor_qualities, "the anchor")
     quality_overlap = _overlap(curve[1], anchor[1])
@@ -70,8 +72,10 @@ def rate_at_quality(rates: Sequence[float], qualities: Sequence[float], quality:
     Raises:
         ValueError: The curve (the anchor, in the message) is too short, not increasing, or does not get there.
     """
-    from scipy.interpolate import PchipInterpolator
-
+    try:
+        from scipy.interpolate import PchipInterpolator
+    except ImportError:
+        raise ValueError("the package scipy is not installed") from None
     curve_rates, curve_qualities = _sorted_curve(rates, qualities, "the anchor")
     if not curve_qualities[0] <= quality <= curve_qualities[-1]:
         raise ValueError(f"every point of the anchor is {'better' if quality < curve_qualities[0] else 'worse'}")

@@ -11,6 +11,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -70,16 +71,17 @@ class Siren(nn.Module):
         """(N, 3) normalised coordinates to (N, num_planes) float32 on the CPU, chunk by chunk."""
         device = self.tensors[0].device
         tensors = [tensor.detach() for tensor in self.tensors]
-        out = torch.empty(len(x), self.geometry.num_planes)
+        # An array, since a tensor made under torch.inference_mode may not be written to from other threads.
+        out = np.empty((len(x), self.geometry.num_planes), np.float32)
 
         def evaluate(start: int) -> None:
             part = x[start : start + CHUNK].float()
             chunk = torch.nn.functional.pad(part, (0, 0, 0, CHUNK - len(part))).to(device)
-            out[start : start + len(part)] = siren_forward(tensors, chunk)[: len(part)].cpu()
+            out[start : start + len(part)] = siren_forward(tensors, chunk)[: len(part)].cpu().numpy()
 
         with Workers() as workers:
             workers.map(torch.no_grad()(evaluate), range(0, len(x), CHUNK))
-        return out
+        return torch.from_numpy(out)
 
 
 def siren_forward(tensors: Sequence[Tensor], x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from nerv_codec.errors import UsageError
 from nerv_codec.progress import format_bytes
 from nerv_codec.report.pictures import DIFFERENCE_GAIN, ZOOM, worst_frames, zoomed_crop
 from nerv_codec.report.schema import Delta, Evaluation, RdCurve
@@ -61,8 +62,10 @@ def html_report(found: Evaluation) -> str:
         UsageError: jinja2 is not installed.
         InputError: A video of the evaluation can no longer be read.
     """
-    from jinja2 import Environment, StrictUndefined
-
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise UsageError("a page needs the package jinja2, which is not installed") from None
     folder = resources.files("nerv_codec.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
@@ -78,7 +81,7 @@ def html_report(found: Evaluation) -> str:
         figure=figure,
         size=format_bytes,
         rd_plots=_rd_plots(found),
-        delta_rows=_delta_rows(found.deltas),
+        deltas=_delta_table(found.deltas),
         curve_plots=_frame_plots(found),
         parts=_parts(found),
         gops=_gops(found),
@@ -150,23 +153,34 @@ def _rd_line(index: int, curve: RdCurve, metric: str) -> Line:
     return Line(curve.name, xs, ys, index, markers=True, titles=titles)
 
 
-def _delta_rows(deltas: Sequence[Delta]) -> list[dict[str, Any]]:
-    """The table's cells in words."""
+def _delta_table(deltas: Sequence[Delta]) -> dict[str, Any]:
+    """Rows by metric with a cell by anchor, and what is missing by its reason."""
+    anchors = list(dict.fromkeys(delta.anchor for delta in deltas))
     rows = []
+    for metric in dict.fromkeys(delta.metric for delta in deltas):
+        cells = {delta.anchor: _delta_cell(delta) for delta in deltas if delta.metric == metric}
+        rows.append({"metric": TITLES.get(metric, metric), "cells": [cells.get(anchor) for anchor in anchors]})
+    missing: dict[str, dict[str, list[str]]] = {}
     for delta in deltas:
-        row = {"metric": TITLES.get(delta.metric, delta.metric), "anchor": delta.anchor, "reason": delta.reason}
-        row |= {"rate": "", "quality": "", "overlap": "", "equal": "", "good": "", "equal_good": ""}
-        if delta.bd is not None:
-            row["rate"] = f"{delta.bd.bd_rate_percent:+.1f} %"
-            row["good"] = "good" if delta.bd.bd_rate_percent < 0 else "bad"
-            unit = " dB" if delta.metric.endswith("_db") else ""
-            row["quality"] = f"{delta.bd.bd_quality:+.{2 if unit else 4}f}{unit}"
-            row["overlap"] = f"{100 * delta.bd.quality_overlap:.0f} % / {100 * delta.bd.rate_overlap:.0f} %"
-        if delta.equal_quality_percent is not None:
-            row["equal"] = f"{delta.equal_quality_percent:+.1f} %"
-            row["equal_good"] = "good" if delta.equal_quality_percent < 0 else "bad"
-        rows.append(row)
-    return rows
+        for reason in filter(None, delta.reason.split("; ")):
+            by_anchor = missing.setdefault(reason, {})
+            by_anchor.setdefault(delta.anchor, []).append(TITLES.get(delta.metric, delta.metric))
+    return {"anchors": anchors, "rows": rows, "missing": missing}
+
+
+def _delta_cell(delta: Delta) -> dict[str, str]:
+    """One comparison in words."""
+    cell = {"rate": "\u2013", "good": "", "quality": "", "overlap": "", "equal": "\u2013", "equal_good": ""}
+    if delta.bd is not None:
+        unit = " dB" if delta.metric.endswith("_db") else ""
+        cell["rate"] = f"{delta.bd.bd_rate_percent:+.1f} %"
+        cell["good"] = "good" if delta.bd.bd_rate_percent < 0 else "bad"
+        cell["quality"] = f"{delta.bd.bd_quality:+.{2 if unit else 4}f}{unit}"
+        cell["overlap"] = f"overlap {100 * delta.bd.quality_overlap:.0f} % / {100 * delta.bd.rate_overlap:.0f} %"
+    if delta.equal_quality_percent is not None:
+        cell["equal"] = f"{delta.equal_quality_percent:+.1f} %"
+        cell["equal_good"] = "good" if delta.equal_quality_percent < 0 else "bad"
+    return cell
 
 
 def _frame_plots(found: Evaluation) -> list[tuple[str, list[tuple[str, int]], str]]:

@@ -117,3 +117,12 @@ def test_gpu_agrees_within_one_code_value():
 def test_forward_is_the_plain_function():
     model, x = network(), 2 * torch.rand(10, 3) - 1
     assert torch.equal(model(x), siren_forward(list(model.tensors), x))
+
+
+def test_a_picture_can_be_rendered_in_inference_mode() -> None:
+    tensors = initial_tensors(8, 1, omega=(1, 1, 1), mean=torch.zeros(3), generator=torch.Generator())
+    model = Siren(GopGeometry(2, 5, 7, 3), tensors)
+    axes = torch.zeros(1).double(), torch.arange(5.0).double(), torch.arange(7.0).double()
+    with torch.inference_mode():
+        inside = model.render(*axes)
+    assert torch.equal(inside, model.render(*axes))
