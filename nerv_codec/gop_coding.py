@@ -150,16 +150,21 @@ class LastDuration:
         self._frame_rate = frame_rate
         self._last: PlanarFrame | None = None
         self._delta = 0
+        self._truthful = True
 
     def __iter__(self) -> Iterator[PlanarFrame]:
         for frame in self._frames:
             if self._last is not None:
                 self._delta = frame.pts - self._last.pts
+                self._truthful = abs(self._last.duration - self._delta) <= 1
             self._last = frame
             yield frame
 
     def in_ticks(self, time_base: Fraction) -> int:
-        """What the source says, else the distance of the last two frames, else one over the frame rate."""
-        stated = self._last.duration if self._last is not None else 0
+        """What the source says, else the distance of the last two frames, else one over the frame rate.
+
+        A source that was wrong about the frame before is not asked: MP4 counts durations in decoding order.
+        """
+        stated = self._last.duration if self._last is not None and self._truthful else 0
         nominal = round(1 / ((self._frame_rate or Fraction(25)) * time_base))
         return min(MAX_DURATION, max(1, stated or self._delta or nominal))

@@ -14,6 +14,7 @@ from typing import BinaryIO, Literal, Self
 
 import av
 import torch
+from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
@@ -218,6 +219,10 @@ class _ContainerWriter(VideoWriter):
             2 if self._form.color.full_range else 1,
         )
         context.color_primaries, context.color_trc = self._form.color.primaries, self._form.color.transfer
+        # Else an encoder makes up durations from the nominal rate, and the last frame's is lost.
+        context.flags |= Flags.frame_duration.value
+        if self._form.layout != info.pixel_format or self._form.color.matrix != info.color.matrix:
+            self.notes.append(f"{format}: pixels are converted to {self._form.name}")
         if info.orientation:
             self._stream.set_display_matrix(display_matrix(info.orientation))
         self._stream.metadata.update(companions.video_tags)

@@ -1,0 +1,120 @@
+"""Encodes and decodes every file of a folder and compares what comes back with the source: a table.
+
+``python tools/check_media.py FOLDER [--frames 8] [--format mp4]``: size, number of frames, every time, duration,
+colour, rotation and the digest of each packet of sound and subtitles. A file that is refused stands there with
+its line. Exit code 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import sys
+import tempfile
+import traceback
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.decoder import decode
+from nerv_codec.encoder import encode
+from nerv_codec.errors import NervCodecError
+from nerv_codec.media.reader import VideoReader, open_video
+from nerv_codec.types import PlanarFrame
+from nerv_codec.video_decoder import VideoDecoder
+
+CONFIG = EncoderConfig(
+    siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=20, batch=2000, quantised_fraction=0.2)
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--format", choices=("mp4", "mkv"), default="mp4")
+    options = parser.parse_args()
+    failed = 0
+    print("| file | size | frames | pts | last duration | colour | rotation | packets | notes |\n|" + "---|" * 9)
+    for path in sorted(options.folder.iterdir()):
+        try:
+            cells, same = check(path, options.frames, options.format)
+        except NervCodecError as error:
+            cells, same = [f"exit {error.exit_code}: {error}".replace(str(path.parent) + "/", ""), *[""] * 7], True
+        except Exception:
+            cells, same = [f"CRASH {traceback.format_exc().splitlines()[-1]}", *[""] * 7], False
+        failed += not same
+        print(f"| {path.name} | " + " | ".join(cells) + " |", flush=True)
+    print(f"\n{failed} files differ")
+    sys.exit(failed > 0)
+
+
+def check(path: Path, count: int, suffix: str) -> tuple[list[str], bool]:
+    """One row of the table, and whether all of it is as it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        nvc, out = Path(folder) / "a.nvc", Path(folder) / f"a.{suffix}"
+        encoded = encode(path, nvc, config=CONFIG, frames=count)
+        decoded = decode(nvc, out)
+        with VideoDecoder(nvc) as video:
+            stored = list(video.packets())
+            last = video.timeline.frame_duration(len(video) - 1)
+        with open_video(path) as source, open_video(out) as result:
+            frames, back = first_frames(source, count), list(result)
+            a, b = source.info, result.info
+            shift = max(Fraction(0), -frames[0].pts * a.time_base)
+            errors = [
+                abs(x.pts * a.time_base + shift - y.pts * b.time_base) for x, y in zip(frames, back, strict=False)
+            ]
+            end_a, end_b = last, back[-1].duration * b.time_base
+            colour = [
+                (i.color.matrix, i.color.primaries, i.color.transfer, i.color.full_range, i.pixel_format.bit_depth)
+                for i in (a, b)
+            ]
+            hdr = (source.mastering, source.light) == (result.mastering, result.light)
+        ours = {(p.track, hashlib.md5(p.data, usedforsecurity=False).hexdigest()) for p in stored}
+        theirs = set(packet_digests(path))
+        mixed = [digest for _, digest in packet_digests(out)]
+        converted = any("converted" in note for note in decoded.warnings)
+        left_out = sum("left out" in note for note in decoded.warnings)
+        came_back = sum(digest in mixed for _, digest in ours)
+        facts = {
+            "size": (f"{a.width}x{a.height}", (a.width, a.height) == (b.width, b.height)),
+            "frames": (str(len(frames)), len(frames) == len(back) == encoded.num_frames),
+            "pts": (
+                f"max error {1000 * float(max(errors)):g} ms",
+                max(errors) <= Fraction(1, 1000) * (suffix == "mkv"),
+            ),
+            "duration": (f"{float(end_a):.4f} s", abs(end_a - end_b) <= Fraction(1, 1000)),
+            "colour": (
+                "/".join(map(str, colour[0])) + (" HDR" if source.light else ""),
+                (converted or colour[0] == colour[1]) and hdr,
+            ),
+            "rotation": (str(a.orientation), a.orientation == b.orientation),
+            "packets": (f"{len(ours)}, back {came_back}", ours <= theirs and (came_back == len(ours) or left_out > 0)),
+        }
+        cells = [text if same else f"**{text} → differs**" for text, same in facts.values()]
+        if colour[0] != colour[1] and not converted:
+            cells[4] = f"{cells[4]} {'/'.join(map(str, colour[1]))}"
+        notes = "; ".join([*encoded.warnings, *decoded.warnings])
+        return [*cells, notes], all(same for _, same in facts.values())
+
+
+def first_frames(reader: VideoReader, count: int) -> list[PlanarFrame]:
+    return [frame for _, frame in zip(range(count), reader, strict=False)]
+
+
+def packet_digests(path: Path) -> Iterator[tuple[int, str]]:
+    """(number of the track, digest) of every packet of sound and subtitles."""
+    with av.open(str(path), metadata_errors="replace") as file:
+        streams = [stream for stream in file.streams if stream.type in ("audio", "subtitle")]
+        numbers = {stream.index: number for number, stream in enumerate(streams)}
+        for packet in file.demux(*streams) if streams else ():
+            if packet.size:
+                yield numbers[packet.stream_index], hashlib.md5(bytes(packet), usedforsecurity=False).hexdigest()
+
+
+if __name__ == "__main__":
+    main()
