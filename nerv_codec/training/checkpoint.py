@@ -61,15 +61,15 @@ class FileCheckpoint(Checkpoint):
     Args:
         path: The file; it need not exist.
         stop: As above.
-        interval_seconds: Between two saves.
+        interval_seconds: Between two saves; None is ``INTERVAL_SECONDS``.
     """
 
     def __init__(
-        self, path: Path, stop: Callable[[], bool] = lambda: False, interval_seconds: float = INTERVAL_SECONDS
+        self, path: Path, stop: Callable[[], bool] = lambda: False, interval_seconds: float | None = None
     ) -> None:
         super().__init__(stop)
         self._path = path
-        self._interval = interval_seconds
+        self._interval = INTERVAL_SECONDS if interval_seconds is None else interval_seconds
         self._saved = time.monotonic()
 
     def load(self) -> FitState | None:
