@@ -41,12 +41,13 @@ def main() -> None:
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    coded, played, report = folder / "sample.nvc", folder / "sample.60fps.x2.mp4", folder / "eval.json"
+    coded, played = folder / "sample.nvc", folder / "sample.60fps.x2.mp4"
+    report, page = folder / "eval.json", folder / "eval.html"
 
     encoding = nerv_codec("encode", SAMPLE, coded, "--preset", options.preset, "-y")
     decoding = nerv_codec("decode", coded, played, "--fps", "60", "--scale", "2", "-y")
     nerv_codec("info", coded)
-    nerv_codec("eval", SAMPLE, coded, "--json", report, "-y")
+    nerv_codec("eval", SAMPLE, coded, "--metrics", "psnr,ssim", "--json", report, "--html", page, "-y")
 
     psnr = measured(json.loads(report.read_text()), "psnr_y_db")
     sizes = [path.stat().st_size for path in (SAMPLE, coded, played)]
@@ -55,6 +56,7 @@ The sample, {SAMPLE}, has {sizes[0]} bytes, sound included.
 As a function it has {sizes[1]} bytes: PSNR {psnr:.2f} dB (Y), after {encoding:.0f} s of encoding.
 Evaluated at 60 frames a second and twice the size, {decoding:.0f} s:
     {played}   ({sizes[2]} bytes of H.264, to look at)
+The report, with plots and the worst frames: {page}
 Everything lies in {folder.resolve()}""")
 
 
