@@ -17,7 +17,7 @@ MAX_STUB_BYTES = 1 << 20
 MAX_PACKET_BYTES = 1 << 24
 MAX_COMPANIONS_BYTES = 1 << 24
 MAX_PACKETS_BYTES = 1 << 25
-MAX_TIME = 1 << 61
+MAX_TIME = 1 << 59
 _STUB_FORMATS = ("matroska", "mp4")
 _PART_BYTES = 1 << 18
 """Packets are collected up to so many bytes before a section is closed."""
