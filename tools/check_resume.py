@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -95,7 +96,7 @@ def run(video: Path, target: Path, kill_after: float | None = None, from_the_end
                     break
         if kill_after is not None:
             time.sleep(kill_after)
-            job.kill()
+            os.kill(job.pid, signal.SIGKILL)  # job.kill() would collect a run that has ended
         job.stdout.read()
         _, status, usage = os.wait4(job.pid, 0)
         job.returncode = os.waitstatus_to_exitcode(status)
