@@ -88,7 +88,7 @@ class TrainingConfig:
     """The same where the weights are rounded already."""
     quantised_fraction: float = 0.15
     """Share of the steps in which the forward pass sees quantised weights."""
-    rd_lambda: float = 1e-3
+    rd_lambda: float = 5e-4
     """Weight of bits per pixel against mean squared error (colour in [0, 1]) when steps are chosen."""
 
     def __post_init__(self) -> None:
