@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 PLAIN_INTERVAL_SECONDS = 10.0
 JSON_INTERVAL_SECONDS = 0.5
+_BAR_FORMAT = "{{desc}} {{percentage:3.0f}}% |{{bar:20}}| {figures} | {{elapsed}} eta {{remaining}}"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class BarSink:
         self._bar = tqdm(
             total=1.0,
             file=stream or sys.stderr,
-            bar_format="{desc} {percentage:3.0f}% |{bar:20}| {postfix} {elapsed} eta {remaining}",
+            bar_format=_BAR_FORMAT.format(figures=""),
             mininterval=0.5,
             leave=False,
             dynamic_ncols=True,
@@ -58,7 +59,8 @@ class BarSink:
             self._bar.close()
             return
         self._bar.set_description_str(event.stage, refresh=False)
-        self._bar.set_postfix_str(figures(event.detail), refresh=False)
+        # Not as tqdm's postfix, which it sets off by a comma.
+        self._bar.bar_format = _BAR_FORMAT.format(figures=figures(event.detail))
         self._bar.update(max(0.0, event.fraction - self._bar.n))
 
 
