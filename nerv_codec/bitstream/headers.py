@@ -42,7 +42,7 @@ class StreamHeader:
     """Everything that a decoder knows before it reads the first GOP."""
 
     model_id: int
-    """Which representation W is of; 1 siren (FORMAT.md, section 5)."""
+    """Which representation W is of (FORMAT.md, section 5)."""
     info: VideoInfo
     pts: Sequence[int]
     """Presentation time of every frame, strictly increasing, in units of ``info.time_base``."""
