@@ -32,7 +32,7 @@ Table = npt.NDArray[np.int64]
 
 def latent_classes(shape: TrackedShape) -> int:
     """Bias classes of the latents' entropy model."""
-    return DEPTH_CLASSES * shape.scales
+    return DEPTH_CLASSES * len(shape.grid_scales)
 
 
 def latent_table(shape: TrackedShape) -> Table:
@@ -40,13 +40,14 @@ def latent_table(shape: TrackedShape) -> Table:
     rows: list[list[int]] = []
     position = 0
     for node in shape.tree.nodes:
-        for scale in reversed(range(shape.scales)):
-            height, width = shape.grid_sizes[scale]
-            coarse = len(rows) - 1 if scale < shape.scales - 1 else -1
+        first = len(rows)
+        for index, (height, width) in enumerate(shape.grid_sizes):
+            coarser = shape.grid_coarser[index]
+            coarse = first + coarser if coarser >= 0 else -1
             # The reference maps lie in the order of the latents, one array after the other for each parent.
             refs = [position + parent * shape.node_latents * len(shape.tree.nodes) for parent in range(2)]
             refs = [refs[parent] if parent < len(node.parents) else -1 for parent in range(2)]
-            klass = min(node.depth, DEPTH_CLASSES - 1) * shape.scales + scale
+            klass = min(node.depth, DEPTH_CLASSES - 1) * len(shape.grid_sizes) + index
             rows.append([position, height, width, coarse, 1, *refs, klass, 0])
             position += height * width
     return np.array(rows, np.int64)
@@ -146,9 +147,9 @@ def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
             whole[index][..., 0:2] += (-before * across) // length
             whole[index][..., 2:4] += (after * across) // length
         for number, parent in enumerate(node.parents):
-            for scale in range(shape.scales):
-                height, width = shape.grid_sizes[scale]
-                start = shape.grid_offsets[scale]
+            for (height, width), start, scale in zip(
+                shape.grid_sizes, shape.grid_offsets, shape.grid_scales, strict=True
+            ):
                 targets = []
                 for size, knots in zip((height, width), shape.motion_sizes[0], strict=True):
                     # Centres of the latents' cells, in half pixels: (2 i + 1) 2^scale - 1.

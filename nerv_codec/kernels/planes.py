@@ -78,6 +78,18 @@ def upsample_add(coarse, latent, present, mix, taps, out, pad):
 
 
 @njit(**JIT)
+def add_latents(latent, mix, out, pad):
+    """``out`` (r + 2 pad, c + 2 pad, 8) += ``latent`` (r, c) times ``mix`` (8,), within the border."""
+    rows, cols = latent.shape
+    m = load8(mix, 0)
+    for i in range(rows):
+        at = FEATURES * ((i + pad) * (cols + 2 * pad) + pad)
+        for j in range(cols):
+            o = at + FEATURES * j
+            store8(out, o, load8(out, o) + m * splat8(latent[i, j]))
+
+
+@njit(**JIT)
 def repeat_edges(plane):
     """Fills the border of a plane (H + 2 PAD, W + 2 PAD, 8)."""
     rows, cols = plane.shape[0] - 2 * PAD, plane.shape[1] - 2 * PAD
@@ -183,3 +195,15 @@ def upsample_add_backward(gradient, latent, present, mix, taps, coarse_gradient,
             for j in range(0, pitch, FEATURES):
                 store8(coarse_gradient, row + j, load8(coarse_gradient, row + j) + w * load8(line, 16 + j))
     store8(mix_gradient, 0, load8(mix_gradient, 0) + total)
+
+
+@njit(**JIT)
+def add_latents_backward(gradient, latent, mix, latent_gradient, mix_gradient, pad):
+    """Adjoint of :func:`add_latents`: writes the gradient of ``latent``, adds to that of ``mix``."""
+    rows, cols = latent.shape
+    m = load8(mix, 0)
+    total = load8(mix_gradient, 0)
+    for i in range(rows):
+        at = FEATURES * ((i + pad) * (cols + 2 * pad) + pad)
+        total = _latent_row(gradient, at, latent, i, cols, m, latent_gradient, total)
+    store8(mix_gradient, 0, total)

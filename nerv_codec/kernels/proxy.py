@@ -34,10 +34,10 @@ def _tanh(x):
 @njit(**_JIT)
 def _noise(index, seed):
     """About normal, of deviation 1: the sum of the bytes of a hashed counter."""
-    h = np.uint32(index) * np.uint32(0x9E3779B1) + seed
-    h = (h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    h = (h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    h = h ^ (h >> np.uint32(16))
+    h = np.uint32(np.uint32(index) * np.uint32(0x9E3779B1) + seed)
+    h = np.uint32((h ^ (h >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    h = np.uint32((h ^ (h >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    h = np.uint32(h ^ (h >> np.uint32(16)))
     byte = np.uint32(255)
     total = (h & byte) + ((h >> np.uint32(8)) & byte) + ((h >> np.uint32(16)) & byte) + (h >> np.uint32(24))
     return (np.float32(np.int32(total)) - np.float32(510)) * _NOISE_UNIT

@@ -18,6 +18,7 @@ This module is the plain form, in torch and differentiable; ``kernels`` computes
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,9 +57,25 @@ class TrackedShape:
     outputs: int
 
     @cached_property
+    def grid_scales(self) -> tuple[int, ...]:
+        """log2 of the sample distance of each latent grid of a node, in coding order, coarse to fine.
+
+        Pictures of several planes have two pyramids: the second begins at half size, as chroma does.
+        """
+        pyramids = 1 if self.outputs == 1 else 2
+        pairs = [(scale, number) for scale in reversed(range(self.scales)) for number in range(pyramids)]
+        return tuple(scale for scale, number in pairs if scale or not number)
+
+    @cached_property
+    def grid_coarser(self) -> tuple[int, ...]:
+        """For each grid the next coarser one of its pyramid, or -1."""
+        step = 1 if self.outputs == 1 else 2
+        return tuple(index - step if index >= step else -1 for index in range(len(self.grid_scales)))
+
+    @cached_property
     def grid_sizes(self) -> tuple[tuple[int, int], ...]:
-        """(rows, cols) of the latent grid of each scale, 0 the finest."""
-        return tuple((-(-self.height >> s), -(-self.width >> s)) for s in range(self.scales))
+        """(rows, cols) of each latent grid."""
+        return tuple((-(-self.height >> s), -(-self.width >> s)) for s in self.grid_scales)
 
     @cached_property
     def node_latents(self) -> int:
@@ -67,13 +84,17 @@ class TrackedShape:
 
     @cached_property
     def grid_offsets(self) -> tuple[int, ...]:
-        """Where the grid of each scale begins within a node's latents: the coarsest comes first."""
-        offsets = [0] * self.scales
-        position = 0
-        for scale in reversed(range(self.scales)):
-            offsets[scale] = position
-            position += self.grid_sizes[scale][0] * self.grid_sizes[scale][1]
-        return tuple(offsets)
+        """Where each grid begins within a node's latents."""
+        ends = itertools.accumulate(rows * cols for rows, cols in self.grid_sizes)
+        return (0, *ends)[:-1]
+
+    def at_scale(self, scale: int) -> tuple[int, ...]:
+        """The grids of a scale."""
+        return tuple(index for index, own in enumerate(self.grid_scales) if own == scale)
+
+    def size_at(self, scale: int) -> tuple[int, int]:
+        """(rows, cols) of the plane at a scale."""
+        return -(-self.height >> scale), -(-self.width >> scale)
 
     @cached_property
     def motion_sizes(self) -> tuple[tuple[int, int], ...]:
@@ -101,8 +122,8 @@ class TrackedShape:
     def network_shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all network tensors, in the order of the file."""
         return {
-            "gain": (self.depths, self.scales),
-            "mix": (self.scales, FEATURES),
+            "gain": (self.depths, len(self.grid_scales)),
+            "mix": (len(self.grid_scales), FEATURES),
             "w1": (FEATURES, self.hidden),
             "b1": (self.hidden,),
             "w2": (self.hidden, self.hidden),
@@ -123,37 +144,27 @@ def upsampling_matrix(coarse: int, fine: int) -> Tensor:
     return matrix
 
 
-def plane(grids: Sequence[Tensor], mix: Tensor) -> Tensor:
+def plane(shape: TrackedShape, grids: Sequence[Tensor], mix: Tensor) -> Tensor:
     """R_n of one node.
 
     Args:
-        grids: The latent grid (rows, cols) of every scale, finest first.
-        mix: (scales, FEATURES): the node's gain times the mixing vector of each scale.
+        shape: Sizes.
+        grids: The latent grids (rows, cols), in coding order.
+        mix: (grids, FEATURES): the node's gain times the mixing vector of each grid.
 
     Returns:
         (H, W, FEATURES).
     """
-    result = grids[-1][..., None] * mix[-1]
-    for scale in range(len(grids) - 2, -1, -1):
-        rows, cols = grids[scale].shape
-        up_rows = upsampling_matrix(result.shape[0], rows).to(result)
-        up_cols = upsampling_matrix(result.shape[1], cols).to(result)
-        result = torch.einsum("ir,rcf,jc->ijf", up_rows, result, up_cols)
-        result = result + grids[scale][..., None] * mix[scale]
+    result = torch.zeros(*shape.size_at(shape.scales - 1), FEATURES).to(mix)
+    for scale in range(shape.scales - 1, -1, -1):
+        rows, cols = shape.size_at(scale)
+        if scale < shape.scales - 1:
+            up_rows = upsampling_matrix(result.shape[0], rows).to(result)
+            up_cols = upsampling_matrix(result.shape[1], cols).to(result)
+            result = torch.einsum("ir,rcf,jc->ijf", up_rows, result, up_cols)
+        for index in shape.at_scale(scale):
+            result = result + grids[index][..., None] * mix[index]
     return result
-
-
-def spline_matrix(grid: int, size: int) -> Tensor:
-    """(size, grid): uniform cubic B-spline with a knot every 2**MOTION_SHIFT pixels, the edge repeated."""
-    positions = torch.arange(size, dtype=torch.float64) / (1 << MOTION_SHIFT)
-    base = positions.floor()
-    f = positions - base
-    weights = ((1 - f) ** 3, 3 * f**3 - 6 * f**2 + 4, -3 * f**3 + 3 * f**2 + 3 * f + 1, f**3)
-    matrix = torch.zeros(size, grid, dtype=torch.float64)
-    for k, weight in enumerate(weights):
-        index = (base.long() - 1 + k).clamp(0, grid - 1)
-        matrix.scatter_add_(1, index[:, None], (weight / 6)[:, None])
-    return matrix.float()
 
 
 def refinement_matrix(coarse: int, fine: int) -> Tensor:

@@ -63,7 +63,7 @@ class Tracked:
         units = torch.tensor(MOTION_UNITS)
         self._grids = motion_grids(shape, [torch.from_numpy(part).float() * units for part in motion])
         self._mix = node_mix(shape, self._network).numpy()
-        self._present = np.stack([[grid(shape, own, s).any() for s in range(shape.scales)] for own in latents])
+        self._present = np.stack([[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents])
         self._kinds = plane_kinds(shape, self._present)
         slots = 2 * (max(node.depth for node in shape.tree.nodes) + 2)
         size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)
@@ -146,7 +146,7 @@ class Tracked:
 
 
 def node_mix(shape: TrackedShape, network: Mapping[str, Tensor]) -> Tensor:
-    """(nodes, scales, FEATURES): gain of each node's depth and scale times the scale's mixing vector."""
+    """(nodes, grids, FEATURES): gain of each node's depth and grid times the grid's mixing vector."""
     depth = torch.tensor([node.depth for node in shape.tree.nodes])
     return network["gain"][depth][:, :, None] * network["mix"]
 
@@ -159,7 +159,7 @@ def chain_arrays(shape: TrackedShape, t: float) -> tuple[npt.NDArray[np.int64], 
 
 
 def plane_kinds(shape: TrackedShape, present: npt.NDArray[np.bool_]) -> Kinds:
-    """How each node's plane is read, from (nodes, scales) flags of the grids that are not zero."""
+    """How each node's plane is read, from (nodes, grids) flags of the grids that are not zero."""
     depths = np.array([node.depth for node in shape.tree.nodes])
     return np.where(present.any(1), np.where(depths <= CUBIC_DEPTH, kernels.CUBIC, kernels.LINEAR), kernels.SKIPPED)
 
@@ -167,19 +167,23 @@ def plane_kinds(shape: TrackedShape, present: npt.NDArray[np.bool_]) -> Kinds:
 def build_plane(shape: TrackedShape, latents: Array, present: npt.NDArray[np.bool_], mix: Array, out: Array) -> None:
     """Writes R_n (H, W, FEATURES) and its border of one node from its latents, coarsest grid first."""
     taps = np.array(UPSAMPLING, np.float32)
-    first = np.flatnonzero(present)[-1]
-    rows, cols = shape.grid_sizes[first]
+    first = shape.grid_scales[np.flatnonzero(present)[0]]
+    rows, cols = shape.size_at(first)
     coarse = np.zeros(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
     for scale in range(first, -1, -1):
-        fine = np.empty((*shape.grid_sizes[scale], FEATURES), np.float32) if scale else out
         pad = 0 if scale else kernels.PAD
-        plane_kernels.upsample_add(coarse, grid(shape, latents, scale), present[scale], mix[scale], taps, fine, pad)
+        fine = np.empty((*shape.size_at(scale), FEATURES), np.float32) if scale else out
+        own, *others = shape.at_scale(scale)
+        plane_kernels.upsample_add(coarse, grid(shape, latents, own), present[own], mix[own], taps, fine, pad)
+        for other in others:
+            if present[other]:
+                plane_kernels.add_latents(grid(shape, latents, other), mix[other], fine, pad)
         coarse = fine
     plane_kernels.repeat_edges(out)
 
 
-def grid(shape: TrackedShape, latents: Array, scale: int) -> Array:
-    """The view of one scale's grid in a node's latents."""
-    rows, cols = shape.grid_sizes[scale]
-    start = shape.grid_offsets[scale]
+def grid(shape: TrackedShape, latents: Array, index: int) -> Array:
+    """The view of one grid in a node's latents."""
+    rows, cols = shape.grid_sizes[index]
+    start = shape.grid_offsets[index]
     return latents[start : start + rows * cols].reshape(rows, cols)

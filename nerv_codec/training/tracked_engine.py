@@ -43,7 +43,7 @@ class TrackedGradient:
     motion: Array
     """(nodes, rows, cols, CHANNELS), with respect to the whole motion grids."""
     mix: Array
-    """(nodes, scales, FEATURES)."""
+    """(nodes, grids, FEATURES)."""
     network: dict[str, Array]
 
 
@@ -79,7 +79,7 @@ class TrackedEngine:
         self._latent_gradients = np.zeros((len(nodes), shape.node_latents), np.float32)
 
     def build_planes(self, latents: Array, present: Flags, mix: Array) -> None:
-        """Fills ``planes`` from (nodes, node_latents) latents and (nodes, scales, FEATURES) mixing vectors."""
+        """Fills ``planes`` from (nodes, node_latents) latents and (nodes, grids, FEATURES) mixing vectors."""
 
         def build(node: int) -> None:
             build_plane(self.shape, latents[node], present[node], mix[node], self.planes[node])
@@ -101,9 +101,9 @@ class TrackedEngine:
 
         Args:
             latents: (nodes, node_latents).
-            present: (nodes, scales): grids that are not are zero, get no gradient and cost no time.
+            present: (nodes, grids): grids that are not are zero, get no gradient and cost no time.
             motion: (nodes, rows, cols, CHANNELS) as ``motion_grids`` makes it.
-            mix: (nodes, scales, FEATURES).
+            mix: (nodes, grids, FEATURES).
             network: The tensors named in ``network_shapes`` from w1 on.
             stride: Distance of the rows.
             phase: The first row, counted modulo ``stride``.
@@ -171,13 +171,21 @@ def backward_plane(
     """Adjoint of :func:`build_plane`: writes the latents' gradient, returns that of ``mix``."""
     taps = np.array(UPSAMPLING, np.float32)
     mix_gradient = np.zeros_like(mix)
-    last = np.flatnonzero(present)[-1]
+    last = shape.grid_scales[np.flatnonzero(present)[0]]
     for scale in range(last + 1):
-        rows, cols = shape.grid_sizes[scale]
+        pad = 0 if scale else kernels.PAD
+        rows, cols = shape.size_at(scale)
         coarse = np.empty(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
+        own, *others = shape.at_scale(scale)
+        for other in others:
+            if present[other]:
+                plane_kernels.add_latents_backward(
+                    gradient, grid(shape, latents, other), mix[other], grid(shape, latent_gradient, other),
+                    mix_gradient[other], pad,
+                )  # fmt: skip
         plane_kernels.upsample_add_backward(
-            gradient, grid(shape, latents, scale), present[scale], mix[scale], taps, coarse,
-            grid(shape, latent_gradient, scale), mix_gradient[scale], 0 if scale else kernels.PAD,
+            gradient, grid(shape, latents, own), present[own], mix[own], taps, coarse,
+            grid(shape, latent_gradient, own), mix_gradient[own], pad,
         )  # fmt: skip
         gradient = coarse
     return mix_gradient

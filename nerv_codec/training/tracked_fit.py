@@ -242,9 +242,8 @@ class _Fit:
         return motion_grids(self._shape, [padded[index] * units for index in self._indices])
 
     def _present(self) -> np.ndarray:
-        """(nodes, scales): which latent grids are alive; the table has the coarsest first."""
-        active = self._state.latents.table[:, ACTIVE].reshape(-1, self._shape.scales)
-        return np.ascontiguousarray(active[:, ::-1] > 0)
+        """(nodes, grids): which latent grids are alive."""
+        return self._state.latents.table[:, ACTIVE].reshape(len(self._shape.tree.nodes), -1) > 0
 
     def finish(self, geometry: GopGeometry) -> tuple[bytes, float, Tracked]:
         """Rounds what is not rounded yet and codes it."""
@@ -323,8 +322,8 @@ def _initial(
     peak = info.pixel_format.max_value
     means = [float(np.mean([frame.planes[plane].mean() for frame in frames])) / peak for plane in range(outputs)]
     network = {
-        "gain": torch.full((shape.depths, shape.scales), config.tracked.initial_gain),
-        "mix": normal(shape.scales, FEATURES) / math.sqrt(FEATURES),
+        "gain": torch.full(shape.network_shapes()["gain"], config.tracked.initial_gain),
+        "mix": normal(*shape.network_shapes()["mix"]) / math.sqrt(FEATURES),
         "w1": 2 * normal(FEATURES, hidden),
         "b1": math.pi * uniform(hidden),
         "w2": math.sqrt(6 / hidden) * uniform(hidden, hidden),

@@ -50,9 +50,9 @@ def _padded(planes: torch.Tensor) -> np.ndarray:
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("missing", [(), (0,), (1, 2), (2,)])
 def test_planes_and_their_gradient(shape: TrackedShape, missing: tuple[int, ...]) -> None:
-    present = np.array([scale not in missing for scale in range(shape.scales)])
+    present = np.array([scale not in missing for scale in range(len(shape.grid_scales))])
     latents = torch.randn(shape.node_latents, dtype=torch.float64)
-    mix = torch.randn(shape.scales, FEATURES, dtype=torch.float64, requires_grad=True)
+    mix = torch.randn(len(shape.grid_scales), FEATURES, dtype=torch.float64, requires_grad=True)
     kept = torch.zeros_like(latents)
     parts = [
         slice(start, start + rows * cols)
@@ -62,7 +62,7 @@ def test_planes_and_their_gradient(shape: TrackedShape, missing: tuple[int, ...]
         kept[part] = float(present[scale])
     latents = (latents * kept).requires_grad_(True)
     grids = [latents[part].reshape(size) for part, size in zip(parts, shape.grid_sizes, strict=True)]
-    expected = plane(grids, mix)
+    expected = plane(shape, grids, mix)
     out = np.zeros((shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES), np.float32)
     build_plane(shape, _numpy(latents), present, _numpy(mix), out)
     assert np.abs(out - _padded(expected)).max() < 1e-5
@@ -147,8 +147,8 @@ def test_the_engine_adds_up_what_its_threads_find() -> None:
     rng = np.random.default_rng(0)
     count = len(shape.tree.nodes)
     latents = rng.normal(size=(count, shape.node_latents)).astype(np.float32)
-    present = rng.random((count, shape.scales)) < 0.7
-    mix = rng.normal(size=(count, shape.scales, FEATURES)).astype(np.float32)
+    present = rng.random((count, len(shape.grid_scales))) < 0.7
+    mix = rng.normal(size=(count, len(shape.grid_scales), FEATURES)).astype(np.float32)
     kept = [torch.from_numpy(rng.normal(size=(count, *size, KEPT)).astype(np.float32)) for size in shape.motion_sizes]
     motion = motion_grids(shape, kept).numpy()
     network = {name: _numpy(tensor) for name, tensor in _random_network(shape).items()}
@@ -174,5 +174,5 @@ def test_the_engine_adds_up_what_its_threads_find() -> None:
 def test_grids_lie_one_behind_the_other_coarsest_first() -> None:
     shape = SHAPES[0]
     latents = np.arange(shape.node_latents, dtype=np.float32)
-    assert grid(shape, latents, shape.scales - 1)[0, 0] == 0
-    assert grid(shape, latents, 0)[-1, -1] == shape.node_latents - 1
+    assert grid(shape, latents, 0)[0, 0] == 0
+    assert grid(shape, latents, len(shape.grid_scales) - 1)[-1, -1] == shape.node_latents - 1
