@@ -73,6 +73,12 @@ def motion_table(shape: TrackedShape) -> Table:
     return np.array(rows, np.int64).reshape(-1, 9)
 
 
+def motion_owners(shape: TrackedShape) -> Table:
+    """The node of each grid of ``motion_table``."""
+    counts = [MOTION_SCALES * len(shape.channels(node)) for node in range(len(shape.tree.nodes))]
+    return np.repeat(np.arange(len(counts)), counts)
+
+
 def motion_maps(shape: TrackedShape) -> Integers:
     """For every motion symbol what the reference of its grid holds at the same place: see ``motion_table``."""
     maps = []

@@ -295,7 +295,9 @@ def knot_tracks(shape: TrackedShape, grids: Tensor, chain: Sequence[Sample]) -> 
     return tracks(grids, chain, shape.height, shape.width, places).reshape(len(chain), *shape.knots, 3)
 
 
-def features(planes: Tensor | Mapping[int, Tensor], kinds: Sequence[int], chain: Sequence[Sample], knots: Tensor, places: Tensor) -> Tensor:
+def features(
+    planes: Tensor | Mapping[int, Tensor], kinds: Sequence[int], chain: Sequence[Sample], knots: Tensor, places: Tensor
+) -> Tensor:
     """z at one moment.
 
     Args:

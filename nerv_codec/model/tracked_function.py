@@ -63,7 +63,9 @@ class Tracked:
         units = torch.tensor(MOTION_UNITS)
         self._grids = motion_grids(shape, [torch.from_numpy(part).float() * units for part in motion])
         self._mix = node_mix(shape, self._network).numpy()
-        self._present = np.stack([[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents])
+        self._present = np.stack(
+            [[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents]
+        )
         self._kinds = plane_kinds(shape, self._present)
         slots = 2 * (max(node.depth for node in shape.tree.nodes) + 2)
         size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)

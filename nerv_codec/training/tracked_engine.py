@@ -47,10 +47,24 @@ class TrackedGradient:
     network: dict[str, Array]
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Who computes what of a set of frames."""
+
+    parts: tuple[tuple[tuple[int, float, float], ...], ...]
+    """Of each thread: frames, and from where to where as shares of the height."""
+    users: tuple[tuple[int, ...], ...]
+    """Of each node: the threads that read it."""
+    buffers: npt.NDArray[np.int64]
+    """(threads, nodes): where a thread adds up a node's gradient."""
+    count: int
+    """Buffers in all."""
+
+
 class TrackedEngine:
     """Keeps the buffers of one GOP, and computes pass after pass.
 
-    Each thread takes a run of neighbouring frames. Nodes that frames of several threads read have a gradient
+    Each thread takes a run of neighbouring frames and parts of frames. Nodes that several threads read have a gradient
     buffer for each of them, added up in a fixed order; the others have one. So there are no races, the sums
     are reproducible, and few buffers are needed beyond one for each node.
     """
@@ -60,23 +74,42 @@ class TrackedEngine:
         self._targets = list(targets)
         self._peak = np.float32(peak)
         self._workers = workers
-        nodes = shape.tree.nodes
         self._chains = [chain_arrays(shape, float(frame)) for frame in range(shape.tree.num_frames)]
-        self._shares = [list(part) for part in np.array_split(np.arange(shape.tree.num_frames), workers.count)]
-        self._users = [
-            [thread for thread, part in enumerate(self._shares) if any(node in self._chains[f][0][:, 0] for f in part)]
-            for node in range(len(nodes))
-        ]
-        self._buffers = np.tile(np.arange(len(nodes)), (workers.count, 1))
-        count = len(nodes)
-        for node, users in enumerate(self._users):
-            for thread in users[1:]:
-                self._buffers[thread, node] = count
+        self._plans: dict[tuple[int, ...], _Plan] = {}
+        nodes = len(shape.tree.nodes)
+        self._size = (shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES)
+        self.planes = np.zeros((nodes, *self._size), np.float32)
+        self._plane_gradients = np.zeros((0, *self._size), np.float32)
+        self._latent_gradients = np.zeros((nodes, shape.node_latents), np.float32)
+
+    def _plan(self, frames: tuple[int, ...]) -> _Plan:
+        if frames not in self._plans:
+            self._plans[frames] = self._make_plan(frames)
+        plan = self._plans[frames]
+        if plan.count > len(self._plane_gradients):
+            self._plane_gradients = np.zeros((plan.count, *self._size), np.float32)
+        return plan
+
+    def _make_plan(self, frames: tuple[int, ...]) -> _Plan:
+        threads, nodes = self._workers.count, len(self.planes)
+        parts = []
+        for thread in range(threads):
+            first, last = (len(frames) * number / threads for number in (thread, thread + 1))
+            own = [
+                (frame, max(first - index, 0.0), min(last - index, 1.0))
+                for index, frame in enumerate(frames)
+                if first < index + 1 and index < last
+            ]
+            parts.append(tuple(own))
+        read = [{int(node) for frame, _, _ in part for node in self._chains[frame][0][:, 0]} for part in parts]
+        users = tuple(tuple(thread for thread in range(threads) if node in read[thread]) for node in range(nodes))
+        buffers = np.tile(np.arange(nodes), (threads, 1))
+        count = nodes
+        for node, own_users in enumerate(users):
+            for thread in own_users[1:]:
+                buffers[thread, node] = count
                 count += 1
-        size = (shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES)
-        self.planes = np.zeros((len(nodes), *size), np.float32)
-        self._plane_gradients = np.zeros((count, *size), np.float32)
-        self._latent_gradients = np.zeros((len(nodes), shape.node_latents), np.float32)
+        return _Plan(tuple(parts), users, buffers, count)
 
     def build_planes(self, latents: Array, present: Flags, mix: Array) -> None:
         """Fills ``planes`` from (nodes, node_latents) latents and (nodes, grids, FEATURES) mixing vectors."""
@@ -94,10 +127,11 @@ class TrackedEngine:
         mix: Array,
         network: Mapping[str, Array],
         *,
+        frames: Sequence[int] | None = None,
         stride: int = 1,
         phase: int = 0,
     ) -> TrackedGradient:
-        """One pass over every ``stride``-th row of all frames, beginning with row ``phase``.
+        """One pass over every ``stride``-th row of frames, beginning with row ``phase``.
 
         Args:
             latents: (nodes, node_latents).
@@ -105,49 +139,54 @@ class TrackedEngine:
             motion: (nodes, rows, cols, CHANNELS) as ``motion_grids`` makes it.
             mix: (nodes, grids, FEATURES).
             network: The tensors named in ``network_shapes`` from w1 on.
+            frames: Which ones, in ascending order; None is all of them.
             stride: Distance of the rows.
             phase: The first row, counted modulo ``stride``.
         """
         shape = self.shape
+        chosen = tuple(range(shape.tree.num_frames)) if frames is None else tuple(frames)
+        plan = self._plan(chosen)
         self.build_planes(latents, present, mix)
         kinds = plane_kinds(shape, present)
         weights = tuple(np.ascontiguousarray(network[name]) for name in NETWORK)
         transposed = tuple(np.ascontiguousarray(network[name].T) for name in ("w1", "w2", "w3", "skip"))
 
         def clear(node: int) -> None:
-            for thread in self._users[node]:
-                self._plane_gradients[self._buffers[thread, node]] = 0
+            for thread in plan.users[node]:
+                self._plane_gradients[plan.buffers[thread, node]] = 0
 
         def fit(thread: int) -> tuple[Array, Array, tuple[Array, ...]]:
             gradients = tuple(np.zeros((*tensor.shape, 8), np.float32) for tensor in weights)
             motion_gradient = np.zeros_like(motion)
             total = np.zeros(shape.outputs, np.float32)
-            for frame in self._shares[thread]:
+            for frame, first, last in plan.parts[thread]:
                 chain, reals = self._chains[frame]
                 tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
                 d_tracks = np.zeros_like(tracks)
                 track_kernels.tracks_forward(motion, chain, reals, shape.height, shape.width, tracks)
                 for group in self._targets:
-                    first = phase % min(stride, len(group.rows))
-                    rows, codes = group.rows[first::stride], group.codes[frame, first::stride]
-                    share = group.weights / np.float32(len(rows) * len(group.cols) * shape.tree.num_frames)
+                    begin = phase % min(stride, len(group.rows))
+                    rows, codes = group.rows[begin::stride], group.codes[frame, begin::stride]
+                    own = slice(round(first * len(rows)), round(last * len(rows)))
+                    share = group.weights / np.float32(len(rows) * len(group.cols) * len(chosen))
                     kernels.fit_step(
-                        self.planes, kinds, chain, tracks, rows, group.cols, weights, transposed, codes, share,
-                        self._peak, self._plane_gradients, self._buffers[thread], d_tracks, gradients, total,
+                        self.planes, kinds, chain, tracks, rows[own], group.cols, weights, transposed, codes[own],
+                        share, self._peak, self._plane_gradients, plan.buffers[thread], d_tracks, gradients, total,
                     )  # fmt: skip
-                track_kernels.tracks_backward(
-                    motion, chain, reals, shape.height, shape.width, d_tracks, motion_gradient
-                )
+                if len(chain) > 1:
+                    track_kernels.tracks_backward(
+                        motion, chain, reals, shape.height, shape.width, d_tracks, motion_gradient
+                    )
             return total, motion_gradient, gradients
 
         def back(node: int) -> Array:
-            own = self._plane_gradients[self._buffers[self._users[node][0], node]]
-            for thread in self._users[node][1:]:
-                own += self._plane_gradients[self._buffers[thread, node]]
+            own = self._plane_gradients[plan.buffers[plan.users[node][0], node]]
+            for thread in plan.users[node][1:]:
+                own += self._plane_gradients[plan.buffers[thread, node]]
             plane_kernels.fold_edges(own)
             return backward_plane(shape, own, latents[node], present[node], mix[node], self._latent_gradients[node])
 
-        alive = np.flatnonzero(present.any(1))
+        alive = [int(node) for node in np.flatnonzero(present.any(1)) if plan.users[node]]
         self._workers.map(clear, alive)
         results = self._workers.map(fit, range(self._workers.count))
         mix_gradient = np.zeros_like(mix)
