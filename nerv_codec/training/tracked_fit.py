@@ -53,11 +53,11 @@ from nerv_codec.workers import Workers
 
 _TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
-_GROWTH = (3.0, 0.6, 0.5, 0.4, 0.3, 0.2)
+_GROWTH = (1.5, 0.3, 0.25, 0.2, 0.15, 0.1)
 """Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
-_GROWTH_WEIGHT = 0.6
+_GROWTH_WEIGHT = 0.25
 """How much the distortion of frame 0 counts while it is alone: the share of it that later frames inherit, about."""
-_ROUND_NETWORKS = 0.5
+_ROUND_NETWORKS = 0.7
 """Share of the steps with all frames after which networks are rounded."""
 _HARD_FRACTION = 0.1
 """Share of those steps at the end in which latents and motion are rounded and only networks move."""
@@ -139,7 +139,7 @@ class _Fit:
         self.steps = self._phases[-1].first + self._phases[-1].steps
         self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
-        self._prune_at = {self._at(share) for share in _PRUNE_AT}
+        self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
         self._network_steps: list[int] = []
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
         self._indices = [torch.from_numpy(index) for index in motion_indices(shape)]
@@ -155,11 +155,11 @@ class _Fit:
         state, rates, hard = self._state, self._config.tracked, step >= self._hard_from
         phase = next(phase for phase in reversed(self._phases) if step >= phase.first)
         done = (step - self._phases[-1].first) / self._phases[-1].steps if phase is self._phases[-1] else 0.0
-        if step == phase.first:
-            self._wake(phase.depth)
         if step in self._prune_at:
             state.latents.prune()
             state.motion.prune()
+        if step == phase.first:
+            self._wake(phase.depth)
         if step == self._hard_from:
             state.latents.round()
             state.motion.round()
