@@ -75,6 +75,18 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
 
 
+def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[2:], "-y", "--frames", 3, "-j", 2]
+    code, _, err = nerv(*words, "--target-size", "2kB")
+    assert code == 0 and err.splitlines()[-1].endswith("verified")
+    assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)
+    monkeypatch.setattr("nerv_codec.rate_control.RATE_TOLERANCE", -1.0)
+    code, _, err = nerv(*words, "--bitrate", "128k")
+    assert code == 5 and names(tmp_path) == ["a.nvc"]
+    assert err.splitlines()[-1].startswith(f"nerv-codec: error: {tmp_path / 'a.nvc'} is written, but misses its target")
+    assert "asked for 128 kb/s, came to " in err.splitlines()[-1]
+
+
 def test_encode_reads_stdin(nerv, tiny_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(tiny_clip.read_bytes())))
     code, _, _ = nerv("encode", "-", tmp_path / "a.nvc", *QUICK, "--frames", 2)
@@ -175,6 +187,10 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
     expect_error(nerv("encode", tiny_clip, out, "--json", "--progress", "json"), 2, "stdout")
     expect_error(nerv("encode", tiny_clip), 2, "OUT")
+    expect_error(nerv("encode", tiny_clip, out, "--crf", 20, "--bitrate", "1M"), 2, "not allowed with")
+    expect_error(nerv("encode", tiny_clip, out, "--target-size", "much"), 2, "300kB", "'much'")
+    expect_error(nerv("encode", tiny_clip, out, "--target-psnr", 30, "--model", "siren"), 2, "siren", "crf")
+    expect_error(nerv("encode", tiny_clip, out, "-j", 0), 2, "--jobs", "above 0")
     expect_error(nerv("transcode"), 2, "transcode")
     code, _, err = nerv()
     assert code == 2 and "nerv-codec encode video.mp4 out.nvc" in err
