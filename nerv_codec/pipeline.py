@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+_PATIENCE_SECONDS = 5.0
+"""How long an error waits for a write in progress: one into a pipe that nobody reads would never end."""
 
 
 class _Closed(Exception):
@@ -132,7 +134,7 @@ def write_behind(write: Callable[[Item], None], depth: int = 4) -> Iterator[Call
         yield put
     except BaseException:
         channel.abandon()
-        thread.join()
+        thread.join(_PATIENCE_SECONDS)
         raise
     channel.end()
     thread.join()
