@@ -196,6 +196,11 @@ class VideoDecoder:
         return model.to(self._device)
 
     @property
+    def device(self) -> torch.device:
+        """Where the functions are evaluated."""
+        return self._device
+
+    @property
     def damage(self) -> list[str]:
         """What ``keep_going`` has met with so far, one plain sentence each."""
         found = list(self.container.damage)

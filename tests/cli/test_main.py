@@ -168,6 +168,17 @@ def test_info(nerv, clip):
     assert report["schema_version"] == 1 and sum(report["bytes_by_part"].values()) == report["file_bytes"]
 
 
+def test_bench(nerv, clip, tmp_path):
+    code, out, err = nerv("bench", clip, "--json", tmp_path / "b.json", "--progress", "none")
+    assert (code, err) == (0, "") and "entropy decoding" in out and "GOP decodes" in out
+    report = json.loads((tmp_path / "b.json").read_text())
+    assert report["num_frames"] == 18 and report["random_frame"]["gop_decodes"] > 0
+    assert list(report["stages"]) == ["entropy decoding", "planes", "evaluation", "colour conversion", "writing"]
+    assert names(tmp_path) == ["b.json", "clip.nvc"]
+    expect_error(nerv("bench", tmp_path / "missing.nvc"), 3, "no such file")
+    expect_error(nerv("bench", clip, "--json", tmp_path / "b.json"), 2, "exists already")
+
+
 def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     out = tmp_path / "out.mkv"
     expect_error(nerv("decode", clip, out, "--fps", "fast"), 2, "--fps", "'fast'")
@@ -247,9 +258,9 @@ def test_verbose_shows_where(nerv, tmp_path):
 
 def test_help_and_version(nerv):
     code, out, _ = nerv("--help")
-    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "exit codes"))
+    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "bench", "exit codes"))
     assert nerv("--version")[1].startswith("nerv-codec ")
-    for verb in ("encode", "decode", "eval", "info"):
+    for verb in ("encode", "decode", "eval", "info", "bench"):
         assert nerv(verb, "--help")[0] == 0
 
 
