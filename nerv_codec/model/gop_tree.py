@@ -7,7 +7,6 @@ parent 0. The older nodes are coded first.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,18 +26,22 @@ class Node:
 class Sample:
     """One plane read on the way of a point through the tree.
 
-    Its position is that of sample ``source`` (-1: the point itself) plus ``scale`` times the motion that
-    ``motion_node`` keeps there towards its parent number ``motion_parent``.
+    Its place is that of sample ``source`` (-1: the point itself) plus ``scale`` times the motion towards its
+    parent number ``number`` that node ``mover`` keeps there.
     """
 
     node: int
     source: int
-    motion_node: int
-    """-1: no motion, the position is the source's."""
-    motion_parent: int
+    mover: int
+    """-1: no motion, the place is the source's. Otherwise the source's node, or the younger end of the leaf."""
+    number: int
     scale: float
-    weight: float
-    """The node's hat function at the time asked for, 0..1."""
+    mass: float
+    """Weight that the time gives to the node: it flows on to the node's parents."""
+    share: float = 0.0
+    """Of the mass that flows on, what the second parent gets where no blend says otherwise."""
+    parents: tuple[int, ...] = ()
+    """Samples of the chain that read the node's parents."""
 
 
 @dataclass(frozen=True)
@@ -73,52 +76,54 @@ class GopTree:
         position = {node.frame: index for index, node in enumerate(self.nodes)}
         return tuple(position[frame] for frame in range(self.num_frames))
 
-    def hat(self, index: int, t: float) -> float:
-        """The node's hat function: 1 at its own frame, 0 at its parents' and beyond; frame 0's is 1 everywhere.
-
-        This is the hierarchical basis of piecewise linear functions: frame 0 gives what stays, frame N how
-        it changes in the long run, every other node what is missing in the middle of its parents.
-        """
-        node = self.nodes[index]
-        if not node.parents:
-            return 1.0
-        left = self.nodes[node.parents[0]].frame
-        if t <= node.frame:
-            return max(0.0, (t - left) / (node.frame - left))
-        right = self.nodes[node.parents[1]].frame
-        return max(0.0, (right - t) / (right - node.frame))
-
     def chain(self, t: float) -> tuple[Sample, ...]:
-        """What a point at time ``t`` (0..num_frames-1) reads: every node whose hat function is not 0 there.
+        """What a point at time ``t`` (0..num_frames-1) reads, the youngest node first.
 
         The chain climbs from the shortest interval around ``t`` to the whole GOP. At each step the younger
         end gives way to its other parent, at the place where its own motion says that the point was there; the
         older end stays where it was found first.
+
+        At a frame all mass is its own node's, between two it is shared by time. Each node hands the mass that reached
+        it on to its parents, so frame 0 always has mass 1: what stays is kept there, and every other node
+        keeps what its parents lack. With shares by time and no blend the masses are hat functions, the hierarchical
+        basis of piecewise linear functions of time.
         """
-        places: dict[int, tuple[int, int, int, float]] = {}
-
-        def add(node: int, source: int, motion_node: int, motion_parent: int, scale: float) -> None:
-            places[node] = (source, motion_node, motion_parent, scale)
-
-        def index(node: int) -> int:
-            return list(places).index(node)
-
+        places: dict[int, tuple[int, int, int, float, float]] = {}
         intervals = self._intervals(t)
         if t == int(t):
             own = self.order[int(t)]
-            add(own, -1, -1, 0, 0.0)
+            places[own] = (-1, -1, 0, 0.0, 1.0)
             for number, parent in enumerate(self.nodes[own].parents):
-                add(parent, 0, own, number, 1.0)
+                places[parent] = (own, own, number, 1.0, 0.0)
             intervals = intervals[: max(0, self.nodes[own].depth - 2)]
         else:
-            self._leaf(t, *intervals.pop(), add)
+            places = self._leaf(t, *intervals.pop())
         for left, right in reversed(intervals):
             for end, other in ((left, right), (right, left)):
                 if end not in places:
                     # The younger end of the interval below, made inside this one, leads to the new end.
                     younger = max(node for node in places if set(self.nodes[node].parents) == {end, other})
-                    add(end, index(younger), younger, self.nodes[younger].parents.index(end), 1.0)
-        return tuple(Sample(node, *place, self.hat(node, t)) for node, place in places.items())
+                    places[end] = (younger, younger, self.nodes[younger].parents.index(end), 1.0, 0.0)
+        order = sorted(places, reverse=True)
+        position = {node: index for index, node in enumerate(order)}
+        return tuple(
+            Sample(
+                node,
+                position.get(places[node][0], -1),
+                *places[node][1:],
+                share=self._share(node),
+                parents=tuple(position[parent] for parent in self.nodes[node].parents),
+            )
+            for node in order
+        )
+
+    def _share(self, index: int) -> float:
+        """Where between its parents a node stands: 0 at the first, 1 at the second."""
+        node = self.nodes[index]
+        if len(node.parents) < 2:
+            return 0.0
+        left, right = (self.nodes[parent].frame for parent in node.parents)
+        return (node.frame - left) / (right - left)
 
     def _intervals(self, t: float) -> list[tuple[int, int]]:
         """Nested intervals around ``t`` as (left, right) nodes, from the whole GOP to the shortest one."""
@@ -133,11 +138,10 @@ class GopTree:
             node = self.order[middle]
             ends.append((left, node) if t < middle else (node, right))
 
-    def _leaf(self, t: float, left: int, right: int, add: Callable[[int, int, int, int, float], None]) -> None:
+    def _leaf(self, t: float, left: int, right: int) -> dict[int, tuple[int, int, int, float, float]]:
         """Both ends of the shortest interval, along the straight motion that its younger end keeps."""
         young, old = max(left, right), min(left, right)
         number = self.nodes[young].parents.index(old)
         length = abs(self.nodes[left].frame - self.nodes[right].frame)
-        share = abs(t - self.nodes[young].frame) / length
-        add(young, -1, young, number, -share)
-        add(old, -1, young, number, 1.0 - share)
+        way = abs(t - self.nodes[young].frame) / length
+        return {young: (-1, young, number, -way, 1.0 - way), old: (-1, young, number, 1.0 - way, way)}

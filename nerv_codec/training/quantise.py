@@ -20,6 +20,8 @@ from nerv_codec.coding.weights import (
 _PASSES = 2
 _SEARCH_ROUNDS = 7
 _SEARCH_OCTAVES = 8.0
+_MOVES = (1, -1, -3)
+"""Changes of a step's log2 that are tried. A few numbers can round to the same values at half the step: hence the -3."""
 
 
 def quantise(tensor: Tensor, step_log2: int) -> QuantizedTensor:
@@ -61,7 +63,7 @@ def choose_steps(
     for _ in range(_PASSES):
         changed = False
         for index, tensor in enumerate(tensors):
-            for direction in (1, -1):
+            for direction in _MOVES:
                 while True:
                     step = coded[index].step_log2 + direction
                     if not MIN_STEP_LOG2 <= step <= MAX_STEP_LOG2:
