@@ -75,6 +75,18 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
 
 
+def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[2:], "-y", "--frames", 3, "-j", 2]
+    code, _, err = nerv(*words, "--target-size", "2kB")
+    assert code == 0 and err.splitlines()[-1].endswith("verified")
+    assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)
+    monkeypatch.setattr("nerv_codec.rate_control.RATE_TOLERANCE", -1.0)
+    code, _, err = nerv(*words, "--bitrate", "128k")
+    assert code == 5 and names(tmp_path) == ["a.nvc"]
+    assert err.splitlines()[-1].startswith(f"nerv-codec: error: {tmp_path / 'a.nvc'} is written, but misses its target")
+    assert "asked for 128 kb/s, came to " in err.splitlines()[-1]
+
+
 def test_encode_reads_stdin(nerv, tiny_clip, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(tiny_clip.read_bytes())))
     code, _, _ = nerv("encode", "-", tmp_path / "a.nvc", *QUICK, "--frames", 2)
@@ -156,6 +168,17 @@ def test_info(nerv, clip):
     assert report["schema_version"] == 1 and sum(report["bytes_by_part"].values()) == report["file_bytes"]
 
 
+def test_bench(nerv, clip, tmp_path):
+    code, out, err = nerv("bench", clip, "--json", tmp_path / "b.json", "--progress", "none")
+    assert (code, err) == (0, "") and "entropy decoding" in out and "GOP decodes" in out
+    report = json.loads((tmp_path / "b.json").read_text())
+    assert report["num_frames"] == 18 and report["random_frame"]["gop_decodes"] > 0
+    assert list(report["stages"]) == ["entropy decoding", "planes", "evaluation", "colour conversion", "writing"]
+    assert names(tmp_path) == ["b.json", "clip.nvc"]
+    expect_error(nerv("bench", tmp_path / "missing.nvc"), 3, "no such file")
+    expect_error(nerv("bench", clip, "--json", tmp_path / "b.json"), 2, "exists already")
+
+
 def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     out = tmp_path / "out.mkv"
     expect_error(nerv("decode", clip, out, "--fps", "fast"), 2, "--fps", "'fast'")
@@ -175,6 +198,10 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
     expect_error(nerv("encode", tiny_clip, out, "--json", "--progress", "json"), 2, "stdout")
     expect_error(nerv("encode", tiny_clip), 2, "OUT")
+    expect_error(nerv("encode", tiny_clip, out, "--crf", 20, "--bitrate", "1M"), 2, "not allowed with")
+    expect_error(nerv("encode", tiny_clip, out, "--target-size", "much"), 2, "300kB", "'much'")
+    expect_error(nerv("encode", tiny_clip, out, "--target-psnr", 30, "--model", "siren"), 2, "siren", "crf")
+    expect_error(nerv("encode", tiny_clip, out, "-j", 0), 2, "--jobs", "above 0")
     expect_error(nerv("transcode"), 2, "transcode")
     code, _, err = nerv()
     assert code == 2 and "nerv-codec encode video.mp4 out.nvc" in err
@@ -231,9 +258,9 @@ def test_verbose_shows_where(nerv, tmp_path):
 
 def test_help_and_version(nerv):
     code, out, _ = nerv("--help")
-    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "exit codes"))
+    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "bench", "exit codes"))
     assert nerv("--version")[1].startswith("nerv-codec ")
-    for verb in ("encode", "decode", "eval", "info"):
+    for verb in ("encode", "decode", "eval", "info", "bench"):
         assert nerv(verb, "--help")[0] == 0
 
 
