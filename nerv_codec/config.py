@@ -50,7 +50,7 @@ class TrackedConfig:
 
     scales: int = 7
     """Latent grids of a node: from full size down to 1 / 2**(scales - 1); small pictures have fewer."""
-    hidden: int = 16
+    hidden: int = 8
     """Width of the synthesis network, a multiple of 4."""
     rate_hidden: int = 8
     """Width of the latents' entropy model."""
@@ -60,7 +60,7 @@ class TrackedConfig:
     """Weight of bits per pixel against mean squared error (colour in [0, 1])."""
     initial_gain: float = 0.04
     """What one step of a latent changes in a feature, before it is fitted."""
-    latent_learning_rate: float = 2e-2
+    latent_learning_rate: float = 5e-2
     motion_learning_rate: float = 5e-2
     network_learning_rate: float = 1e-2
 

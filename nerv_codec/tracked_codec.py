@@ -12,14 +12,16 @@ from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
 from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
 from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
 from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
-from nerv_codec.model.coordinates import GopGeometry
-from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.kernels.rate_model import COLS, ROWS
 from nerv_codec.kernels.tracks import MOTION_SHIFT
+from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import KEPT, MOTION_SCALES, MOTION_STEPS, TrackedShape
 from nerv_codec.model.tracked_function import Tracked
 
 MAX_SCALES = 10
+UNIT = 256
+"""Parts of a pixel in which motion is reckoned with integers."""
 MAX_HIDDEN = 64
 DEPTH_CLASSES = 4
 """Nodes of depth 0, 1, 2 and deeper ones have biases of their own in the entropy model."""
@@ -47,6 +49,8 @@ def latent_table(shape: TrackedShape) -> Table:
             # The reference maps lie in the order of the latents, one array after the other for each parent.
             refs = [position + parent * shape.node_latents * len(shape.tree.nodes) for parent in range(2)]
             refs = [refs[parent] if parent < len(node.parents) else -1 for parent in range(2)]
+            if not node.parents and index in siblings(shape):
+                refs[0] = position
             klass = min(node.depth, DEPTH_CLASSES - 1) * len(shape.grid_sizes) + index
             rows.append([position, height, width, coarse, 1, *refs, klass, 0])
             position += height * width
@@ -123,24 +127,13 @@ def _refined(coarse: Table, size: tuple[int, int]) -> Table:
     return coarse
 
 
-def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
-    """For every latent the flat index of the parents' latent that motion leads to: integers throughout.
-
-    Motion is made whole as in ``model.tracked.motion_grids`` but in units of 1 / 256 pixel, rounded down, and
-    read at the nearest motion sample.
-
-    Args:
-        symbols: All motion symbols in coding order.
-
-    Returns:
-        (2 * nodes * node_latents,): first parents, then second parents; 0 where there is none.
-    """
-    nodes, unit = shape.tree.nodes, 256
-    kept = [part[..., :4].astype(np.int64) * (unit // MOTION_STEPS) for part in spread_motion(shape, symbols)]
+def whole_motion(shape: TrackedShape, symbols: Integers) -> Table:
+    """``model.tracked.motion_grids`` in integers: (nodes, rows, cols, 4) in units of 1 / 256 pixel, rounded down."""
+    nodes = shape.tree.nodes
+    kept = [part[..., :4].astype(np.int64) * (UNIT // MOTION_STEPS) for part in spread_motion(shape, symbols)]
     whole = kept[-1]
     for finer, size in zip(reversed(kept[:-1]), reversed(shape.motion_sizes[:-1]), strict=True):
         whole = _refined(whole, size) + finer
-    maps = np.zeros((2, len(nodes), shape.node_latents), np.int32)
     for index, node in enumerate(nodes):
         if len(node.parents) == 2:
             left, right = node.parents
@@ -152,6 +145,30 @@ def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
             before, after = node.frame - nodes[left].frame, nodes[right].frame - node.frame
             whole[index][..., 0:2] += (-before * across) // length
             whole[index][..., 2:4] += (after * across) // length
+    return whole
+
+
+def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
+    """For every latent the flat index of the parents' latent that motion leads to: integers throughout.
+
+    Motion is :func:`whole_motion`, read at the nearest motion sample. The second pyramid of frame 0, which has no
+    parents, refers to the first one at the same place.
+
+    Args:
+        shape: Sizes.
+        symbols: All motion symbols in coding order.
+
+    Returns:
+        (2 * nodes * node_latents,): first parents, then second parents; 0 where there is none.
+    """
+    nodes = shape.tree.nodes
+    whole = whole_motion(shape, symbols)
+    maps = np.zeros((2, len(nodes), shape.node_latents), np.int32)
+    for index, other in siblings(shape).items():
+        size = shape.grid_sizes[index][0] * shape.grid_sizes[index][1]
+        start, before = shape.grid_offsets[index], shape.grid_offsets[other]
+        maps[0, 0, start : start + size] = np.arange(before, before + size)
+    for index, node in enumerate(nodes):
         for number, parent in enumerate(node.parents):
             for (height, width), start, scale in zip(
                 shape.grid_sizes, shape.grid_offsets, shape.grid_scales, strict=True
@@ -160,19 +177,24 @@ def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
                 for size, knots in zip((height, width), shape.motion_sizes[0], strict=True):
                     # Centres of the latents' cells, in half pixels: (2 i + 1) 2^scale - 1.
                     centres = (2 * np.arange(size) + 1) * (1 << scale) - 1
-                    targets.append(
-                        (centres, np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1))
-                    )
+                    nearest = np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1)
+                    targets.append((centres, nearest))
                 moved = whole[index][np.ix_(targets[0][1], targets[1][1])][..., 2 * number : 2 * number + 2]
                 places = []
                 for axis, size in enumerate((height, width)):
                     centre = targets[axis][0][:, None] if axis == 0 else targets[axis][0][None, :]
                     # Centre plus motion, in 1 / 256 pixel from the picture's edge, to the cell that holds it.
-                    pixel = centre * (unit // 2) + unit // 2 + moved[..., axis]
-                    places.append(np.clip(pixel // (unit << scale), 0, size - 1))
+                    pixel = centre * (UNIT // 2) + UNIT // 2 + moved[..., axis]
+                    places.append(np.clip(pixel // (UNIT << scale), 0, size - 1))
                 flat = parent * shape.node_latents + start + places[0] * width + places[1]
                 maps[number, index, start : start + height * width] = flat.ravel()
     return maps.ravel()
+
+
+def siblings(shape: TrackedShape) -> dict[int, int]:
+    """For each grid of the second pyramid that of the first at the same scale."""
+    pairs = (shape.at_scale(scale) for scale in range(shape.scales))
+    return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
 
 
 def pack_tracked(

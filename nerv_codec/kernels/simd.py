@@ -142,19 +142,19 @@ _add, _subtract, _multiply = _binary("fadd"), _binary("fsub"), _binary("fmul")
 @overload(operator.add)
 def _overload_add(left, right):  # type: ignore[no-untyped-def]
     if left == float8 and right == float8:
-        return lambda left, right: _add(left, right)
+        return lambda left, right: _add(left, right)  # noqa: PLW0108
     return None
 
 
 @overload(operator.sub)
 def _overload_subtract(left, right):  # type: ignore[no-untyped-def]
     if left == float8 and right == float8:
-        return lambda left, right: _subtract(left, right)
+        return lambda left, right: _subtract(left, right)  # noqa: PLW0108
     return None
 
 
 @overload(operator.mul)
 def _overload_multiply(left, right):  # type: ignore[no-untyped-def]
     if left == float8 and right == float8:
-        return lambda left, right: _multiply(left, right)
+        return lambda left, right: _multiply(left, right)  # noqa: PLW0108
     return None

@@ -10,8 +10,8 @@ begins at the frames next to t and flows from every node to its parents, shared 
 that the point is seen in one of them only. What does not change but move is kept once, in frame 0. Each plane is read
 once, at a real place: nothing is blurred by repeated warping.
 
-Places and masses are computed at the knots of a coarse lattice around the point and interpolated linearly: the motion is
-smooth, and so this costs next to nothing.
+Places and masses are computed at the knots of a coarse lattice around the point and interpolated linearly: the motion
+is smooth, and so this costs next to nothing.
 
 This module is the plain form, in torch and differentiable; ``kernels`` computes the same.
 """

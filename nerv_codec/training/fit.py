@@ -50,8 +50,7 @@ def _fit_tracked(
 ) -> tuple[bytes, float, Representation]:
     from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
 
-    steered = {} if target is None else {"target": target}
-    return fit_tracked(frames, info, config, seed=seed, report=report, **steered)
+    return fit_tracked(frames, info, config, seed=seed, report=report, checkpoint=checkpoint, target=target)
 
 
 _FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}

@@ -15,6 +15,7 @@ from nerv_codec.types import PlanarFrame
 
 _SMOOTHING = 0.5
 """Weight of small spline coefficients against the flow: keeps them bounded where the flow is noise."""
+DROP = 2
 _MIN_SIDE = 16
 """Smaller pictures give dense inverse search no patch to work with: their motion starts at 0."""
 
@@ -51,6 +52,8 @@ def initial_motion(shape: TrackedShape, frames: Sequence[PlanarFrame], bit_depth
             "ri,nijf,cj->nrcf", _least_squares(up_rows), kept[scale - 1], _least_squares(up_cols)
         )
         kept[scale - 1] -= torch.einsum("ir,nrcf,jc->nijf", up_rows, kept[scale], up_cols)
+    for scale in range(DROP):
+        kept[scale].zero_()
     return kept
 
 

@@ -21,7 +21,7 @@ _PASSES = 2
 _SEARCH_ROUNDS = 7
 _SEARCH_OCTAVES = 8.0
 _MOVES = (1, -1, -3)
-"""Changes of a step's log2 that are tried. A few numbers can round to the same values at half the step: hence the -3."""
+"""Changes of a step's log2 that are tried; -3 since a few numbers can round to the same values at half the step."""
 
 
 def quantise(tensor: Tensor, step_log2: int) -> QuantizedTensor:

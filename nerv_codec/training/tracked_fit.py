@@ -3,8 +3,8 @@
 The loss is D + rd_lambda * bits per pixel. Latents pass through soft rounding and noise that harden over the fit
 (Agustsson and Theis 2020, "Universally Quantized Neural Compression"; schedule after Cool-Chic).
 
-The fit grows along the node tree. Frame 0 is fitted alone, at a thirtieth of the cost of a GOP: most of the bits are its.
-Then the frames of one depth after the other join, and at last all move together. Half way through that the
+The fit grows along the node tree. Frame 0, where most of the bits are, is fitted alone, at a thirtieth of the cost of a
+GOP. Then the frames of one depth after the other join, and at last all move together. On the way the
 networks are rounded, to steps chosen by their cost, and go on as rounded networks (the gradient passes straight
 through); at the end latents and motion are rounded too and only networks move.
 
@@ -43,8 +43,10 @@ from nerv_codec.tracked_codec import (
     reference_maps,
     spread_motion,
 )
+from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.quantise import choose_steps, quantise
-from nerv_codec.training.result import FitStatus, Report
+from nerv_codec.training.rate_control import RateController
+from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
 from nerv_codec.training.tracked_engine import TrackedEngine, TrackedGradient
 from nerv_codec.training.tracked_state import BETAS, QuantisedVector, TrackedState, initial_state, make_targets
@@ -53,16 +55,19 @@ from nerv_codec.workers import Workers
 
 _TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
-_GROWTH = (3.0, 0.6, 0.5, 0.4, 0.3, 0.2)
+_GROWTH = (1.5, 0.3, 0.25, 0.2, 0.15, 0.1)
 """Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
-_GROWTH_WEIGHT = 0.6
+_GROWTH_WEIGHT = 0.25
 """How much the distortion of frame 0 counts while it is alone: the share of it that later frames inherit, about."""
-_ROUND_NETWORKS = 0.5
+_ROUND_NETWORKS = 0.7
 """Share of the steps with all frames after which networks are rounded."""
 _HARD_FRACTION = 0.1
 """Share of those steps at the end in which latents and motion are rounded and only networks move."""
 _COARSE_FRACTION = 0.5
 """Share of those steps that look at every second row only."""
+_CONTROL_STEPS = 20
+_NETWORK_BITS = 5000
+"""Of all networks, about, before they are rounded."""
 _MAP_STEPS = 50
 _PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
 _REPORT_STEPS = 10
@@ -95,9 +100,16 @@ def make_phases(tree: GopTree, steps: int) -> tuple[Phase, ...]:
 
 
 def fit_tracked(
-    frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, *, seed: int, report: Report
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    *,
+    seed: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+    target: FitTarget | None = None,
 ) -> tuple[bytes, float, Tracked]:
-    """Fits one GOP.
+    """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
@@ -110,8 +122,12 @@ def fit_tracked(
     pixels = len(frames) * info.height * info.width
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
         engine = TrackedEngine(shape, make_targets(frames, info), info.pixel_format.max_value, workers)
-        fit = _Fit(shape, engine, state, config, pixels, distortion_weights(info)[0], seed, executor, report)
-        for step in range(fit.steps):
+        control = RateController(settings.rd_lambda, target, pixels)
+        fit = _Fit(shape, engine, state, config, pixels, distortion_weights(info)[0], seed, executor, report, control)
+        keeper = checkpoint or Checkpoint()
+        first = fit.restore(keeper.load())
+        for step in range(first, fit.steps):
+            keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
             fit.step(step)
         return fit.finish(gop_geometry(frames, info))
 
@@ -130,21 +146,57 @@ class _Fit:
         seed: int,
         executor: ThreadPoolExecutor,
         report: Report,
+        control: RateController,
     ) -> None:
         self._shape, self._engine, self._state, self._config = shape, engine, state, config
-        self._lambda = config.tracked.rd_lambda / pixels
+        self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._executor, self._report = seed, executor, report
         self._phases = make_phases(shape.tree, config.training.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
         self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
-        self._prune_at = {self._at(share) for share in _PRUNE_AT}
+        self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
         self._network_steps: list[int] = []
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
         self._indices = [torch.from_numpy(index) for index in motion_indices(shape)]
-        networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
-        self._optimizer = torch.optim.Adam(networks, betas=BETAS, fused=True)
+        self._mapped = np.zeros_like(state.motion.symbols)
+        self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
+        self._optimizer = torch.optim.Adam(self._networks, betas=BETAS, fused=True)
+
+    @property
+    def _lambda(self) -> float:
+        """Weight of one bit."""
+        return self._control.rd_lambda / self._pixels
+
+    def saved(self, step: int) -> FitState:
+        """All that :meth:`restore` needs to go on before ``step``."""
+        tensors: dict[str, Tensor] = {"mapped": torch.from_numpy(self._mapped)}
+        for name, vector in (("latents", self._state.latents), ("motion", self._state.motion)):
+            tensors |= {f"{name}.{key}": torch.from_numpy(array) for key, array in vector.arrays().items()}
+        for index, tensor in enumerate(self._networks):
+            tensors[f"network.{index}"] = tensor.detach()
+            tensors |= {f"adam.{index}.{key}": value for key, value in self._optimizer.state[tensor].items()}
+        values = {"step": step, "network_steps": self._network_steps, "rd_lambda": self._control.rd_lambda}
+        return FitState(tensors, values)
+
+    def restore(self, saved: FitState | None) -> int:
+        """Goes on from what :meth:`saved` gave. Returns the next step: 0 if there is nothing to go on from."""
+        if saved is None:
+            return 0
+        self._mapped = saved.tensors["mapped"].numpy()
+        self._maps = reference_maps(self._shape, self._mapped)
+        for name, vector in (("latents", self._state.latents), ("motion", self._state.motion)):
+            vector.restore({key: saved.tensors[f"{name}.{key}"].numpy() for key in vector.arrays()})
+        for index, tensor in enumerate(self._networks):
+            tensor.detach().copy_(saved.tensors[f"network.{index}"])
+            prefix = f"adam.{index}."
+            self._optimizer.state[tensor] = {
+                key.removeprefix(prefix): value for key, value in saved.tensors.items() if key.startswith(prefix)
+            }
+        self._network_steps = list(saved.values["network_steps"])
+        self._control.rd_lambda = saved.values["rd_lambda"]
+        return int(saved.values["step"])
 
     def _at(self, share: float) -> int:
         """The step at which this share of the last phase is over."""
@@ -154,32 +206,16 @@ class _Fit:
         """One optimiser step."""
         state, rates, hard = self._state, self._config.tracked, step >= self._hard_from
         phase = next(phase for phase in reversed(self._phases) if step >= phase.first)
-        done = (step - self._phases[-1].first) / self._phases[-1].steps if phase is self._phases[-1] else 0.0
-        if step == phase.first:
-            self._wake(phase.depth)
-        if step in self._prune_at:
-            state.latents.prune()
-            state.motion.prune()
-        if step == self._hard_from:
-            state.latents.round()
-            state.motion.round()
-        if step % _MAP_STEPS == 0 or step in (phase.first, self._hard_from):
-            self._maps = reference_maps(self._shape, state.motion.symbols)
-        if not hard:
-            temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
-            deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
-            seed = (self._seed * 1000003 + step) * 2654435761
-            state.latents.soften(temperature, deviation, seed)
-            state.motion.soften(temperature, deviation, seed + 0x51ED270B)
-        if step == self._round_from:
-            self._network_steps = self._choose_steps()
+        final = phase is self._phases[-1]
+        done = (step - phase.first) / phase.steps if final else 0.0
+        self._prepare(step, phase, done)
         share = len(phase.frames) / self._shape.tree.num_frames
         weight = np.float32(_GROWTH_WEIGHT + (1 - _GROWTH_WEIGHT) * share)
         moved = torch.from_numpy(state.motion.proxy).requires_grad_(not hard)
         grids = self._motion_grids(moved)
         network = self._seen_network()
         mix = node_mix(self._shape, network)
-        stride = 2 if phase is self._phases[-1] and done < _COARSE_FRACTION else 1
+        stride = 2 if final and done < _COARSE_FRACTION else 1
         gradient = self._pass(grids, network, mix, frames=phase.frames, stride=stride, phase=step)
         self._optimizer.zero_grad(set_to_none=True)
         mix.backward(torch.from_numpy(weight * gradient.mix))
@@ -191,8 +227,7 @@ class _Fit:
             assert moved.grad is not None
             motion_gradient = moved.grad.numpy()
         bits = self._rate(state.latents, self._maps, state.latent_rate, latent_gradient)
-        if len(state.motion.table):
-            bits += self._rate(state.motion, self._motion_maps, state.motion_rate, motion_gradient)
+        bits += self._rate(state.motion, self._motion_maps, state.motion_rate, motion_gradient)
         for name, tensor in state.network.items():
             tensor.grad = network[name].grad
         torch.nn.utils.clip_grad_norm_(list(state.network.values()), _NETWORK_CLIP)
@@ -202,9 +237,59 @@ class _Fit:
         if not hard:
             state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1)
             state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1)
+        if self._control.steers and not hard and (step + 1) % _CONTROL_STEPS == 0:
+            self._steer(whole=final)
         if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self.steps:
             psnr = psnr_db(float(gradient.distortion[0]) / self._luma_weight, 1.0)
             self._report(FitStatus(step + 1, self.steps, "hard" if hard else "fit", psnr, bits))
+
+    def _prepare(self, step: int, phase: Phase, done: float) -> None:
+        """What changes between steps: which grids take part, and how hard everything is rounded."""
+        state, hard = self._state, step >= self._hard_from
+        if step in self._prune_at:
+            state.latents.prune()
+            state.motion.prune()
+        if step == phase.first:
+            self._wake(phase.depth)
+        if step == self._hard_from:
+            state.latents.round()
+            state.motion.round()
+        if step % _MAP_STEPS == 0 or step in (phase.first, self._hard_from):
+            self._mapped = state.motion.symbols
+            self._maps = reference_maps(self._shape, self._mapped)
+        if not hard:
+            temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
+            deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
+            seed = (self._seed * 1000003 + step) * 2654435761
+            state.latents.soften(temperature, deviation, seed)
+            state.motion.soften(temperature, deviation, seed + 0x51ED270B)
+        if step == self._round_from:
+            self._network_steps = self._choose_steps()
+
+    def _steer(self, whole: bool) -> None:
+        """Lets the controller see what rounding everything now would come to."""
+        state = self._state
+        bits = estimate_weight_bits(self._coded_network()) if self._network_steps else _NETWORK_BITS
+        for vector, maps, network in (
+            (state.latents, self._maps, state.latent_rate),
+            (state.motion, self._motion_maps, state.motion_rate),
+        ):
+            vector.proxy[:] = np.rint(vector.values)
+            bits += self._rate(vector, maps, network, np.zeros_like(vector.values))
+        grids = self._motion_grids(torch.from_numpy(state.motion.proxy))
+        network = self._seen_network()
+        passed = self._pass(grids, network, node_mix(self._shape, network), stride=2)
+        psnr = psnr_db(float(passed.distortion[0]) / self._luma_weight, 1.0)
+        self._control.measure(bits, psnr, whole)
+
+    def _coded_network(self) -> list[QuantizedTensor]:
+        state = self._state
+        network = [
+            quantise(t.detach(), step) for t, step in zip(state.network.values(), self._network_steps, strict=True)
+        ]
+        for rate in (state.latent_rate, state.motion_rate):
+            network += quantise_parameters(RateParameters(*(tensor.detach().numpy() for tensor in rate)))
+        return network
 
     def _wake(self, depth: int) -> None:
         """Lets the nodes of a depth take part."""
@@ -272,6 +357,8 @@ class _Fit:
 
     def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: np.ndarray) -> float:
         """Adds lambda times the rate's gradients; returns the bits."""
+        if not len(coded.table):
+            return 0.0
         parameters = RateParameters(*(tensor.detach().numpy() for tensor in network))
         if self._network_steps:
             parameters = EntropyModel.from_tensors(quantise_parameters(parameters)).parameters()

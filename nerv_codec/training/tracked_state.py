@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,19 @@ class QuantisedVector:
             self.values, gradient, self.slopes, self.first, self.second, self.spans, np.float32(rate),
             np.float32(beta1), np.float32(beta2), np.float32(1 - beta1**count), np.float32(1 - beta2**count),
         )  # fmt: skip
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`restore` takes: the arrays themselves, not copies."""
+        active = np.ascontiguousarray(self.table[:, ACTIVE])
+        return {"values": self.values, "first": self.first, "second": self.second, "active": active}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what :meth:`arrays` gave."""
+        self.values[:], self.first[:], self.second[:] = arrays["values"], arrays["first"], arrays["second"]
+        self.table[:, ACTIVE] = arrays["active"]
+        self.spans = self._spans()
+        for first, last in self.spans:
+            self.proxy[first:last] = self.values[first:last]
 
     @property
     def symbols(self) -> np.ndarray:
