@@ -218,7 +218,13 @@ def pack_tracked(
         latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
     """
     out = ByteWriter()
-    for number in (shape.tree.span, shape.scales, shape.hidden, latent_model[0].symbols.shape[0], motion_model[0].symbols.shape[0]):
+    for number in (
+        shape.tree.span,
+        shape.scales,
+        shape.hidden,
+        latent_model[0].symbols.shape[0],
+        motion_model[0].symbols.shape[0],
+    ):
         out.varint(number)
     weights = encode_weights([*network, *latent_model, *motion_model])
     coded_motion = b""

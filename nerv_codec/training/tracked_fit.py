@@ -152,7 +152,7 @@ class _Fit:
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._executor, self._report = seed, executor, report
-        self._phases = make_phases(shape.tree, config.training.steps)
+        self._phases = make_phases(shape.tree, config.tracked.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
         self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
