@@ -98,7 +98,7 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
 
 
 def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
-    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[2:], "-y", "--frames", 3, "-j", 2]
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[:2], *QUICK[4:], "-y", "--frames", 3, "-j", 2]
     code, _, err = nerv(*words, "--target-size", "2kB")
     assert code == 0 and err.splitlines()[-1].endswith("verified")
     assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)
