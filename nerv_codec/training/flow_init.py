@@ -1,7 +1,7 @@
 """Where motion starts: dense optical flow between every node and its parents, as far as it is worth its bits.
 
-The flow is Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search" (OpenCV's DIS), between the two frames at
-once or step by step from frame to frame, whichever brings the parent closer to the node.
+The flow is Kroeger et al. 2016, "Fast Optical Flow using Dense Inverse Search" (OpenCV's DIS), between the two frames
+at once or step by step from frame to frame, whichever brings the parent closer to the node.
 
 A motion grid cannot follow every flow, and where the picture is flat it need not: there any flow is as good as another.
 So the grids minimise what an error of the motion does to the picture, (gradient . error)^2, plus a price for every
@@ -71,7 +71,7 @@ class _Flows:
     def __init__(self, luma: Sequence[npt.NDArray[np.uint8]]) -> None:
         self._luma = luma
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        # Large patches down to full resolution: 1 to 3 dB better predictions than the preset's at distances of 7 frames.
+        # Large patches down to full resolution predict 1 to 3 dB better than the preset's over 7 frames.
         self._search.setFinestScale(0)
         self._search.setPatchSize(12)
         self._search.setPatchStride(4)
