@@ -35,7 +35,8 @@ from nerv_codec.errors import BitstreamError, InputError, VerificationError
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.gop_coding import CodedGop, GopCoder, LastDuration
 from nerv_codec.interruption import stop_on_signals
-from nerv_codec.media.reader import VideoReader, open_video, trim
+from nerv_codec.media.part import Part
+from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.segment import segment
 from nerv_codec.media.tracks import open_tracks
 from nerv_codec.progress import Progress, ProgressSink, format_bytes, ignore_progress
@@ -97,6 +98,8 @@ def encode(
     overwrite: bool = False,
     track: int | None = None,
     audio: bool = True,
+    drop_alpha: bool = False,
+    scale_to_first: bool = False,
     resume: bool = True,
     verify: bool = True,
     tool_section: bool = True,
@@ -121,6 +124,9 @@ def encode(
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
         audio: Whether the source's sound goes into the file as it is; subtitles, chapters and tags always do.
             Where only a part is encoded, the packets that play within it are kept whole.
+        drop_alpha: Whether a video with an alpha channel is encoded without it; else it is refused.
+        scale_to_first: Whether frames of another size than the first one are scaled to it; else the encode ends
+            with an error where the size changes.
         resume: Whether to go on where an earlier run of the same command ended, and to keep work for a later
             one, in the folder ``.NAME.work`` beside the target, which goes when the file is whole.
         verify: Whether to read the file back.
@@ -129,7 +135,7 @@ def encode(
         progress: Told what happens.
 
     Raises:
-        InputError: The source cannot be read or has no frame to encode.
+        InputError: The source cannot be read, has no frame to encode, or pictures that a .nvc cannot hold.
         OutputExistsError: The target exists, or is the source.
         UsageError: A setting makes no sense.
         VerificationError: The written bytes do not decode to what was meant.
@@ -142,7 +148,14 @@ def encode(
     check_output(target, source=path, overwrite=overwrite)
     compute = choose_device(device)
     progress(Progress("start", 0.0, "open"))
-    opened = open_video(source, track=track) if path is not None else open_video(source, format="yuv4mpegpipe")
+    opened = open_video(
+        source,
+        format="yuv4mpegpipe" if path is None else None,
+        track=track,
+        part=Part(start, end, frames),
+        drop_alpha=drop_alpha,
+        scale_to_first=scale_to_first,
+    )
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         reader = stack.enter_context(opened)
@@ -150,26 +163,15 @@ def encode(
         key = _work_key(path, (start, end, frames, track), config, compute) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
-        trimmed = trim(
-            reader,
-            time_base=reader.info.time_base,
-            start_seconds=start if isinstance(start, float) else None,
-            end_seconds=end if isinstance(end, float) else None,
-            start_frame=start if isinstance(start, int) else None,
-            end_frame=end if isinstance(end, int) else None,
-            max_frames=frames,
-        )
         expected = _expected_frames(reader, start, end, frames)
         coder = GopCoder(reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop)
-        last_duration = LastDuration(trimmed, reader.frame_rate)
+        last_duration = LastDuration(reader, reader.frame_rate)
         gops = []
         sections = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
         for gop in segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth):
             coded, section = coder.code(gop)
             gops.append(coded)
             sections.write(section)
-        if not gops:
-            raise InputError(f"{source}: no frame in the chosen range")
         header = StreamHeader(
             model_id=MODEL_IDS[config.model],
             info=reader.info,
