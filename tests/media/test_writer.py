@@ -166,3 +166,8 @@ def test_no_frame_at_all(tmp_path, make_info, format):
 def test_layout_without_a_name(tmp_path, make_info):
     with pytest.raises(UsageError, match="layout"):
         open_writer(tmp_path / "x.mkv", "mkv", make_info(PixelFormat(3, 1, 1, 11)))
+
+
+def test_mkv_says_that_the_shape_of_pixels_is_lost(tmp_path, make_info):
+    with open_writer(tmp_path / "x.mkv", "mkv", make_info(PixelFormat())) as writer:
+        assert writer.notes == ["mkv: the shape of pixels, 4/3, is left out; mp4 and y4m hold it"]
