@@ -128,7 +128,7 @@ class VideoReader:
             width=first.width,
             height=first.height,
             pixel_format=self._layout,
-            color=probe.color_info(first, stream, self._layout, chroma_location),
+            color=probe.color_info(first, stream, self._layout, chroma_location or probe.stream_siting(stream)),
             sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1),
             time_base=self._time_base,
             orientation=self._orientation(first),
