@@ -20,6 +20,7 @@ from nerv_codec.companions import LightLevel, MasteringDisplay
 from nerv_codec.errors import InputError
 from nerv_codec.media import layout, probe, side_data
 from nerv_codec.media.deinterlace import deinterlaced
+from nerv_codec.media.losses import LostFrames
 from nerv_codec.media.part import Part
 from nerv_codec.types import PlanarFrame, VideoInfo
 
@@ -170,28 +171,42 @@ class VideoReader:
     def _decode(self) -> Iterator[VideoFrame]:
         """All frames that ffmpeg can decode, past packets that it cannot."""
         packets = self._container.demux(self._stream)
+        losses = LostFrames(self._stream.codec_context.codec.canonical_name)
+        tainted = False
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
                 self._notes["the file is damaged or cut off and could not be read to its end"] += 1
                 packet = None
+            noticed = packet is not None and losses.sent(packet)
             try:
                 # The packet after the last one is empty and drains the decoder; a broken file lacks it.
                 frames = self._stream.decode(packet)
             except av.EOFError:  # drained already
                 frames = []
             except av.FFmpegError:
-                self._notes["damaged input, frames lost: {}"] += 1
-                frames = []
+                frames, tainted = [], True
+                if not noticed:
+                    self._lose(1)
             for frame in frames:
+                lost = losses.until(frame.pts) if frame.pts is not None else 0
+                self._lose(lost)
+                tainted = frame.is_corrupt or ((tainted or lost > 0) and not frame.key_frame)
                 if frame.is_corrupt:
                     self._notes["damaged frames, shown as far as they decode: {}"] += 1
+                elif tainted:
+                    self._notes["frames up to the next key frame, which may show that damage: {}"] += 1
                 if frame.interlaced_frame:
                     self._notes["interlaced frames, deinterlaced (bwdif): {}"] += 1
                 yield frame
             if packet is None:
+                self._lose(losses.until(None))
                 return
+
+    def _lose(self, count: int) -> None:
+        if count:
+            self._notes["damaged input, frames lost: {}"] += count
 
     def _orientation(self, frame: VideoFrame) -> int:
         found = side_data.orientation(frame)

@@ -107,6 +107,7 @@ def test_warnings_of_real_files(clips):
         ("media/fate_vp8_video_with_alpha.mp4", "alpha"),
         ("corrupt/fate_brokensps.mp4", "another size"),
         ("corrupt/am_sample_with_invalid_nalu.mp4", "frames lost: 1"),
+        ("corrupt/am_sample_with_invalid_nalu.mp4", "may show that damage: 3"),
     ]:
         with open_video(clips / name) as reader:
             assert list(reader)
@@ -212,6 +213,33 @@ def test_cut_off_file_is_read_as_far_as_it_goes(y4m, tmp_path):
             read = list(reader)
         assert 1 <= len(read) < len(frames)
         assert np.array_equal(read[0].planes[0], frames[0].planes[0])
+
+
+def test_damage_is_counted_up_to_the_next_key_frame(tmp_path):
+    """Half of packet 12 is 0xff, in GOPs of ten."""
+    pattern = np.kron(np.random.default_rng(0).integers(16, 236, (12, 20)), np.ones((8, 8))).astype(np.uint8)
+    with av.open(str(tmp_path / "a.mkv"), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "10", "bf": "0"})
+        video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+        packets = []
+        for index in range(30):
+            rgb = np.roll(pattern, 3 * index, axis=1)[..., None].repeat(3, axis=2)
+            picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+            picture.pts, picture.time_base = index, Fraction(1, 25)
+            packets += video.encode(picture)
+        packets += video.encode(None)
+        for index, packet in enumerate(packets):
+            keep = packet.size // 2 if index == 12 else packet.size
+            damaged = av.Packet(bytes(packet)[:keep] + b"\xff" * (packet.size - keep))
+            damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
+            damaged.stream, damaged.is_keyframe = video, packet.is_keyframe
+            output.mux(damaged)
+    with open_video(tmp_path / "a.mkv") as reader:
+        assert len(list(reader)) == 30
+        assert reader.warnings == [
+            "damaged frames, shown as far as they decode: 1",
+            "frames up to the next key frame, which may show that damage: 7",
+        ]
 
 
 def test_what_is_no_video(tmp_path):
