@@ -8,6 +8,7 @@ its line. Exit code 1 where anything differs.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 import tempfile
@@ -69,10 +70,7 @@ def check(path: Path, count: int, suffix: str) -> tuple[list[str], bool]:
                 abs(x.pts * a.time_base + shift - y.pts * b.time_base) for x, y in zip(frames, back, strict=False)
             ]
             end_a, end_b = last, back[-1].duration * b.time_base
-            colour = [
-                (i.color.matrix, i.color.primaries, i.color.transfer, i.color.full_range, i.pixel_format.bit_depth)
-                for i in (a, b)
-            ]
+            colour = [(*dataclasses.astuple(i.color), i.pixel_format.bit_depth) for i in (a, b)]
             hdr = (source.mastering, source.light) == (result.mastering, result.light)
         ours = {(p.track, hashlib.md5(p.data, usedforsecurity=False).hexdigest()) for p in stored}
         theirs = set(packet_digests(path))

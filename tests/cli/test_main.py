@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from nerv_codec.cli import main as cli
@@ -191,6 +193,46 @@ def test_input_errors(nerv, tmp_path):
     for verb in ("decode", "info"):
         expect_error(nerv(verb, tmp_path / "missing.nvc"), 3, "no such file")
     assert names(tmp_path) == ["notes.txt"]
+
+
+def test_alpha_is_refused_or_dropped(nerv, tmp_path):
+    clip, target = tmp_path / "clear.mkv", tmp_path / "out.nvc"
+    with av.open(str(clip), "w") as output:
+        video = output.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 16, 16, "yuva420p"
+        output.mux(video.encode(av.VideoFrame(16, 16, "yuva420p")))
+        output.mux(video.encode(None))
+    expect_error(nerv("encode", clip, target, *QUICK), 3, "yuva420p", "--drop-alpha")
+    assert names(tmp_path) == ["clear.mkv"]
+    code, _, err = nerv("encode", clip, target, *QUICK, "--drop-alpha")
+    assert code == 0 and "nerv-codec: note: alpha is dropped" in err.splitlines()
+
+
+def test_a_change_of_size_is_refused_cut_or_scaled(nerv, tmp_path):
+    clip, target = tmp_path / "sizes.mkv", tmp_path / "out.nvc"
+    with av.open(str(clip), "w") as output:
+        video = output.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 16, "yuvj420p"
+        for index, size in enumerate([(32, 16)] * 3 + [(16, 24)] * 2):
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *size, "yuvj420p", Fraction(1, 25)
+            (packet,) = encoder.encode(av.VideoFrame(*size, "yuvj420p"))
+            packet.stream, packet.time_base, packet.pts, packet.dts = video, Fraction(1, 25), index, index
+            output.mux(packet)
+    error = nerv("encode", clip, target, *QUICK)
+    for part in ("32x16, found 16x24 from frame 3 (0.120 s) on", "--end f:3", "--start f:3", "--scale-to-first"):
+        expect_error((error[0], error[1], error[2].splitlines(keepends=True)[-1]), 3, part)
+    assert not target.exists()
+    for words, size, frames in (
+        (["--end", "f:3"], (32, 16), 3),
+        (["--start", "f:3"], (16, 24), 2),
+        (["--start", "0.12", "--frames", 1], (16, 24), 1),
+        (["--scale-to-first"], (32, 16), 5),
+    ):
+        code, _, err = nerv("encode", clip, target, *QUICK, *words, "-y")
+        about = json.loads(nerv("info", target, "--json")[1])["video"]
+        assert (code, about["width"], about["height"], about["num_frames"]) == (0, *size, frames)
+        assert ("another size, scaled to 32x16: 2" in err) == (words == ["--scale-to-first"])
 
 
 def test_bitstream_errors(nerv, clip, tmp_path):
