@@ -39,8 +39,9 @@ from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.segment import segment
 from nerv_codec.media.tracks import open_tracks
+from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.progress import Progress, ProgressSink, format_bytes, ignore_progress
-from nerv_codec.representations import MODEL_IDS
+from nerv_codec.representations import MODEL_IDS, check_gop
 from nerv_codec.types import VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
 from nerv_codec.workspace import open_workspace, source_digest
@@ -159,7 +160,7 @@ def encode(
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         reader = stack.enter_context(opened)
-        _check_storable(reader.info, str(source))
+        _check_storable(reader.info, config, str(source))
         key = _work_key(path, (start, end, frames, track), config, compute) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
@@ -224,10 +225,12 @@ def _settings(config: EncoderConfig, crf: float | None) -> EncoderConfig:
     return config if crf is None else at_crf(config, crf)
 
 
-def _check_storable(info: VideoInfo, name: str) -> None:
+def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
     """Raises InputError for a lattice that the format cannot hold, before hours go into fitting it."""
+    longest = GopGeometry(config.gop + 1, info.height, info.width, info.pixel_format.num_planes)
     try:
         write_header(StreamHeader(0, info, (0,), 1, (GopEntry(1, False, MIN_SECTION_BYTES),)))
+        check_gop(MODEL_IDS[config.model], longest)
     except (BitstreamError, ValueError) as error:
         raise InputError(f"{name}: this video does not fit the format: {error}") from error
 
