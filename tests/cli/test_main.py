@@ -276,7 +276,28 @@ def test_help_and_version(nerv):
     assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "exit codes"))
     assert nerv("--version")[1].startswith("nerv-codec ")
     for verb in ("encode", "decode", "eval", "info"):
-        assert nerv(verb, "--help")[0] == 0
+        code, out, _ = nerv(verb, "--help")
+        assert code == 0 and f"examples:\n  nerv-codec {verb} " in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(nerv, tmp_path, shell):
+    code, out, err = nerv("--print-completion", shell)
+    assert (code, err) == (0, "")
+    # shtab knows only verbs in tcsh
+    assert all(word in out for word in ("encode", *(("--scale-to-first", "placebo") if shell != "tcsh" else ())))
+    if shell == "bash":
+        (tmp_path / "completion").write_text(out)
+        subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
+
+
+def test_no_colour_ever(nerv, tiny_clip, tmp_path, monkeypatch):
+    """NO_COLOR asks for what is always so."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    for progress in ("bar", "plain"):
+        code, out, err = nerv("encode", tiny_clip, tmp_path / f"{progress}.nvc", *QUICK, "--progress", progress)
+        assert code == 0 and "\x1b" not in out + err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
