@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -47,6 +48,20 @@ def plain_reason(error: Exception) -> str:
     if isinstance(error, av.InvalidDataError | av.EOFError):
         return "data in no known video format, or damaged at its start"
     return str(getattr(error, "strerror", None) or error).splitlines()[0].lower()
+
+
+def choose_track(container: InputContainer, name: str, track: int | None) -> VideoStream:
+    """Returns the video track to read. Raises InputError where there is none, or not so many."""
+    if track is not None:
+        tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not 0 <= track < len(tracks):
+            raise InputError(f"{name}: expected video track {track}, found {len(tracks)} of them, counted from 0")
+        return tracks[track]
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
+        raise InputError(f"{name}: expected a video stream, found only {found}")
+    return stream
 
 
 def y4m_siting(source: str | Path | BinaryIO) -> int | None:

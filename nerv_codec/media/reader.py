@@ -12,22 +12,18 @@ from typing import BinaryIO, Self
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from nerv_codec.companions import LightLevel, MasteringDisplay
 from nerv_codec.errors import InputError
 from nerv_codec.media import layout, probe, side_data
+from nerv_codec.media.clock import mended
 from nerv_codec.media.deinterlace import deinterlaced
 from nerv_codec.media.losses import LostFrames
 from nerv_codec.media.part import Part
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 _WHOLE = Part()
-_DEFAULT_RATE = Fraction(25)
-_UNNOTICED_GAP_SECONDS = 1.0
-"""Where pictures end so much before the file says it does, frames are probably missing."""
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats of pictures made of letters: by its suffix ffmpeg takes any text file for one of them."""
 
@@ -102,7 +98,7 @@ class VideoReader:
     ) -> None:
         if container.format.name in _TEXT_ART:
             raise InputError(f"{name}: expected a video, found text")
-        stream = _choose(container, name, track)
+        stream = probe.choose_track(container, name, track)
         self._container = container
         self._stream = stream
         self._name = name
@@ -117,7 +113,9 @@ class VideoReader:
             codec = stream.codec_context.name
             raise InputError(f"{name}: expected video frames, found no {codec} frame that can be decoded")
         self._time_base = opening.time_base or stream.time_base or Fraction(1, 1000)
-        wanted = part.select(self._timed(chain([opening], decoded)), self._time_base)
+        self._origin = opening.pts or 0
+        timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, self.duration_seconds, self._notes)
+        wanted = part.select(timed, self._time_base)
         number, first = next(wanted, (0, None))
         if first is None:
             raise InputError(f"{name}: no frame in the chosen range")
@@ -250,37 +248,3 @@ class VideoReader:
         for number, frame in frames:
             planes = layout.frame_planes(self._normal(number, frame), self._layout)
             yield PlanarFrame(planes, frame.pts, max(0, frame.duration or 0))
-
-    def _timed(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
-        """All frames with missing and non-increasing times mended; at the end, what seems to be missing is noted."""
-        step = max(1, round(1 / ((self.frame_rate or _DEFAULT_RATE) * self._time_base)))
-        last: int | None = None
-        for frame in frames:
-            if frame.pts is None:
-                frame.pts = 0 if last is None else last + step
-            elif last is not None and frame.pts <= last:
-                self._notes["frames whose time did not increase, moved: {}"] += 1
-                frame.pts = last + step
-            if last is None:
-                self._origin = frame.pts
-            last = frame.pts
-            yield frame
-        if self.duration_seconds and last is not None:
-            gap = self.duration_seconds - float((last + step - self._origin) * self._time_base)
-            if gap > _UNNOTICED_GAP_SECONDS:
-                missing = round(gap / float(step * self._time_base))
-                self._notes[f"pictures end {gap:.1f} s before the file says: about {missing} frames lost"] += 1
-
-
-def _choose(container: InputContainer, name: str, track: int | None) -> VideoStream:
-    """The video track to read. Raises InputError where there is none, or not so many."""
-    if track is not None:
-        tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not 0 <= track < len(tracks):
-            raise InputError(f"{name}: expected video track {track}, found {len(tracks)} of them, counted from 0")
-        return tracks[track]
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
-        raise InputError(f"{name}: expected a video stream, found only {found}")
-    return stream

@@ -3,7 +3,8 @@
 Run one as ``python tools/fuzz/fuzz_container.py CORPUS_DIR [libFuzzer options]``; needs ``pip install atheris``.
 A target ends with a report at the first exception that is no ``NervCodecError``, the first input of 64 KiB that
 takes over two seconds of a processor, or when memory passes the limit. The folder may be empty: it is seeded.
-atheris itself grows by some 250 bytes an input: run a few million at a time (``-runs=2000000``), then start anew.
+atheris itself grows with each input, by some 250 bytes and by over 1 kB where threads are started: run a million
+containers or 300,000 payloads at a time (``-runs=300000``), then start anew.
 Checksums and digests would keep a fuzzer out, so they always match here. Compiled kernels check every index.
 """
 
