@@ -14,6 +14,11 @@ from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.progress import format_bytes, ignore_progress, make_sink
 
+_EPILOG = """examples:
+  nerv-codec bench out.nvc                      frames a second by stage, latency of a frame, memory
+  nerv-codec bench out.nvc --json bench.json    the same as JSON, with all figures
+  nerv-codec bench out.nvc --device cuda        on a GPU"""
+
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
     """Adds the verb."""
@@ -21,6 +26,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "bench",
         help="how fast a .nvc decodes: stages, latency of a frame, memory",
         description="Decodes a .nvc to nothing and tells where the time goes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     source.complete = shtab.FILE  # type: ignore[attr-defined]
