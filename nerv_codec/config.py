@@ -48,9 +48,13 @@ class SirenConfig:
 class TrackedConfig:
     """Size and fit of the latent pyramids tied together by motion (model/tracked.py)."""
 
+    steps: int = 400
+    """Optimiser steps in which all frames move; those in which the fit grows come before."""
+    span: int = 8
+    """Longest distance of anchors, frames that are predicted from one before only."""
     scales: int = 7
     """Latent grids of a node: from full size down to 1 / 2**(scales - 1); small pictures have fewer."""
-    hidden: int = 16
+    hidden: int = 8
     """Width of the synthesis network, a multiple of 4."""
     rate_hidden: int = 8
     """Width of the latents' entropy model."""
@@ -60,11 +64,13 @@ class TrackedConfig:
     """Weight of bits per pixel against mean squared error (colour in [0, 1])."""
     initial_gain: float = 0.04
     """What one step of a latent changes in a feature, before it is fitted."""
-    latent_learning_rate: float = 2e-2
+    latent_learning_rate: float = 5e-2
     motion_learning_rate: float = 5e-2
     network_learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
+        _check(self.steps >= 1, "tracked.steps of at least 1", self.steps)
+        _check(1 <= self.span <= 1024, "tracked.span in 1..1024", self.span)
         _check(1 <= self.scales <= 10, "tracked.scales in 1..10", self.scales)
         _check(4 <= self.hidden <= 64 and self.hidden % 4 == 0, "tracked.hidden in 4, 8 .. 64", self.hidden)
         for name in ("rate_hidden", "motion_hidden"):
@@ -104,7 +110,7 @@ class TrainingConfig:
 class EncoderConfig:
     """All that determines the bytes that come out, besides the input."""
 
-    model: str = "siren"
+    model: str = "tracked"
     gop: int = 32
     """Longest distance between the first and the last frame of a GOP, 1..1024."""
     seed: int = 0

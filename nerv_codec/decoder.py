@@ -15,6 +15,7 @@ from typing import BinaryIO
 from nerv_codec.errors import BitstreamError, UsageError
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.media.writer import Format, open_writer
+from nerv_codec.pipeline import write_behind
 from nerv_codec.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.rendering import View, check_size, scaled_size, view_info
 from nerv_codec.timeline import Timeline, exact_rate, exact_seconds
@@ -23,6 +24,8 @@ from nerv_codec.video_decoder import VideoDecoder
 
 MAX_PICTURES = 1 << 24
 """What one call writes at the most, so that a header's absurd times cannot fill a disk."""
+_WAITING_PICTURES = 2
+"""Made but not written yet."""
 _SUFFIXES: dict[str, Format] = {".mp4": "mp4", ".mkv": "mkv", ".y4m": "y4m", ".png": "png", ".md5": "md5"}
 
 
@@ -134,10 +137,12 @@ def decode(
         def write(place: Path | BinaryIO) -> None:
             beside = (video.companions, video.packets(*within)) if audio and chosen in ("mp4", "mkv") else (None, ())
             opened = open_writer(place, chosen, out, frame_rate=frame_rate, companions=beside[0], packets=beside[1])
-            with opened as writer:
+            last_gop, _ = video.timeline.locate(schedule.picture(schedule.length - 1).position)
+            # Three things go on at a time: unpacking the next GOP, evaluating this one, writing the last picture.
+            with opened as writer, video.in_order(last_gop), write_behind(writer.write, _WAITING_PICTURES) as put:
                 for picture in _tracked(schedule, progress):
                     frame = video.render(picture.position, view, out.pixel_format)
-                    writer.write(picture.frame(frame.planes, out.time_base))
+                    put(picture.frame(frame.planes, out.time_base))
             warnings.extend([*video.damage, *writer.notes])
 
         if chosen == "null":

@@ -8,40 +8,38 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import BinaryIO
 
 import torch
 
-from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import (
-    SECTION_COMPANIONS,
-    SECTION_PACKETS,
     SECTION_TOOL,
     pack_section,
     write_prologue,
 )
 from nerv_codec.bitstream.headers import MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
 from nerv_codec.bitstream.tool import ToolInfo, write_tool
-from nerv_codec.companions import TrackPacket
 from nerv_codec.config import EncoderConfig, at_crf, load_preset
 from nerv_codec.device import choose_device
-from nerv_codec.errors import BitstreamError, InputError, VerificationError
+from nerv_codec.errors import BitstreamError, InputError, UsageError, VerificationError
 from nerv_codec.files import atomic_output, check_output
-from nerv_codec.gop_coding import CodedGop, GopCoder, LastDuration
+from nerv_codec.gop_coding import GopCoder
+from nerv_codec.gop_job import CodedGop
 from nerv_codec.interruption import stop_on_signals
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader, open_video
-from nerv_codec.media.segment import segment
-from nerv_codec.media.tracks import open_tracks
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.progress import Progress, ProgressSink, format_bytes, ignore_progress
+from nerv_codec.rate_control import Goal, Steering
 from nerv_codec.representations import MODEL_IDS, check_gop
+from nerv_codec.survey import bounds, digested, read_gops, survey, write_beside
 from nerv_codec.types import VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
 from nerv_codec.workspace import open_workspace, source_digest
@@ -73,6 +71,8 @@ class EncodeReport:
     """Wall time of the whole encode."""
     verified: bool
     warnings: tuple[str, ...]
+    missed: str = ""
+    """What was asked for and what came instead, where a bitrate, size or PSNR was not reached; else empty."""
 
     def summary(self) -> str:
         """One line for people."""
@@ -91,11 +91,15 @@ def encode(
     *,
     preset: str = "medium",
     crf: float | None = None,
+    bitrate: float | None = None,
+    target_bytes: int | None = None,
+    target_psnr_db: float | None = None,
     config: EncoderConfig | None = None,
     start: float | int | None = None,
     end: float | int | None = None,
     frames: int | None = None,
     device: str = "auto",
+    jobs: int = 1,
     overwrite: bool = False,
     track: int | None = None,
     audio: bool = True,
@@ -116,11 +120,19 @@ def encode(
         target: The ``.nvc`` to write.
         preset: How much effort, where no ``config`` is given.
         crf: Quality, 0..63, lower is better and larger; None leaves the configuration's own (28).
+        bitrate: Bits a second of the whole file, sound included, within 5 %; instead of a crf. The source is
+            looked through once before the first fit.
+        target_bytes: Size of the whole file, within 5 %; likewise.
+        target_psnr_db: Luma PSNR, mean over all frames, within 0.2 dB; likewise.
+            Where one of these is not reached, the file is written all the same, and the report says so.
         config: All settings; see :func:`nerv_codec.config.load_preset` for a preset's.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included; likewise.
         frames: Stop after so many.
         device: Where to fit: ``auto``, ``cpu``, ``cuda`` ...
+        jobs: How many GOPs are fitted side by side, in processes that share the threads. The bytes are the same,
+            but for a bitrate or a size, where a GOP knows what fewer earlier ones have cost. A script that asks
+            for more than one needs the usual ``if __name__ == "__main__":``.
         overwrite: Whether an existing target may be replaced.
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
         audio: Whether the source's sound goes into the file as it is; subtitles, chapters and tags always do.
@@ -143,34 +155,42 @@ def encode(
         Interrupted: Ctrl-C or SIGTERM, in the main thread; the work so far has been kept.
     """
     began = time.monotonic()
-    config = _settings(config or load_preset(preset), crf)
+    goal = Goal(bitrate, target_bytes, target_psnr_db)
+    config = _settings(config or load_preset(preset), crf, goal)
     target = Path(target)
     path = None if not isinstance(source, str | Path) else Path(source)
+    goal.check(config, seekable=path is not None)
     check_output(target, source=path, overwrite=overwrite)
     compute = choose_device(device)
     progress(Progress("start", 0.0, "open"))
-    opened = open_video(
+    part = Part(start, end, frames)
+    read = partial(
+        open_video,
         source,
         format="yuv4mpegpipe" if path is None else None,
         track=track,
-        part=Part(start, end, frames),
+        part=part,
         drop_alpha=drop_alpha,
         scale_to_first=scale_to_first,
     )
+    opened = read()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         reader = stack.enter_context(opened)
         _check_storable(reader.info, config, str(source))
-        key = _work_key(path, (start, end, frames, track), config, compute) if resume and path is not None else None
+        steering = _steering(goal, path, read, part, config, audio)
+        choice = start, end, frames, track
+        key = _work_key(path, choice, config, compute, steering, jobs) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
         expected = _expected_frames(reader, start, end, frames)
-        coder = GopCoder(reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop)
-        last_duration = LastDuration(reader, reader.frame_rate)
+        coder = GopCoder(
+            reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop, steering, jobs
+        )
+        pictures, last_duration = read_gops(reader, config)
         gops = []
         sections = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
-        for gop in segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth):
-            coded, section = coder.code(gop)
+        for coded, section in stack.enter_context(closing(coder.code(pictures))):
             gops.append(coded)
             sections.write(section)
         header = StreamHeader(
@@ -180,27 +200,24 @@ def encode(
             last_duration=last_duration.in_ticks(reader.info.time_base),
             gops=tuple(gop.entry for gop in gops),
         )
-        warnings = list(reader.warnings)
-        digest = None
+        sections.seek(0)
         with temporary.open("wb") as file:
             file.write(write_prologue(header))
-            sections.seek(0)
             shutil.copyfileobj(sections, file)
-            if path is not None:
-                begin, stop_at = _bounds(header, start, end, frames)
-                digest, notes = _write_companions(file, path, reader, audio, begin, stop_at)
-                warnings += notes
+            digest, notes = write_beside(file, path, reader, audio, *bounds(header, part)) if path else (None, [])
             if tool_section:
-                tool = ToolInfo(_tool_name(), round(1000 * (time.monotonic() - began)))
-                file.write(pack_section(SECTION_TOOL, write_tool(tool)))
+                file.write(_tool(began))
             file.flush()
             os.fsync(file.fileno())
+        warnings = [*reader.warnings, *notes]
         with VideoDecoder(temporary) as video:
             if verify:
                 _verify(video, gops, digest)
             about = video.metadata
     psnr = statistics.fmean(db for gop in gops for db in gop.psnr_y_db)
-    progress(Progress("done", 1.0, "done", {"psnr_db": psnr, "bytes": about.file_bytes}))
+    missed = goal.missed(file_bytes=about.file_bytes, seconds=about.end_seconds - about.begin_seconds, psnr_db=psnr)
+    facts = {"psnr_db": psnr, "bytes": about.file_bytes, **({"missed": missed} if missed else {})}
+    progress(Progress("done", 1.0, "done", facts))
     return EncodeReport(
         target=str(target),
         file_bytes=about.file_bytes,
@@ -218,11 +235,24 @@ def encode(
         seconds=time.monotonic() - began,
         verified=verify,
         warnings=tuple(warnings),
+        missed=missed,
     )
 
 
-def _settings(config: EncoderConfig, crf: float | None) -> EncoderConfig:
+def _settings(config: EncoderConfig, crf: float | None, goal: Goal) -> EncoderConfig:
+    if crf is not None and goal != Goal():
+        raise UsageError("expected a crf or a target, found both")
     return config if crf is None else at_crf(config, crf)
+
+
+def _steering(
+    goal: Goal, path: Path | None, read: Callable[[], VideoReader], part: Part, config: EncoderConfig, audio: bool
+) -> Steering:
+    """What each GOP is to come to; for a rate, the video is looked through first."""
+    if not goal.is_rate or path is None:
+        return Steering(goal.psnr_db)
+    with read() as reader:
+        return survey(goal, path, reader, part, config, audio)
 
 
 def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
@@ -235,42 +265,18 @@ def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
         raise InputError(f"{name}: this video does not fit the format: {error}") from error
 
 
-def _work_key(path: Path, choice: tuple[float | int | None, ...], config: EncoderConfig, device: torch.device) -> str:
+def _work_key(
+    path: Path,
+    choice: tuple[float | int | None, ...],
+    config: EncoderConfig,
+    device: torch.device,
+    steering: Steering,
+    jobs: int,
+) -> str:
     """All that determines the bytes of a fit, so that work is gone on with only where it would come out the same."""
-    machine = (str(device), torch.__version__, torch.get_num_threads(), _tool_name())
-    return repr((source_digest(path), choice, config, machine))
-
-
-def _bounds(
-    header: StreamHeader, start: float | int | None, end: float | int | None, frames: int | None
-) -> tuple[Fraction | None, Fraction | None]:
-    """From when to when, in seconds, sound is wanted; None where that side of the video was not cut."""
-    unit = header.info.time_base
-    begin = header.pts[0] * unit if start else None
-    stop = (header.pts[-1] + header.last_duration) * unit if end is not None or frames is not None else None
-    return begin, stop
-
-
-def _write_companions(
-    file: IO[bytes], path: Path, reader: VideoReader, audio: bool, begin: Fraction | None, end: Fraction | None
-) -> tuple[str | None, list[str]]:
-    """Writes what travels beside the pictures. Returns the digest of its packets, and what had to be left out."""
-    with open_tracks(path, audio=audio) as source:
-        companions = source.companions(reader.tags, mastering=reader.mastering, light=reader.light)
-        if not companions:
-            return None, source.notes
-        file.write(pack_section(SECTION_COMPANIONS, write_companions(companions)))
-        digest = hashlib.sha256()
-        for payload in write_packets(_digested(source.packets(begin, end), digest)):
-            file.write(pack_section(SECTION_PACKETS, payload))
-        return digest.hexdigest(), source.notes
-
-
-def _digested(packets: Iterable[TrackPacket], digest: Any) -> Iterator[TrackPacket]:
-    for packet in packets:
-        digest.update(repr((packet.track, packet.pts, packet.dts, packet.duration, packet.is_key)).encode())
-        digest.update(packet.data)
-        yield packet
+    machine = (str(device), torch.__version__, _tool_name())
+    lag = jobs if steering.budget else 1
+    return repr((source_digest(path), choice, config, machine, steering, lag))
 
 
 def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str | None) -> None:
@@ -284,7 +290,7 @@ def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str |
             raise VerificationError(f"GOP {index} does not decode to the integers that were encoded")
     if packets_digest is not None:
         found = hashlib.sha256()
-        for _ in _digested(video.packets(), found):
+        for _ in digested(video.packets(), found):
             pass
         if found.hexdigest() != packets_digest:
             raise VerificationError("sound or subtitles do not come back as they were written")
@@ -304,6 +310,12 @@ def _expected_frames(
         total = min(number(end), total or number(end))
     total = max(0, total - number(start or 0))
     return min(frames, total or frames) if frames else total
+
+
+def _tool(began: float) -> bytes:
+    """The section that says what made the file, and in what time."""
+    tool = ToolInfo(_tool_name(), round(1000 * (time.monotonic() - began)))
+    return pack_section(SECTION_TOOL, write_tool(tool))
 
 
 def _tool_name() -> str:

@@ -1,53 +1,45 @@
-"""GOP after GOP: fitted, or taken from an earlier run, coded, and measured as a decoder will see it."""
+"""GOP after GOP, or several side by side: fitted, or taken from an earlier run, in order, and told as one job."""
 
 from __future__ import annotations
 
-import dataclasses
 import statistics
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 
 import torch
 
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
-from nerv_codec.bitstream.headers import MAX_DURATION, GopEntry
 from nerv_codec.config import EncoderConfig
-from nerv_codec.errors import Interrupted
+from nerv_codec.errors import UsageError
+from nerv_codec.fit_processes import FitProcesses
+from nerv_codec.gop_job import CodedGop, GopJob
 from nerv_codec.interruption import StopRequest
 from nerv_codec.media.segment import GopFrames
+from nerv_codec.pipeline import read_ahead
 from nerv_codec.progress import Progress, ProgressSink
-from nerv_codec.representations import MODEL_IDS, unpack_gop
-from nerv_codec.training.checkpoint import Checkpoint, FileCheckpoint
-from nerv_codec.training.fit import FitStatus, fit_gop, luma_psnr_db
-from nerv_codec.training.sites import gop_geometry
-from nerv_codec.types import PlanarFrame, VideoInfo
+from nerv_codec.rate_control import Steering
+from nerv_codec.training.result import FitStatus
+from nerv_codec.types import VideoInfo
 from nerv_codec.workspace import Workspace
 
 _FIT_SHARE = 0.97
 """Share of a GOP's progress that its fit takes; decoding it back is the rest."""
-_PATIENCE_SECONDS = 5.0
-"""How long a stop waits for a fit that does not save its state."""
+_POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class CodedGop:
-    """One GOP as it stands in the file, and what was measured on it. Its own frames are all but a shared first."""
+@dataclass
+class _Running:
+    """A GOP between its start and its turn in the file."""
 
-    entry: GopEntry
-    pts: tuple[int, ...]
-    digest: int
-    payload_bytes: int
-    estimated_bits: float
-    psnr_y_db: tuple[float, ...]
-    float_psnr_y_db: tuple[float, ...]
-    fit_seconds: float
+    own_frames: int
+    status: FitStatus | None = None
 
 
 @dataclass
 class GopCoder:
-    """Codes GOP after GOP and tells how far the whole is."""
+    """Codes a row of GOPs and tells how far the whole is."""
 
     info: VideoInfo
     frame_rate: Fraction | None
@@ -57,114 +49,106 @@ class GopCoder:
     progress: ProgressSink
     workspace: Workspace | None
     stop: StopRequest
-    gops: int = 0
-    frames: int = 0
-    bytes: int = 0
+    steering: Steering = field(default_factory=Steering)
+    jobs: int = 1
+    _spent_bits: list[float] = field(default_factory=list)
+    """Of the GOPs that are done, from the first on, framing included."""
+    _frames: int = 0
+    _running: dict[int, _Running] = field(default_factory=dict)
 
-    def code(self, gop: GopFrames) -> tuple[CodedGop, bytes]:
-        """Fits one GOP, unless an earlier run has done so. Returns it and its section."""
-        own = gop.frames[gop.continues :]
-        pts = tuple(frame.pts for frame in own)
-        total = max(self.expected_frames, self.frames + len(own))
-        num_gops = max(self.gops + 1, round((self.gops + 1) * total / (self.frames + len(own))))
-        name = f"gop {self.gops + 1}/{num_gops}"
-        coded, payload = self._kept(gop, pts) or self._fitted(gop, pts, name, total)
-        self.gops += 1
-        self.frames += len(own)
-        self.bytes += coded.entry.section_bytes
-        detail = {"psnr_db": statistics.fmean(coded.psnr_y_db), "bytes": self.bytes}
-        self.progress(Progress("gop-done", self.frames / total, f"{name} done", detail))
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"expected 1 job or more, found {self.jobs}")
+
+    def code(self, gops: Iterable[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+        """Each GOP as it is coded, and its section, in order. The next one is read while this one is fitted."""
+        with read_ahead(gops) as ahead:
+            yield from self._one_by_one(ahead) if self.jobs == 1 else self._side_by_side(ahead)
+
+    def _one_by_one(self, gops: Iterator[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+        for index, gop in enumerate(gops):
+            job = self._job(index, gop)
+            self._running[index] = _Running(len(job.pts))
+            yield self._finished(index, *(job.kept() or job.run(partial(self._tell, index), self.stop)))
+
+    def _side_by_side(self, gops: Iterator[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+        done: dict[int, tuple[CodedGop, bytes]] = {}
+        started, more = 0, True
+        with FitProcesses(self.jobs) as processes:
+            while more or processes.is_busy or done:
+                while more and processes.has_room and self._may_start(started):
+                    gop = next(gops, None)
+                    if gop is None:
+                        more = False
+                        break
+                    job = self._job(started, gop)
+                    self._running[started] = _Running(len(job.pts))
+                    if found := job.kept():
+                        done[started] = found
+                    else:
+                        processes.start(job)
+                    started += 1
+                    del gop, job
+                while (turn := len(self._spent_bits)) in done:
+                    yield self._finished(turn, *done.pop(turn))
+                for index, message in processes.events(_POLL_SECONDS) if processes.is_busy else ():
+                    if isinstance(message, FitStatus):
+                        self._tell(index, message)
+                    else:
+                        done[index] = message
+                if self.stop():
+                    processes.stop()
+
+    def _may_start(self, index: int) -> bool:
+        """Under a budget a GOP waits for the costs that its share depends on: else chance would steer."""
+        return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
+
+    def _job(self, index: int, gop: GopFrames) -> GopJob:
+        known = self._spent_bits[: max(0, index - self.jobs + 1)]
+        target = self.steering.target(index, known)
+        return GopJob(index, gop.frames, gop.continues, self.info, self.config, self.device, target, self.workspace)
+
+    def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
+        self._frames += self._running.pop(index).own_frames
+        self._spent_bits.append(8 * len(payload))
+        total = max(self.expected_frames, self._frames)
+        detail = {"psnr_db": statistics.fmean(coded.psnr_y_db), "bytes": self._bytes}
+        name = f"gop {index + 1}/{self._num_gops(index, total, self._frames)}"
+        self.progress(Progress("gop-done", self._fraction(total), f"{name} done", detail))
         return coded, pack_section(SECTION_GOP, payload)
 
-    def _kept(self, gop: GopFrames, pts: tuple[int, ...]) -> tuple[CodedGop, bytes] | None:
-        """What an earlier run made of this GOP."""
-        found = self.workspace.load_gop(self.gops) if self.workspace else None
-        if found is None:
-            return None
-        facts, payload = found
-        entry = GopEntry(len(gop.frames), gop.continues, len(pack_section(SECTION_GOP, payload)))
-        lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-        coded = CodedGop(**facts | lists, entry=entry, payload_bytes=len(payload))
-        return (coded, payload) if coded.pts == pts else None
+    def _tell(self, index: int, status: FitStatus) -> None:
+        """Figures of the fits that are running, as one."""
+        self._running[index].status = status
+        running = {number: one for number, one in sorted(self._running.items()) if one.status}
+        states = [(one.own_frames, one.status) for one in running.values() if one.status]
+        own = sum(frames for frames, _ in states)
+        covered = self._frames + own
+        total = max(self.expected_frames, covered)
+        bits = sum(self._spent_bits) + sum(state.estimated_bits for _, state in states)
+        detail = {
+            "psnr_db": sum(frames * state.psnr_db for frames, state in states) / own,
+            "rate_bpp": bits / (covered * self.info.width * self.info.height),
+            **({"bytes": self._bytes} if self._bytes else {}),
+            "estimated_bytes": round(bits / 8 * total / covered),
+        }
+        if self.frame_rate:
+            detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
+        last = max(running)
+        names = "+".join(str(number + 1) for number in running)
+        steps = f"{sum(state.step for _, state in states)}/{sum(state.steps for _, state in states)}"
+        stage = f"gop {names}/{self._num_gops(last, total, covered)} {status.stage} {steps}"
+        self.progress(Progress("progress", self._fraction(total), stage, detail))
 
-    def _fitted(self, gop: GopFrames, pts: tuple[int, ...], name: str, total: int) -> tuple[CodedGop, bytes]:
-        covered = self.frames + len(pts)
-        checkpoint = Checkpoint(self.stop)
-        if self.workspace is not None:
-            checkpoint = FileCheckpoint(self.workspace.checkpoint_path(self.gops), self.stop)
+    def _fraction(self, total: int) -> float:
+        states = [(one.own_frames, one.status) for one in self._running.values() if one.status]
+        return (self._frames + _FIT_SHARE * sum(frames * state.step / state.steps for frames, state in states)) / total
 
-        def tell(status: FitStatus) -> None:
-            if self.stop.seconds_ago() > _PATIENCE_SECONDS:
-                raise Interrupted("interrupted; the same command goes on behind the last whole GOP")
-            bits = 8 * self.bytes + status.estimated_bits
-            rate = bits / (covered * self.info.width * self.info.height)
-            detail = {
-                "psnr_db": status.psnr_db,
-                "rate_bpp": rate,
-                **({"bytes": self.bytes} if self.bytes else {}),
-                "estimated_bytes": round(bits / 8 * total / covered),
-            }
-            if self.frame_rate:
-                detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
-            share = (self.frames + len(pts) * _FIT_SHARE * status.step / status.steps) / total
-            stage = f"{name} {status.stage} {status.step}/{status.steps}"
-            self.progress(Progress("progress", share, stage, detail))
+    @property
+    def _bytes(self) -> int:
+        return round(sum(self._spent_bits) / 8)
 
-        began = time.monotonic()
-        fitted = fit_gop(
-            gop.frames,
-            self.info,
-            self.config,
-            device=self.device,
-            seed=self.config.seed + self.gops,
-            report=tell,
-            checkpoint=checkpoint,
-        )
-        fit_seconds = time.monotonic() - began
-        geometry = gop_geometry(gop.frames, self.info)
-        model, digest, _ = unpack_gop(MODEL_IDS[self.config.model], fitted.payload, geometry)
-        scores = luma_psnr_db(model.to(self.device), gop.frames, self.info)[gop.continues :]
-        coded = CodedGop(
-            entry=GopEntry(len(gop.frames), gop.continues, len(pack_section(SECTION_GOP, fitted.payload))),
-            pts=pts,
-            digest=digest,
-            payload_bytes=len(fitted.payload),
-            estimated_bits=fitted.estimated_bits,
-            psnr_y_db=scores,
-            float_psnr_y_db=fitted.float_psnr_y_db[gop.continues :],
-            fit_seconds=fit_seconds,
-        )
-        if self.workspace is not None:
-            facts = dataclasses.asdict(coded)
-            self.workspace.save_gop(
-                self.gops, {k: v for k, v in facts.items() if k not in ("entry", "payload_bytes")}, fitted.payload
-            )
-        return coded, fitted.payload
-
-
-class LastDuration:
-    """Frames passed through, remembering how long the last one is shown."""
-
-    def __init__(self, frames: Iterable[PlanarFrame], frame_rate: Fraction | None) -> None:
-        self._frames = frames
-        self._frame_rate = frame_rate
-        self._last: PlanarFrame | None = None
-        self._delta = 0
-        self._truthful = True
-
-    def __iter__(self) -> Iterator[PlanarFrame]:
-        for frame in self._frames:
-            if self._last is not None:
-                self._delta = frame.pts - self._last.pts
-                self._truthful = abs(self._last.duration - self._delta) <= 1
-            self._last = frame
-            yield frame
-
-    def in_ticks(self, time_base: Fraction) -> int:
-        """What the source says, else the distance of the last two frames, else one over the frame rate.
-
-        A source that was wrong about the frame before is not asked: MP4 counts durations in decoding order.
-        """
-        stated = self._last.duration if self._last is not None and self._truthful else 0
-        nominal = round(1 / ((self._frame_rate or Fraction(25)) * time_base))
-        return min(MAX_DURATION, max(1, stated or self._delta or nominal))
+    @staticmethod
+    def _num_gops(index: int, total: int, covered: int) -> int:
+        """How many there will be, if all are as long as those up to ``index``."""
+        return max(index + 1, round((index + 1) * total / covered))

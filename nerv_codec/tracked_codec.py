@@ -12,15 +12,22 @@ from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
 from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
 from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
 from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
+from nerv_codec.kernels.rate_model import COLS, ROWS
+from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.tracked import MOTION_SHIFT, MOTION_STEPS, TrackedShape
+from nerv_codec.model.tracked import KEPT, MOTION_SCALES, MOTION_STEPS, TrackedShape
 from nerv_codec.model.tracked_function import Tracked
 
 MAX_SCALES = 10
+UNIT = 256
+"""Parts of a pixel in which motion is reckoned with integers."""
 MAX_HIDDEN = 64
+MAX_SPAN = 1024
 DEPTH_CLASSES = 4
 """Nodes of depth 0, 1, 2 and deeper ones have biases of their own in the entropy model."""
+MOTION_CLASSES = 3 * MOTION_SCALES
+"""Motion towards the first parent, the second, and blends, each on every scale, likewise."""
 
 Integers = npt.NDArray[np.int32]
 Table = npt.NDArray[np.int64]
@@ -28,7 +35,7 @@ Table = npt.NDArray[np.int64]
 
 def latent_classes(shape: TrackedShape) -> int:
     """Bias classes of the latents' entropy model."""
-    return DEPTH_CLASSES * shape.scales
+    return DEPTH_CLASSES * len(shape.grid_scales)
 
 
 def latent_table(shape: TrackedShape) -> Table:
@@ -36,67 +43,98 @@ def latent_table(shape: TrackedShape) -> Table:
     rows: list[list[int]] = []
     position = 0
     for node in shape.tree.nodes:
-        for scale in reversed(range(shape.scales)):
-            height, width = shape.grid_sizes[scale]
-            coarse = len(rows) - 1 if scale < shape.scales - 1 else -1
+        first = len(rows)
+        for index, (height, width) in enumerate(shape.grid_sizes):
+            coarser = shape.grid_coarser[index]
+            coarse = first + coarser if coarser >= 0 else -1
             # The reference maps lie in the order of the latents, one array after the other for each parent.
             refs = [position + parent * shape.node_latents * len(shape.tree.nodes) for parent in range(2)]
             refs = [refs[parent] if parent < len(node.parents) else -1 for parent in range(2)]
-            klass = min(node.depth, DEPTH_CLASSES - 1) * shape.scales + scale
+            if not node.parents and index in siblings(shape):
+                refs[0] = position
+            klass = min(node.depth, DEPTH_CLASSES - 1) * len(shape.grid_sizes) + index
             rows.append([position, height, width, coarse, 1, *refs, klass, 0])
             position += height * width
     return np.array(rows, np.int64)
 
 
 def motion_table(shape: TrackedShape) -> Table:
-    """The motion grids in coding order: every node's channels, each with the one before it as its coarse plane."""
-    height, width = shape.motion_size
+    """The motion grids in coding order: of every node the coarsest scale first, channel by channel.
+
+    A grid sees the coarser one of its channel, and, as a reference, the same direction towards the first parent.
+    """
     rows: list[list[int]] = []
-    for node in shape.tree.nodes:
-        for channel in range(2 * len(node.parents)):
-            before = len(rows) - 1 if channel else -1
-            rows.append([len(rows) * height * width, height, width, before, 0, -1, -1, channel, 0])
+    start = 0
+    for node in range(len(shape.tree.nodes)):
+        channels = shape.channels(node)
+        for scale in reversed(range(MOTION_SCALES)):
+            height, width = shape.motion_sizes[scale]
+            for channel in channels:
+                coarse = -1 if scale == MOTION_SCALES - 1 else len(rows) - len(channels)
+                ref = start if channel in (2, 3) else -1
+                klass = channel // 2 * MOTION_SCALES + scale
+                rows.append([start, height, width, coarse, 1, ref, -1, klass, 0])
+                start += height * width
     return np.array(rows, np.int64).reshape(-1, 9)
 
 
-def pack_motion(shape: TrackedShape, motion: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """(nodes, rows, cols, 4), integers or floats, as the flat vector of ``motion_table``."""
-    parts = [
-        motion[index, :, :, : 2 * len(node.parents)].transpose(2, 0, 1).ravel()
-        for index, node in enumerate(shape.tree.nodes)
-    ]
-    return np.concatenate(parts)
+def motion_owners(shape: TrackedShape) -> Table:
+    """The node of each grid of ``motion_table``."""
+    counts = [MOTION_SCALES * len(shape.channels(node)) for node in range(len(shape.tree.nodes))]
+    return np.repeat(np.arange(len(counts)), counts)
 
 
-def unpack_motion(shape: TrackedShape, symbols: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """The inverse of :func:`pack_motion`; channels that a node does not have are 0."""
-    height, width = shape.motion_size
-    motion = np.zeros((len(shape.tree.nodes), height, width, 4), symbols.dtype)
-    position = 0
-    for index, node in enumerate(shape.tree.nodes):
-        channels = 2 * len(node.parents)
-        size = channels * height * width
-        part = symbols[position : position + size].reshape(channels, height, width)
-        motion[index, :, :, :channels] = part.transpose(1, 2, 0)
-        position += size
-    return motion
+def motion_maps(shape: TrackedShape) -> Integers:
+    """For every motion symbol what the reference of its grid holds at the same place: see ``motion_table``."""
+    maps = []
+    for start, height, width, _, _, ref, *_ in motion_table(shape).tolist():
+        before = 2 * height * width if ref >= 0 else start
+        maps.append(np.arange(start - before, start - before + height * width))
+    return np.concatenate([np.zeros(0, np.int64), *maps]).astype(np.int32)
 
 
-def reference_maps(shape: TrackedShape, motion: Integers) -> Integers:
-    """For every latent the flat index of the parents' latent that motion leads to: integers throughout.
+def motion_indices(shape: TrackedShape) -> list[Table]:
+    """Of each scale (nodes, rows, cols, KEPT): where its symbols stand in the order of ``motion_table``.
 
-    Motion is made whole as in ``model.tracked.motion_grids`` but in units of 1 / 256 pixel, rounded down, and
-    read at the nearest motion sample.
-
-    Args:
-        motion: (nodes, rows, cols, 4) symbols.
-
-    Returns:
-        (2 * nodes * node_latents,): first parents, then second parents; 0 where there is none.
+    Channels that a node does not have point behind the last symbol, where a zero is expected.
     """
-    nodes, unit = shape.tree.nodes, 256
-    whole = motion.astype(np.int64) * (unit // MOTION_STEPS)
-    maps = np.zeros((2, len(nodes), shape.node_latents), np.int32)
+    table = motion_table(shape)
+    total = int((table[:, ROWS] * table[:, COLS]).sum())
+    indices = [np.full((len(shape.tree.nodes), *size, KEPT), total, np.int64) for size in shape.motion_sizes]
+    number = 0
+    for node in range(len(shape.tree.nodes)):
+        for scale in reversed(range(MOTION_SCALES)):
+            for channel in shape.channels(node):
+                start, height, width = table[number, :3].tolist()
+                indices[scale][node, :, :, channel] = np.arange(start, start + height * width).reshape(height, width)
+                number += 1
+    return indices
+
+
+def spread_motion(shape: TrackedShape, symbols: Integers) -> list[Integers]:
+    """Motion symbols in coding order as grids of each scale, finest first: (nodes, rows, cols, KEPT)."""
+    padded = np.append(symbols, np.int32(0))
+    return [padded[index] for index in motion_indices(shape)]
+
+
+def _refined(coarse: Table, size: tuple[int, int]) -> Table:
+    """Control points (nodes, rows, cols, 4) at half the distance, in integers: ``model.tracked.refinement_matrix``."""
+    for axis, count in ((1, size[0]), (2, size[1])):
+        last = coarse.shape[axis] - 1
+        at = np.arange(count)
+        before, here, after = (np.take(coarse, np.clip((at >> 1) + step, 0, last), axis) for step in (-1, 0, 1))
+        even = (at % 2 == 0).reshape([-1 if a == axis else 1 for a in range(4)])
+        coarse = np.where(even, (before + 6 * here + after) >> 3, (here + after) >> 1)
+    return coarse
+
+
+def whole_motion(shape: TrackedShape, symbols: Integers) -> Table:
+    """``model.tracked.motion_grids`` in integers: (nodes, rows, cols, 4) in units of 1 / 256 pixel, rounded down."""
+    nodes = shape.tree.nodes
+    kept = [part[..., :4].astype(np.int64) * (UNIT // MOTION_STEPS) for part in spread_motion(shape, symbols)]
+    whole = kept[-1]
+    for finer, size in zip(reversed(kept[:-1]), reversed(shape.motion_sizes[:-1]), strict=True):
+        whole = _refined(whole, size) + finer
     for index, node in enumerate(nodes):
         if len(node.parents) == 2:
             left, right = node.parents
@@ -108,27 +146,59 @@ def reference_maps(shape: TrackedShape, motion: Integers) -> Integers:
             before, after = node.frame - nodes[left].frame, nodes[right].frame - node.frame
             whole[index][..., 0:2] += (-before * across) // length
             whole[index][..., 2:4] += (after * across) // length
+        elif node.parents and nodes[node.parents[0]].parents:
+            pace = shape.tree.pace(index)
+            whole[index][..., :2] += whole[node.parents[0]][..., :2] * pace.numerator // pace.denominator
+    return whole
+
+
+def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
+    """For every latent the flat index of the parents' latent that motion leads to: integers throughout.
+
+    Motion is :func:`whole_motion`, read at the nearest motion sample. The second pyramid of frame 0, which has no
+    parents, refers to the first one at the same place.
+
+    Args:
+        shape: Sizes.
+        symbols: All motion symbols in coding order.
+
+    Returns:
+        (2 * nodes * node_latents,): first parents, then second parents; 0 where there is none.
+    """
+    nodes = shape.tree.nodes
+    whole = whole_motion(shape, symbols)
+    maps = np.zeros((2, len(nodes), shape.node_latents), np.int32)
+    for index, other in siblings(shape).items():
+        size = shape.grid_sizes[index][0] * shape.grid_sizes[index][1]
+        start, before = shape.grid_offsets[index], shape.grid_offsets[other]
+        maps[0, 0, start : start + size] = np.arange(before, before + size)
+    for index, node in enumerate(nodes):
         for number, parent in enumerate(node.parents):
-            for scale in range(shape.scales):
-                height, width = shape.grid_sizes[scale]
-                start = shape.grid_offsets[scale]
+            for (height, width), start, scale in zip(
+                shape.grid_sizes, shape.grid_offsets, shape.grid_scales, strict=True
+            ):
                 targets = []
-                for size, knots in zip((height, width), shape.motion_size, strict=True):
+                for size, knots in zip((height, width), shape.motion_sizes[0], strict=True):
                     # Centres of the latents' cells, in half pixels: (2 i + 1) 2^scale - 1.
                     centres = (2 * np.arange(size) + 1) * (1 << scale) - 1
-                    targets.append(
-                        (centres, np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1))
-                    )
+                    nearest = np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1)
+                    targets.append((centres, nearest))
                 moved = whole[index][np.ix_(targets[0][1], targets[1][1])][..., 2 * number : 2 * number + 2]
                 places = []
                 for axis, size in enumerate((height, width)):
                     centre = targets[axis][0][:, None] if axis == 0 else targets[axis][0][None, :]
                     # Centre plus motion, in 1 / 256 pixel from the picture's edge, to the cell that holds it.
-                    pixel = centre * (unit // 2) + unit // 2 + moved[..., axis]
-                    places.append(np.clip(pixel // (unit << scale), 0, size - 1))
+                    pixel = centre * (UNIT // 2) + UNIT // 2 + moved[..., axis]
+                    places.append(np.clip(pixel // (UNIT << scale), 0, size - 1))
                 flat = parent * shape.node_latents + start + places[0] * width + places[1]
                 maps[number, index, start : start + height * width] = flat.ravel()
     return maps.ravel()
+
+
+def siblings(shape: TrackedShape) -> dict[int, int]:
+    """For each grid of the second pyramid that of the first at the same scale."""
+    pairs = (shape.at_scale(scale) for scale in range(shape.scales))
+    return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
 
 
 def pack_tracked(
@@ -142,18 +212,25 @@ def pack_tracked(
     """The GOP payload.
 
     Args:
-        latents: (nodes, node_latents). motion: (nodes, rows, cols, 4).
+        latents: (nodes, node_latents).
+        motion: All motion symbols in the order of ``motion_table``.
         network: In the order of ``shape.network_shapes()``.
         latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
     """
     out = ByteWriter()
-    for number in (shape.scales, shape.hidden, latent_model[0].symbols.shape[0], motion_model[0].symbols.shape[0]):
+    for number in (
+        shape.tree.span,
+        shape.scales,
+        shape.hidden,
+        latent_model[0].symbols.shape[0],
+        motion_model[0].symbols.shape[0],
+    ):
         out.varint(number)
     weights = encode_weights([*network, *latent_model, *motion_model])
     coded_motion = b""
     if len(shape.tree.nodes) > 1:
         model = EntropyModel.from_tensors(motion_model)
-        coded_motion = encode_latents(pack_motion(shape, motion), motion_table(shape), np.zeros(0, np.int32), model)
+        coded_motion = encode_latents(motion, motion_table(shape), motion_maps(shape), model)
     for part in (weights, coded_motion):
         out.varint(len(part))
         out.raw(part)
@@ -166,16 +243,17 @@ def pack_tracked(
 def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
     """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
     reader = ByteReader(payload)
+    span = reader.varint(1, MAX_SPAN, "the distance of anchors")
     scales = reader.varint(1, MAX_SCALES, "the number of scales")
     hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
     rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
     shape = TrackedShape(
-        GopTree(geometry.num_frames), geometry.height, geometry.width, scales, hidden, geometry.num_planes
+        GopTree(geometry.num_frames, span), geometry.height, geometry.width, scales, hidden, geometry.num_planes
     )
     head_bytes = reader.position
     names = shape.network_shapes()
     latent_shapes = parameter_shapes(rate_hidden[0], latent_classes(shape))
-    motion_shapes = parameter_shapes(rate_hidden[1], 4)
+    motion_shapes = parameter_shapes(rate_hidden[1], MOTION_CLASSES)
     coded_weights = reader.raw(reader.varint(0, len(payload), "the weights' size"))
     tensors = decode_weights(coded_weights, [*names.values(), *latent_shapes, *motion_shapes])
     network = {name: torch.from_numpy(tensor.values) for name, tensor in zip(names, tensors, strict=False)}
@@ -184,10 +262,9 @@ def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int,
     coded_motion = reader.raw(reader.varint(0, len(payload), "the motion's size"))
     symbols = np.zeros(0, np.int32)
     if len(shape.tree.nodes) > 1:
-        symbols, _ = decode_latents(coded_motion, motion_table(shape), np.zeros(0, np.int32), motion_model)
-    motion = unpack_motion(shape, symbols)
+        symbols, _ = decode_latents(coded_motion, motion_table(shape), motion_maps(shape), motion_model)
     coded_latents = reader.rest()
-    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, motion), latent_model)
+    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, symbols), latent_model)
     parts = {
         "header": head_bytes,
         "weights": len(coded_weights),
@@ -196,5 +273,5 @@ def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int,
     }
     parts["header"] = len(payload) - sum(parts[name] for name in ("weights", "motion", "latents"))
     digest = latent_digest(np.concatenate([*(tensor.symbols.ravel() for tensor in tensors), symbols, latents]))
-    model = Tracked(geometry, shape, latents.reshape(len(shape.tree.nodes), -1), motion, network)
+    model = Tracked(geometry, shape, latents.reshape(len(shape.tree.nodes), -1), spread_motion(shape, symbols), network)
     return model, digest, parts

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -87,6 +89,9 @@ class VideoDecoder:
         self.header = self.container.header
         self.timeline = Timeline(self.header)
         self._models: OrderedDict[int, Representation] = OrderedDict()
+        self._ahead: ThreadPoolExecutor | None = None
+        self._last_ahead = 0
+        self._coming: dict[int, Future[Representation]] = {}
         self._keep_going = keep_going
         self._damaged: dict[int, str] = {}
 
@@ -161,12 +166,39 @@ class VideoDecoder:
     def gop(self, index: int) -> Representation:
         """The function of one GOP. The last few are kept."""
         if index not in self._models:
-            model, _, _ = self.unpack(index)
-            self._models[index] = model.to(self._device)
+            coming = self._coming.pop(index, None)
+            self._models[index] = coming.result() if coming else self._load(index)
+            self._coming.clear()
+            if self._ahead and index < self._last_ahead:
+                self._coming[index + 1] = self._ahead.submit(self._load, index + 1)
             while len(self._models) > _CACHED_GOPS:
                 self._models.popitem(last=False)
         self._models.move_to_end(index)
         return self._models[index]
+
+    @contextmanager
+    def in_order(self, last: int) -> Iterator[None]:
+        """Within the block GOPs are asked for in order: while one is evaluated, a thread unpacks the next.
+
+        Args:
+            last: The last GOP that will be asked for.
+        """
+        with ThreadPoolExecutor(1) as executor:
+            self._ahead, self._last_ahead = executor, last
+            try:
+                yield
+            finally:
+                self._ahead = None
+                self._coming.clear()
+
+    def _load(self, index: int) -> Representation:
+        model, _, _ = self.unpack(index)
+        return model.to(self._device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the functions are evaluated."""
+        return self._device
 
     @property
     def damage(self) -> list[str]:

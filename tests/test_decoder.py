@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import io
+import threading
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +15,7 @@ from nerv_codec.decoder import MAX_PICTURES, choose_view, decode, default_target
 from nerv_codec.errors import BitstreamError, OutputExistsError, UsageError
 from nerv_codec.media.reader import open_video
 from nerv_codec.progress import Progress
+from nerv_codec.video_decoder import VideoDecoder
 
 
 def md5(source: Path, **arguments: object) -> str:
@@ -200,3 +203,30 @@ def test_absurd_lengths_are_refused(tmp_path, tiny_nvc):
     with pytest.raises(UsageError, match=f"at most {MAX_PICTURES} pictures"):
         decode(path, tmp_path / "out.mp4", fps=1000, device="cpu")
     assert decode(path, None, format="null", fps=1000, end=0.01, device="cpu").num_frames == 10
+
+
+def test_the_next_gop_is_unpacked_in_a_thread_and_only_if_it_is_needed(tiny_nvc, monkeypatch):
+    unpacked = []
+    unpack = VideoDecoder.unpack
+
+    def noted(self, index):
+        unpacked.append((index, threading.current_thread() is threading.main_thread()))
+        return unpack(self, index)
+
+    monkeypatch.setattr(VideoDecoder, "unpack", noted)
+    whole = md5(tiny_nvc)
+    assert unpacked == [(0, True), (1, False), (2, False)]
+    unpacked.clear()
+    md5(tiny_nvc, end=5)
+    assert unpacked == [(0, True)]
+    monkeypatch.setattr(VideoDecoder, "in_order", lambda self, last: contextlib.nullcontext())
+    assert md5(tiny_nvc) == whole
+
+
+def test_an_error_of_the_writer_ends_the_decode(tiny_nvc, tmp_path):
+    class Full(io.BytesIO):
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        decode(tiny_nvc, Full(), format="y4m", device="cpu")

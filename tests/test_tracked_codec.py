@@ -7,39 +7,43 @@ import torch
 from nerv_codec.coding.entropy_model import initial_parameters, quantise_parameters
 from nerv_codec.coding.weights import QuantizedTensor
 from nerv_codec.errors import BitstreamError
-from nerv_codec.kernels.rate_model import check_grids
+from nerv_codec.kernels.rate_model import COLS, ROWS, check_grids
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.tracked import TrackedShape
+from nerv_codec.model.tracked import TrackedShape, motion_grids
+from nerv_codec.model.tracked_function import MOTION_UNITS
 from nerv_codec.tracked_codec import (
+    MOTION_CLASSES,
     latent_classes,
     latent_table,
+    motion_indices,
+    motion_maps,
+    motion_owners,
     motion_table,
-    pack_motion,
     pack_tracked,
     reference_maps,
-    unpack_motion,
+    spread_motion,
     unpack_tracked,
+    whole_motion,
 )
 from nerv_codec.training.tracked_fit import estimate_payload_bits
 
 SHAPE = TrackedShape(GopTree(6), 21, 34, 4, 8, 3)
 GEOMETRY = GopGeometry(6, 21, 34, 3)
+NUM_MOTION = int((motion_table(SHAPE)[:, ROWS] * motion_table(SHAPE)[:, COLS]).sum())
 
 
 def _random_parts(seed: int = 0) -> tuple[np.ndarray, np.ndarray, list, list, list]:
     rng = np.random.default_rng(seed)
     nodes = SHAPE.tree.nodes
     latents = np.round(rng.laplace(0, 0.5, (len(nodes), SHAPE.node_latents))).astype(np.int32)
-    motion = np.round(rng.laplace(0, 4, (len(nodes), *SHAPE.motion_size, 4))).astype(np.int32)
-    for index, node in enumerate(nodes):
-        motion[index, :, :, 2 * len(node.parents) :] = 0
+    motion = np.round(rng.laplace(0, 4, NUM_MOTION)).astype(np.int32)
     network = [
         QuantizedTensor(np.round(rng.normal(0, 20, size)).astype(np.int32), -6)
         for size in SHAPE.network_shapes().values()
     ]
     latent_model = quantise_parameters(initial_parameters(8, latent_classes(SHAPE)))
-    return latents, motion, network, latent_model, quantise_parameters(initial_parameters(4, 4))
+    return latents, motion, network, latent_model, quantise_parameters(initial_parameters(4, MOTION_CLASSES))
 
 
 def test_a_payload_gives_back_the_function_it_was_made_of() -> None:
@@ -74,43 +78,62 @@ def test_the_estimate_is_within_one_percent_of_the_bytes() -> None:
     assert estimate == pytest.approx(8 * len(payload), rel=0.01)
 
 
-def test_damage_to_motion_or_latents_is_refused() -> None:
+def test_damage_to_motion_or_latents_is_refused_or_changes_nothing() -> None:
     payload = pack_tracked(SHAPE, *_random_parts())
-    _, _, parts = unpack_tracked(payload, GEOMETRY)
+    _, digest, parts = unpack_tracked(payload, GEOMETRY)
     coded = parts["motion"] + parts["latents"]
     rng = np.random.default_rng(0)
-    for position in rng.integers(len(payload) - coded + 2, len(payload), 300):
+    refused = 0
+    for position in rng.integers(len(payload) - coded, len(payload), 300):
         damaged = bytearray(payload)
         damaged[position] ^= 1 << rng.integers(8)
-        with pytest.raises(BitstreamError):
-            unpack_tracked(bytes(damaged), GEOMETRY)
+        try:
+            assert unpack_tracked(bytes(damaged), GEOMETRY)[1] == digest  # low bits of a coder's last word
+        except BitstreamError:
+            refused += 1
+    assert refused > 290
 
 
 def test_without_motion_references_lie_at_the_same_place() -> None:
-    still = np.zeros((6, *SHAPE.motion_size, 4), np.int32)
-    maps = reference_maps(SHAPE, still).reshape(2, 6, -1)
+    maps = reference_maps(SHAPE, np.zeros(NUM_MOTION, np.int32)).reshape(2, 6, -1)
     own = np.arange(SHAPE.node_latents)
     for index, node in enumerate(SHAPE.tree.nodes):
         for number, parent in enumerate(node.parents):
             assert np.array_equal(maps[number, index], parent * SHAPE.node_latents + own)
 
 
-def test_motion_of_whole_cells_moves_the_references_by_them() -> None:
-    motion = np.zeros((6, *SHAPE.motion_size, 4), np.int32)
-    motion[1, :, :, 1] = 4 * 2  # two pixels to the right, for frame N only
+@pytest.mark.parametrize("scale", [0, 1, 2])
+def test_motion_of_whole_cells_moves_the_references_by_them(scale: int) -> None:
+    motion = np.zeros(NUM_MOTION, np.int32)
+    motion[motion_indices(SHAPE)[scale][1, :, :, 1]] = 4 * 2  # two pixels to the right, for frame N only
     maps = reference_maps(SHAPE, motion).reshape(2, 6, -1)
-    start = SHAPE.grid_offsets[0]
+    start = SHAPE.grid_offsets[-1]
     finest = maps[0, 1, start : start + 21 * 34].reshape(21, 34) - start
     assert np.array_equal(finest[:, :32], (np.arange(21)[:, None] * 34 + np.arange(32) + 2))
 
 
+def test_integer_motion_is_the_functions_rounded_down() -> None:
+    rng = np.random.default_rng(3)
+    motion = rng.integers(-40, 40, NUM_MOTION).astype(np.int32)
+    units = torch.tensor(MOTION_UNITS)
+    exact = motion_grids(SHAPE, [torch.from_numpy(part).float() * units for part in spread_motion(SHAPE, motion)])
+    found = whole_motion(SHAPE, motion) / 256
+    assert np.abs(found - exact[..., :4].numpy()).max() < 0.05
+
+
 def test_tables_satisfy_the_coder_whatever_the_motion() -> None:
-    rng = np.random.default_rng(0)
-    motion = rng.integers(-4000, 4000, (6, *SHAPE.motion_size, 4)).astype(np.int32)
+    motion = np.random.default_rng(0).integers(-4000, 4000, NUM_MOTION).astype(np.int32)
     table = latent_table(SHAPE)
     check_grids(table, 6 * SHAPE.node_latents, reference_maps(SHAPE, motion), latent_classes(SHAPE))
-    packed = pack_motion(SHAPE, motion)
-    check_grids(motion_table(SHAPE), packed.size, np.zeros(0, np.int32), 4)
-    for index, node in enumerate(SHAPE.tree.nodes):
-        motion[index, :, :, 2 * len(node.parents) :] = 0
-    assert np.array_equal(unpack_motion(SHAPE, packed), motion)
+    check_grids(motion_table(SHAPE), NUM_MOTION, motion_maps(SHAPE), MOTION_CLASSES)
+    assert len(motion_owners(SHAPE)) == len(motion_table(SHAPE))
+
+
+def test_every_motion_symbol_has_one_place() -> None:
+    places = np.concatenate([index.ravel() for index in motion_indices(SHAPE)])
+    assert np.array_equal(np.sort(places[places < NUM_MOTION]), np.arange(NUM_MOTION))
+    spread = spread_motion(SHAPE, np.arange(1, NUM_MOTION + 1, dtype=np.int32))
+    assert all(
+        np.array_equal(part == 0, index == NUM_MOTION)
+        for part, index in zip(spread, motion_indices(SHAPE), strict=True)
+    )

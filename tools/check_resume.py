@@ -22,7 +22,9 @@ from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.encoder import encode
 from nerv_codec.training import checkpoint
 
-CONFIG = EncoderConfig(gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000))
+CONFIG = EncoderConfig(
+    model="siren", gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000)
+)
 
 
 def main() -> None:

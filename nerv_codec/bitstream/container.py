@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import threading
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class ContainerReader:
 
     def __init__(self, file: BinaryIO, *, keep_going: bool = False) -> None:
         self._file = file
+        self._lock = threading.Lock()  # sections are read from several threads, and a file has one position
         self.damage: list[str] = []
         self.file_bytes = file.seek(0, 2)
         file.seek(0)
@@ -157,10 +159,12 @@ class ContainerReader:
             offset += section.section_bytes
 
     def _read_section(self, offset: int, limit: int) -> Section:
-        frame = self._frame(offset, limit)
-        self._file.seek(offset)
-        body = self._file.read(frame.section_bytes - 4)
-        if zlib.crc32(body) != int.from_bytes(self._file.read(4), "little"):
+        with self._lock:
+            frame = self._frame(offset, limit)
+            self._file.seek(offset)
+            body = self._file.read(frame.section_bytes - 4)
+            checksum = int.from_bytes(self._file.read(4), "little")
+        if zlib.crc32(body) != checksum:
             raise BitstreamError("checksum mismatch: the data is damaged")
         return Section(frame.kind, body[frame.payload_start :], frame.section_bytes)
 

@@ -66,6 +66,24 @@ def crf(text: str) -> float:
     return value
 
 
+def bitrate(text: str) -> float:
+    """``500k``, ``1.5M``, ``800000``: bits a second."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)([kMG]?)", text)
+    if not match or not float(match[1]):
+        raise ArgumentTypeError(f"expected bits a second as 500k or 1.5M, found {text!r}")
+    return float(match[1]) * {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[match[2]]
+
+
+def byte_size(text: str) -> int:
+    """``300kB``, ``1MiB``, ``2000000``: bytes; kB, MB and GB are powers of 1000, KiB, MiB and GiB of 1024."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)(?:(k|K|M|G)(i?)B?|B)?", text)
+    factor = 0 if not match else (1024 if match[3] else 1000) ** " kMG".index((match[2] or " ").replace("K", "k"))
+    size = round(float(match[1]) * factor) if match else 0
+    if not size:
+        raise ArgumentTypeError(f"expected a size as 300kB, 1MiB or a number of bytes, found {text!r}")
+    return size
+
+
 def crfs(text: str) -> tuple[float, ...]:
     """``20,26,32``, each once, best first."""
     return tuple(sorted({crf(part) for part in text.split(",")}))

@@ -11,17 +11,19 @@ from typing import Any
 
 import shtab
 
-from nerv_codec.cli.arguments import count, crf, time_or_frame, track
+from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.config import MODELS, PRESETS, EncoderConfig, at_crf, load_preset, load_toml, override, parse_assignment
 from nerv_codec.encoder import encode
-from nerv_codec.errors import UsageError
+from nerv_codec.errors import TargetNotReachedError, UsageError
 from nerv_codec.progress import ignore_progress, make_sink
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
   nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
   nerv-codec encode video.mp4 out.nvc --crf 24
+  nerv-codec encode video.mp4 out.nvc --bitrate 500k -j 4
+  nerv-codec encode video.mp4 out.nvc --target-size 1MiB
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
@@ -43,7 +45,11 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     effort = parser.add_argument_group("effort and size")
     effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
-    effort.add_argument("--crf", type=crf, metavar="F", help="quality: lower is better and larger (28)")
+    size = effort.add_mutually_exclusive_group()
+    size.add_argument("--crf", type=crf, metavar="F", help="quality: lower is better and larger (28)")
+    size.add_argument("--bitrate", type=bitrate, metavar="R", help="bits a second of the whole file: 500k, 1.5M")
+    size.add_argument("--target-size", type=byte_size, metavar="S", help="of the whole file: 300kB, 1MiB")
+    size.add_argument("--target-psnr", type=positive, metavar="F", help="of luma, in dB, mean over all frames")
     effort.add_argument("--model", choices=MODELS, help="siren (default), or tracked: experimental")
     effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
@@ -56,6 +62,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     effort.add_argument("--seed", type=int, metavar="N", help="of all randomness (0)")
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
     part = parser.add_argument_group("part of the input")
     part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
     part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
@@ -106,10 +113,14 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdin.buffer if options.input == "-" else options.input,
             options.output,
             config=_config(options),
+            bitrate=options.bitrate,
+            target_bytes=options.target_size,
+            target_psnr_db=options.target_psnr,
             start=options.start,
             end=options.end,
             frames=options.frames,
             device=options.device,
+            jobs=options.jobs,
             overwrite=options.overwrite,
             track=options.track,
             audio=not options.no_audio,
@@ -126,6 +137,8 @@ def _run(options: argparse.Namespace) -> int:
         print(report.summary(), file=sys.stderr)
     if options.json:
         print(json.dumps(dataclasses.asdict(report)))
+    if report.missed:
+        raise TargetNotReachedError(f"{options.output} is written, but misses its target: {report.missed}")
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import shtab
 
-from nerv_codec.cli import decode, encode, evaluate, info
+from nerv_codec.cli import bench, decode, encode, evaluate, info
 from nerv_codec.cli.output import exit_code
 from nerv_codec.errors import NervCodecError
 
@@ -21,6 +21,7 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
   nerv-codec decode out.nvc --fps 60 --scale 2
   nerv-codec eval video.mp4 out.nvc
+  nerv-codec bench out.nvc
   nerv-codec info out.nvc
   eval "$(nerv-codec --print-completion bash)"
   nerv-codec VERB --help                       all options of a verb, with examples
@@ -82,7 +83,7 @@ def build_parser() -> argparse.ArgumentParser:
     shtab.add_argument_to(parser, "--print-completion", help="completion for a shell, to eval or to save")
     parser.add_argument("--version", action="version", version=f"nerv-codec {_version()}")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (encode, decode, evaluate, info):
+    for verb in (encode, decode, evaluate, info, bench):
         added = verb.add_parser(verbs)
         loudness = added.add_mutually_exclusive_group()
         loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")

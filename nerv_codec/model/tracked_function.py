@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.kernels import planes as plane_kernels
 from nerv_codec.kernels import tracked as kernels
+from nerv_codec.kernels import tracks as track_kernels
 from nerv_codec.model.coordinates import GopGeometry
-from nerv_codec.model.gop_tree import Sample
 from nerv_codec.model.tracked import (
+    BLEND_STEPS,
     CUBIC_DEPTH,
     FEATURES,
     MOTION_STEPS,
     UPSAMPLING,
     TrackedShape,
     features,
-    motion_fields,
+    knot_tracks,
     motion_grids,
     synthesis,
 )
 from nerv_codec.workers import Workers
 
 Array = npt.NDArray[np.float32]
+Kinds = npt.NDArray[np.int64]
+MOTION_UNITS = (*[1 / MOTION_STEPS] * 4, 1 / BLEND_STEPS)
+"""Of the KEPT channels of a motion grid: pixels, and a share."""
 NETWORK = ("w1", "b1", "w2", "b2", "w3", "b3", "skip")
 """The tensors of the network in the order in which the kernels take them."""
 
@@ -39,7 +43,7 @@ class Tracked:
         geometry: The box.
         shape: Sizes of what follows.
         latents: (nodes, node_latents) integers, each node's coarsest grid first.
-        motion: (nodes, rows, cols, 4) integers in units of 1 / MOTION_STEPS pixel.
+        motion: Of each scale, finest first: (nodes, rows, cols, KEPT) integers in units of ``MOTION_UNITS``.
         network: Tensors as ``shape.network_shapes()``, float32.
     """
 
@@ -48,7 +52,7 @@ class Tracked:
         geometry: GopGeometry,
         shape: TrackedShape,
         latents: npt.NDArray[np.int32],
-        motion: npt.NDArray[np.int32],
+        motion: Sequence[npt.NDArray[np.int32]],
         network: Mapping[str, Tensor],
     ) -> None:
         self.geometry = geometry
@@ -56,12 +60,16 @@ class Tracked:
         self._latents = latents
         self._network = {name: tensor.float() for name, tensor in network.items()}
         self._weights = tuple(np.ascontiguousarray(self._network[name].numpy()) for name in NETWORK)
-        self._grids = motion_grids(shape, torch.from_numpy(motion).float() / MOTION_STEPS)
+        units = torch.tensor(MOTION_UNITS)
+        self._grids = motion_grids(shape, [torch.from_numpy(part).float() * units for part in motion])
         self._mix = node_mix(shape, self._network).numpy()
+        self._present = np.stack(
+            [[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents]
+        )
+        self._kinds = plane_kinds(shape, self._present)
         slots = 2 * (max(node.depth for node in shape.tree.nodes) + 2)
-        size = (min(slots, len(shape.tree.nodes)), shape.height, shape.width)
-        self._planes = np.empty((*size, FEATURES), np.float32)
-        self._motion = np.empty((*size, 4), np.float32)
+        size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)
+        self._planes = np.zeros((*size, FEATURES), np.float32)
         self._slots: OrderedDict[int, int] = OrderedDict()
 
     def to(self, _: torch.device) -> Tracked:
@@ -82,11 +90,11 @@ class Tracked:
         out = np.empty((len(times), len(rows), len(cols), self.shape.outputs), np.float32)
         with Workers() as workers:
             for index, t in enumerate(times.tolist()):
-                cubic, chain = self._prepare(t)
+                kinds, chain, tracks = self._prepare(t)
 
-                def band(part: slice, out: Array = out[index], cubic=cubic, chain=chain) -> None:  # type: ignore[no-untyped-def]
+                def band(part: slice, out: Array = out[index], kinds=kinds, chain=chain, tracks=tracks) -> None:  # type: ignore[no-untyped-def]
                     kernels.evaluate(
-                        self._planes, self._motion, cubic, *chain, row_axis[part], col_axis, self._weights, out[part]
+                        self._planes, kinds, chain, tracks, row_axis[part], col_axis, self._weights, out[part]
                     )
 
                 size = -(-len(rows) // workers.count)
@@ -99,28 +107,29 @@ class Tracked:
         flat = coords.reshape(-1, 3).double()
         self.geometry.normalise(flat.unbind(-1))
         out = torch.empty(len(flat), self.shape.outputs)
+        pad = kernels.PAD
         for t in flat[:, 0].unique().tolist():
             chosen = flat[:, 0] == t
             self._prepare(t)
-            chain = [_moved(sample, self._slots) for sample in self.shape.tree.chain(t)]
-            cubic = {slot: self._is_cubic(node) for node, slot in self._slots.items()}
-            z = features(
-                torch.from_numpy(self._planes),
-                torch.from_numpy(self._motion),
-                [cubic.get(slot, False) for slot in range(len(self._planes))],
-                chain,
-                flat[chosen, 1:].float(),
-            )
+            chain = self.shape.tree.chain(t)
+            held = {node: torch.from_numpy(self._planes[slot]) for node, slot in self._slots.items()}
+            planes = {node: plane[pad:-pad, pad:-pad] for node, plane in held.items()}
+            knots = knot_tracks(self.shape, self._grids, chain)
+            z = features(planes, self._kinds.tolist(), chain, knots, flat[chosen, 1:].float())
             out[chosen] = synthesis(z, self._network)
         return out.reshape(*coords.shape[:-1], -1)
 
-    def _is_cubic(self, node: int) -> bool:
-        return self.shape.tree.nodes[node].depth <= CUBIC_DEPTH
+    def _prepare(self, t: float) -> tuple[Kinds, npt.NDArray[np.int64], Array]:
+        """Has the planes of the chain at ``t`` in their slots.
 
-    def _prepare(self, t: float) -> tuple[npt.NDArray[np.bool_], tuple[npt.NDArray[np.int64], Array, Array]]:
-        """Has the planes of the chain at ``t`` in their slots; the chain with slots in place of nodes."""
-        table, scales, weights = chain_arrays(self.shape, t)
-        needed = {int(node) for node in table[:, [0, 2]].ravel()} - {-1}
+        Returns:
+            How each slot is read, the chain with slots in place of nodes, and the tracks at the knots.
+        """
+        chain, reals = chain_arrays(self.shape, t)
+        tracks = np.empty((len(chain), 3, *self.shape.knots), np.float32)
+        grids = self._grids.numpy()
+        track_kernels.tracks_forward(grids, chain, reals, self.shape.height, self.shape.width, tracks)
+        needed = {int(node) for node in chain[:, kernels.NODE]}
         for node in needed & set(self._slots):
             self._slots.move_to_end(node)
         for node in sorted(needed - set(self._slots)):
@@ -128,46 +137,55 @@ class Tracked:
             if slot == len(self._planes):
                 slot = self._slots.popitem(last=False)[1]
             self._slots[node] = slot
-            self._planes[slot] = build_plane(self.shape, self._latents[node].astype(np.float32), self._mix[node])
-            self._motion[slot] = motion_fields(self.shape, self._grids[node : node + 1])[0].numpy()
-        for column in (0, 2):
-            table[:, column] = [self._slots.get(int(node), -1) for node in table[:, column]]
-        cubic = np.zeros(len(self._planes), np.bool_)
+            if self._kinds[node] != kernels.SKIPPED:
+                latents = self._latents[node].astype(np.float32)
+                build_plane(self.shape, latents, self._present[node], self._mix[node], self._planes[slot])
+        kinds = np.zeros(len(self._planes), np.int64)
         for node, slot in self._slots.items():
-            cubic[slot] = self._is_cubic(node)
-        return cubic, (table, scales, weights)
-
-
-def _moved(sample: Sample, slots: Mapping[int, int]) -> Sample:
-    return dataclasses.replace(sample, node=slots[sample.node], motion_node=slots.get(sample.motion_node, -1))
+            kinds[slot] = self._kinds[node]
+        chain[:, kernels.NODE] = [self._slots[int(node)] for node in chain[:, kernels.NODE]]
+        return kinds, chain, tracks
 
 
 def node_mix(shape: TrackedShape, network: Mapping[str, Tensor]) -> Tensor:
-    """(nodes, scales, FEATURES): gain of each node's depth and scale times the scale's mixing vector."""
+    """(nodes, grids, FEATURES): gain of each node's depth and grid times the grid's mixing vector."""
     depth = torch.tensor([node.depth for node in shape.tree.nodes])
     return network["gain"][depth][:, :, None] * network["mix"]
 
 
-def chain_arrays(shape: TrackedShape, t: float) -> tuple[npt.NDArray[np.int64], Array, Array]:
-    """A chain in the form that the kernels take: (K, 4) integers, scales, weights."""
+def chain_arrays(shape: TrackedShape, t: float) -> tuple[npt.NDArray[np.int64], Array]:
+    """A chain in the form that the kernels take: (K, 6) integers, (K, 3) reals."""
     chain = shape.tree.chain(t)
-    table = np.array([[s.node, s.source, s.motion_node, 2 * s.motion_parent] for s in chain], np.int64)
-    return table, np.array([s.scale for s in chain], np.float32), np.array([s.weight for s in chain], np.float32)
+    table = [[s.node, s.source, s.mover, 2 * s.number, *(*s.parents, -1, -1)[:2]] for s in chain]
+    return np.array(table, np.int64), np.array([[s.scale, s.mass, s.share] for s in chain], np.float32)
 
 
-def build_plane(shape: TrackedShape, latents: Array, mix: Array) -> Array:
-    """R_n (H, W, FEATURES) of one node from its latents, coarsest grid first."""
+def plane_kinds(shape: TrackedShape, present: npt.NDArray[np.bool_]) -> Kinds:
+    """How each node's plane is read, from (nodes, grids) flags of the grids that are not zero."""
+    depths = np.array([node.depth for node in shape.tree.nodes])
+    return np.where(present.any(1), np.where(depths <= CUBIC_DEPTH, kernels.CUBIC, kernels.LINEAR), kernels.SKIPPED)
+
+
+def build_plane(shape: TrackedShape, latents: Array, present: npt.NDArray[np.bool_], mix: Array, out: Array) -> None:
+    """Writes R_n (H, W, FEATURES) and its border of one node from its latents, coarsest grid first."""
     taps = np.array(UPSAMPLING, np.float32)
-    result = grid(shape, latents, shape.scales - 1)[..., None] * mix[-1]
-    for scale in reversed(range(shape.scales - 1)):
-        fine = np.empty((*shape.grid_sizes[scale], FEATURES), np.float32)
-        kernels.upsample_add(result, grid(shape, latents, scale), mix[scale], taps, fine)
-        result = fine
-    return result
+    first = shape.grid_scales[np.flatnonzero(present)[0]]
+    rows, cols = shape.size_at(first)
+    coarse = np.zeros(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
+    for scale in range(first, -1, -1):
+        pad = 0 if scale else kernels.PAD
+        fine = np.empty((*shape.size_at(scale), FEATURES), np.float32) if scale else out
+        own, *others = shape.at_scale(scale)
+        plane_kernels.upsample_add(coarse, grid(shape, latents, own), present[own], mix[own], taps, fine, pad)
+        for other in others:
+            if present[other]:
+                plane_kernels.add_latents(grid(shape, latents, other), mix[other], fine, pad)
+        coarse = fine
+    plane_kernels.repeat_edges(out)
 
 
-def grid(shape: TrackedShape, latents: Array, scale: int) -> Array:
-    """The view of one scale's grid in a node's latents."""
-    rows, cols = shape.grid_sizes[scale]
-    start = shape.grid_offsets[scale]
+def grid(shape: TrackedShape, latents: Array, index: int) -> Array:
+    """The view of one grid in a node's latents."""
+    rows, cols = shape.grid_sizes[index]
+    start = shape.grid_offsets[index]
     return latents[start : start + rows * cols].reshape(rows, cols)

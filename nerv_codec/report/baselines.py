@@ -142,7 +142,9 @@ def _encode(
             context.color_primaries, context.color_trc = info.color.primaries, info.color.transfer
             container.start_encoding()
             # x264 writes its version and options into the first packet, some 700 bytes: no part of the pictures.
-            strip = BitStreamFilterContext("filter_units=remove_types=6", stream) if codec.name == "x264" else None
+            strip = (
+                BitStreamFilterContext("filter_units=remove_types=6", stream) if codec.encoder == "libx264" else None
+            )
             for frame in chain(frames, [None]):
                 picture = None if frame is None else _picture(frame, count, info, form)
                 began = time.perf_counter()

@@ -11,12 +11,12 @@ from nerv_codec.metrics.psnr import mean_squared_error, psnr_db
 from nerv_codec.model.representation import Representation
 from nerv_codec.rendering import View, render_planes
 from nerv_codec.training.checkpoint import Checkpoint
-from nerv_codec.training.result import FitStatus, GopFit, Report
+from nerv_codec.training.result import FitStatus, FitTarget, GopFit, Report
 from nerv_codec.training.siren_fit import fit_siren
 from nerv_codec.training.sites import gop_geometry, make_sites
 from nerv_codec.types import PlanarFrame, VideoInfo
 
-__all__ = ["FitStatus", "GopFit", "fit_gop", "luma_psnr_db"]
+__all__ = ["FitStatus", "FitTarget", "GopFit", "fit_gop", "luma_psnr_db"]
 
 
 def _fit_siren(
@@ -28,10 +28,13 @@ def _fit_siren(
     seed: int,
     report: Report,
     checkpoint: Checkpoint,
+    target: FitTarget | None,
 ) -> tuple[bytes, float, Representation]:
     sites = make_sites(frames, info, device)
     geometry = gop_geometry(frames, info)
-    return fit_siren(sites, geometry, config, device=device, seed=seed, report=report, checkpoint=checkpoint)
+    bits = target.bits if target else None
+    keeper = {"report": report, "checkpoint": checkpoint}
+    return fit_siren(sites, geometry, config, device=device, seed=seed, bits=bits, **keeper)
 
 
 def _fit_tracked(
@@ -43,10 +46,11 @@ def _fit_tracked(
     seed: int,
     report: Report,
     checkpoint: Checkpoint,
+    target: FitTarget | None,
 ) -> tuple[bytes, float, Representation]:
     from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
 
-    return fit_tracked(frames, info, config, seed=seed, report=report)
+    return fit_tracked(frames, info, config, seed=seed, report=report, checkpoint=checkpoint, target=target)
 
 
 _FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}
@@ -61,6 +65,7 @@ def fit_gop(
     seed: int,
     report: Report,
     checkpoint: Checkpoint | None = None,
+    target: FitTarget | None = None,
 ) -> GopFit:
     """Fits a function to the frames of one GOP and codes it.
 
@@ -72,10 +77,13 @@ def fit_gop(
         seed: Of all randomness: the same arguments on the same machine give the same bytes.
         report: Called now and then.
         checkpoint: Where the fit's state is kept; a fit that goes on from there ends in the same bytes.
+        target: What it shall come to; the report of the encode tells how close it came.
     """
     fit = _FITS[config.model]
     keeper = checkpoint or Checkpoint()
-    payload, bits, model = fit(frames, info, config, device=device, seed=seed, report=report, checkpoint=keeper)
+    payload, bits, model = fit(
+        frames, info, config, device=device, seed=seed, report=report, checkpoint=keeper, target=target
+    )
     return GopFit(payload, bits, luma_psnr_db(model, frames, info))
 
 

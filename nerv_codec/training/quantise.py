@@ -18,6 +18,10 @@ from nerv_codec.coding.weights import (
 )
 
 _PASSES = 2
+_SEARCH_ROUNDS = 7
+_SEARCH_OCTAVES = 8.0
+_MOVES = (1, -1, -3)
+"""Changes of a step's log2 that are tried; -3 since a few numbers can round to the same values at half the step."""
 
 
 def quantise(tensor: Tensor, step_log2: int) -> QuantizedTensor:
@@ -59,7 +63,7 @@ def choose_steps(
     for _ in range(_PASSES):
         changed = False
         for index, tensor in enumerate(tensors):
-            for direction in (1, -1):
+            for direction in _MOVES:
                 while True:
                     step = coded[index].step_log2 + direction
                     if not MIN_STEP_LOG2 <= step <= MAX_STEP_LOG2:
@@ -75,3 +79,43 @@ def choose_steps(
         if not changed:
             break
     return [tensor.step_log2 for tensor in coded]
+
+
+def steps_for_bits(
+    tensors: Sequence[Tensor],
+    distortion: Callable[[Sequence[Tensor]], float],
+    lambda_per_bit: float,
+    bits: float,
+) -> list[int]:
+    """log2 of the steps with which the tensors cost about ``bits``: the lambda that gives them is searched.
+
+    Args:
+        tensors: The float weights.
+        distortion: What weights cost in quality, on a fixed set of sites.
+        lambda_per_bit: Where the search begins; it looks at 2**-8 to 2**8 times that.
+        bits: All tensors together.
+    """
+    costs: dict[tuple[int, int], float] = {}
+
+    def cost(steps: Sequence[int]) -> float:
+        for index, step in enumerate(steps):
+            if (index, step) not in costs:
+                costs[index, step] = best_scale(quantise(tensors[index], step).symbols)[1]
+        return sum(costs[index, step] for index, step in enumerate(steps))
+
+    low, high = -_SEARCH_OCTAVES, _SEARCH_OCTAVES
+    found = choose_steps(tensors, distortion, lambda_per_bit * 2**high)
+    for _ in range(_SEARCH_ROUNDS):
+        octave = (low + high) / 2
+        steps = choose_steps(tensors, distortion, lambda_per_bit * 2**octave)
+        if cost(steps) > bits:
+            low = octave
+        else:
+            high, found = octave, steps
+    # What is left over goes into finer steps of single tensors, the largest that still fits first.
+    while True:
+        finer = [[*found[:i], found[i] - 1, *found[i + 1 :]] for i in range(len(found)) if found[i] > MIN_STEP_LOG2]
+        fitting = [steps for steps in finer if cost(found) < cost(steps) <= bits]
+        if not fitting:
+            return found
+        found = max(fitting, key=cost)

@@ -32,4 +32,14 @@ class GopFit:
     """Luma PSNR of each frame before W was quantised."""
 
 
+@dataclass(frozen=True)
+class FitTarget:
+    """What a fit shall come to, instead of the balance that its rd_lambda strikes: one of the two."""
+
+    bits: float | None = None
+    """Of the payload."""
+    psnr_db: float | None = None
+    """Luma, mean over the GOP's frames, of what the payload decodes to."""
+
+
 Report = Callable[[FitStatus], None]

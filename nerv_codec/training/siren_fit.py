@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from nerv_codec.model.siren import Siren, initial_tensors, num_parameters, tenso
 from nerv_codec.representations import pack_siren
 from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.optimizer import Muon, cosine
-from nerv_codec.training.quantise import choose_steps, dequantise, initial_step, quantise
+from nerv_codec.training.quantise import choose_steps, dequantise, initial_step, quantise, steps_for_bits
 from nerv_codec.training.result import FitStatus, Report
 from nerv_codec.training.siren_gradient import Batch, SirenGradient, best_dtype
 from nerv_codec.training.sites import Sites
@@ -23,6 +23,8 @@ from nerv_codec.workers import Workers
 
 _BITS_PER_WEIGHT = 7.0
 """What a weight costs after rate-distortion optimised steps: what ``target_bpp`` counts with."""
+_HEAD_BITS = 16
+"""Width and number of layers, before the weights."""
 _STEP_SEARCH_SITES = 1 << 15
 _REPORT_STEPS = 25
 _OUTPUT_RATE = 0.2
@@ -38,15 +40,27 @@ def fit_siren(
     seed: int,
     report: Report,
     checkpoint: Checkpoint | None = None,
+    bits: float | None = None,
 ) -> tuple[bytes, float, Siren]:
     """Fits one GOP.
+
+    Args:
+        sites: Its samples.
+        geometry: Its box.
+        config: The network and the effort.
+        device: Where to compute.
+        seed: Of all randomness.
+        report: Called now and then.
+        checkpoint: Where the state is kept.
+        bits: What the payload shall cost, instead of ``siren.target_bpp``: the network is sized by it, and the
+            quantiser steps are chosen so that the weights come close.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the float network before it was quantised.
     """
     training = config.training
     generator = torch.Generator().manual_seed(seed)
-    width, layers = _size(config.siren, sites.pixels, geometry.num_planes)
+    width, layers = _size(config.siren, sites.pixels, geometry.num_planes, bits)
     omega = (config.siren.omega_time, config.siren.omega_space, config.siren.omega_space)
     tensors = [
         tensor.to(device)
@@ -67,9 +81,15 @@ def fit_siren(
             status.tell(step + 1, "fit", result.distortion, tensors, None)
         if progress.steps is None:
             probe = sampler.batch(_STEP_SEARCH_SITES)
-            chosen = choose_steps(
-                tensors, lambda values: gradient.distortion(values, probe), training.rd_lambda / sites.pixels
-            )
+            lambda_per_bit = training.rd_lambda / sites.pixels
+
+            def distortion(values: Sequence[Tensor]) -> float:
+                return gradient.distortion(values, probe)
+
+            if bits is None:
+                chosen = choose_steps(tensors, distortion, lambda_per_bit)
+            else:
+                chosen = steps_for_bits(tensors, distortion, lambda_per_bit, bits - _HEAD_BITS)
             progress.quantise(chosen, Muon(tensors, factors))
         steps = progress.steps or []
         for step in progress.remaining(quantised_steps):
@@ -186,12 +206,13 @@ class _Status:
         self._report(FitStatus(step, self._steps, stage, psnr_db(mse, 1.0), bits))
 
 
-def _size(config: SirenConfig, pixels: int, num_planes: int) -> tuple[int, int]:
-    """(width, hidden layers): as configured, or the widest network whose weights fit ``target_bpp``."""
-    if config.width:
+def _size(config: SirenConfig, pixels: int, num_planes: int, bits: float | None = None) -> tuple[int, int]:
+    """(width, hidden layers): as configured, or the widest network whose weights fit ``bits``, or ``target_bpp``."""
+    if config.width and bits is None:
         return config.width, config.hidden_layers
-    budget = config.target_bpp * pixels / _BITS_PER_WEIGHT
-    width = 8
-    while width < 1024 and num_parameters(width + 8, config.hidden_layers, num_planes) <= budget:
-        width += 8
+    budget = (config.target_bpp * pixels if bits is None else bits) / _BITS_PER_WEIGHT
+    step = 8 if bits is None else 1  # multiples of 8 are quicker, but too far apart to land on a size
+    width = step
+    while width + step <= 1024 and num_parameters(width + step, config.hidden_layers, num_planes) <= budget:
+        width += step
     return width, config.hidden_layers

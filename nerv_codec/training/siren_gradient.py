@@ -18,6 +18,8 @@ from nerv_codec.model.siren import siren_forward
 from nerv_codec.workers import Workers
 
 _CPU_CHUNK = 2048
+_CPU_SHARES = 8
+"""Into which a batch is divided, whatever the number of threads: the same sums in the same order."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class SirenGradient:
     ) -> None:
         self._dtype = dtype
         self._workers = workers
-        self._sums = [_Worker(shapes, device, dtype) for _ in range(workers.count)]
+        # Their number, not that of the threads, decides in which order sums are taken.
+        self._sums = [_Worker(shapes, device, dtype) for _ in range(_CPU_SHARES if device.type == "cpu" else 1)]
         self._chunk = _CPU_CHUNK if device.type == "cpu" else 1 << 30
 
     def __call__(self, tensors: Sequence[Tensor], batch: Batch) -> Gradient:
@@ -88,7 +91,7 @@ class SirenGradient:
 
 
 class _Worker:
-    """One thread's buffers, and its sum of gradients over the chunks of a batch."""
+    """Buffers of one share of a batch, and its sum of gradients over the chunks of that share."""
 
     def __init__(self, shapes: Sequence[tuple[int, ...]], device: torch.device, dtype: torch.dtype) -> None:
         self.gradients = [torch.zeros(shape, device=device) for shape in shapes]

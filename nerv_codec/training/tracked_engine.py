@@ -8,12 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.kernels import planes as plane_kernels
 from nerv_codec.kernels import tracked as kernels
-from nerv_codec.model.tracked import CUBIC_DEPTH, FEATURES, UPSAMPLING, TrackedShape
-from nerv_codec.model.tracked_function import NETWORK, build_plane, chain_arrays, grid
+from nerv_codec.kernels import tracks as track_kernels
+from nerv_codec.model.tracked import FEATURES, UPSAMPLING, TrackedShape
+from nerv_codec.model.tracked_function import NETWORK, build_plane, chain_arrays, grid, plane_kinds
 from nerv_codec.workers import Workers
 
 Array = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -36,17 +39,32 @@ class TrackedGradient:
     distortion: Array
     """(outputs,): each output's share; their sum is what is minimised."""
     latents: Array
+    """(nodes, node_latents); of grids that are not present it holds nothing of use."""
     motion: Array
-    """(nodes, H, W, 4), with respect to the dense fields."""
+    """(nodes, rows, cols, CHANNELS), with respect to the whole motion grids."""
     mix: Array
-    """(nodes, scales, FEATURES)."""
+    """(nodes, grids, FEATURES)."""
     network: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Who computes what of a set of frames."""
+
+    parts: tuple[tuple[tuple[int, float, float], ...], ...]
+    """Of each thread: frames, and from where to where as shares of the height."""
+    users: tuple[tuple[int, ...], ...]
+    """Of each node: the threads that read it."""
+    buffers: npt.NDArray[np.int64]
+    """(threads, nodes): where a thread adds up a node's gradient."""
+    count: int
+    """Buffers in all."""
 
 
 class TrackedEngine:
     """Keeps the buffers of one GOP, and computes pass after pass.
 
-    Each thread takes a run of neighbouring frames. Nodes that frames of several threads read have a gradient
+    Each thread takes a run of neighbouring frames and parts of frames. Nodes that several threads read have a gradient
     buffer for each of them, added up in a fixed order; the others have one. So there are no races, the sums
     are reproducible, and few buffers are needed beyond one for each node.
     """
@@ -56,104 +74,157 @@ class TrackedEngine:
         self._targets = list(targets)
         self._peak = np.float32(peak)
         self._workers = workers
-        nodes = shape.tree.nodes
-        self.cubic = np.array([node.depth <= CUBIC_DEPTH for node in nodes])
         self._chains = [chain_arrays(shape, float(frame)) for frame in range(shape.tree.num_frames)]
-        self._shares = [list(part) for part in np.array_split(np.arange(shape.tree.num_frames), workers.count)]
-        touched = [
-            {int(n) for frame in part for n in self._chains[frame][0][:, [0, 2]].ravel()} - {-1}
-            for part in self._shares
-        ]
-        self._buffers = np.tile(np.arange(len(nodes)), (workers.count, 1))
-        self._extra: list[tuple[int, int]] = []
-        for node in range(len(nodes)):
-            users = [thread for thread, own in enumerate(touched) if node in own]
-            for thread in users[1:]:
-                self._buffers[thread, node] = len(nodes) + len(self._extra)
-                self._extra.append((node, len(nodes) + len(self._extra)))
-        size = (shape.height, shape.width)
-        self.planes = np.empty((len(nodes), *size, FEATURES), np.float32)
-        self._plane_gradients = np.empty((len(nodes) + len(self._extra), *size, FEATURES), np.float32)
-        self._motion_gradients = np.empty((len(nodes) + len(self._extra), *size, 4), np.float32)
+        self._plans: dict[tuple[int, ...], _Plan] = {}
+        nodes = len(shape.tree.nodes)
+        self._size = (shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES)
+        self.planes = np.zeros((nodes, *self._size), np.float32)
+        self._plane_gradients = np.zeros((0, *self._size), np.float32)
+        self._latent_gradients = np.zeros((nodes, shape.node_latents), np.float32)
 
-    def build_planes(self, latents: Array, mix: Array) -> None:
-        """Fills ``planes`` from (nodes, node_latents) latents and (nodes, scales, FEATURES) mixing vectors."""
+    def _plan(self, frames: tuple[int, ...]) -> _Plan:
+        if frames not in self._plans:
+            self._plans[frames] = self._make_plan(frames)
+        plan = self._plans[frames]
+        if plan.count > len(self._plane_gradients):
+            self._plane_gradients = np.zeros((plan.count, *self._size), np.float32)
+        return plan
+
+    def _make_plan(self, frames: tuple[int, ...]) -> _Plan:
+        threads, nodes = self._workers.count, len(self.planes)
+        parts = []
+        for thread in range(threads):
+            first, last = (len(frames) * number / threads for number in (thread, thread + 1))
+            own = [
+                (frame, max(first - index, 0.0), min(last - index, 1.0))
+                for index, frame in enumerate(frames)
+                if first < index + 1 and index < last
+            ]
+            parts.append(tuple(own))
+        read = [{int(node) for frame, _, _ in part for node in self._chains[frame][0][:, 0]} for part in parts]
+        users = tuple(tuple(thread for thread in range(threads) if node in read[thread]) for node in range(nodes))
+        buffers = np.tile(np.arange(nodes), (threads, 1))
+        count = nodes
+        for node, own_users in enumerate(users):
+            for thread in own_users[1:]:
+                buffers[thread, node] = count
+                count += 1
+        return _Plan(tuple(parts), users, buffers, count)
+
+    def build_planes(self, latents: Array, present: Flags, mix: Array) -> None:
+        """Fills ``planes`` from (nodes, node_latents) latents and (nodes, grids, FEATURES) mixing vectors."""
 
         def build(node: int) -> None:
-            self.planes[node] = build_plane(self.shape, latents[node], mix[node])
+            build_plane(self.shape, latents[node], present[node], mix[node], self.planes[node])
 
-        self._workers.map(build, range(len(self.planes)))
+        self._workers.map(build, np.flatnonzero(present.any(1)))
 
     def gradient(
         self,
         latents: Array,
+        present: Flags,
         motion: Array,
         mix: Array,
         network: Mapping[str, Array],
         *,
+        frames: Sequence[int] | None = None,
         stride: int = 1,
         phase: int = 0,
     ) -> TrackedGradient:
-        """One pass over every ``stride``-th row of all frames, beginning with row ``phase``.
+        """One pass over every ``stride``-th row of frames, beginning with row ``phase``.
 
         Args:
-            latents: (nodes, node_latents). motion: (nodes, H, W, 4), pixels. mix: (nodes, scales, FEATURES).
+            latents: (nodes, node_latents).
+            present: (nodes, grids): grids that are not are zero, get no gradient and cost no time.
+            motion: (nodes, rows, cols, CHANNELS) as ``motion_grids`` makes it.
+            mix: (nodes, grids, FEATURES).
             network: The tensors named in ``network_shapes`` from w1 on.
+            frames: Which ones, in ascending order; None is all of them.
+            stride: Distance of the rows.
+            phase: The first row, counted modulo ``stride``.
         """
-        self.build_planes(latents, mix)
-        nodes = len(self.planes)
+        shape = self.shape
+        chosen = tuple(range(shape.tree.num_frames)) if frames is None else tuple(frames)
+        plan = self._plan(chosen)
+        self.build_planes(latents, present, mix)
+        kinds = plane_kinds(shape, present)
         weights = tuple(np.ascontiguousarray(network[name]) for name in NETWORK)
+        transposed = tuple(np.ascontiguousarray(network[name].T) for name in ("w1", "w2", "w3", "skip"))
 
-        def fit(thread: int) -> tuple[Array, tuple[Array, ...]]:
-            gradients = tuple(np.zeros_like(tensor) for tensor in weights)
-            total = np.zeros(self.shape.outputs, np.float32)
-            for frame in self._shares[thread]:
+        def clear(node: int) -> None:
+            for thread in plan.users[node]:
+                self._plane_gradients[plan.buffers[thread, node]] = 0
+
+        def fit(thread: int) -> tuple[Array, Array, tuple[Array, ...]]:
+            gradients = tuple(np.zeros((*tensor.shape, 8), np.float32) for tensor in weights)
+            motion_gradient = np.zeros_like(motion)
+            total = np.zeros(shape.outputs, np.float32)
+            for frame, first, last in plan.parts[thread]:
+                chain, reals = self._chains[frame]
+                tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
+                d_tracks = np.zeros_like(tracks)
+                track_kernels.tracks_forward(motion, chain, reals, shape.height, shape.width, tracks)
                 for group in self._targets:
-                    rows = group.rows[phase % min(stride, len(group.rows)) :: stride]
-                    codes = group.codes[frame, phase % min(stride, len(group.rows)) :: stride]
-                    share = group.weights / np.float32(len(rows) * len(group.cols) * self.shape.tree.num_frames)
+                    begin = phase % min(stride, len(group.rows))
+                    rows, codes = group.rows[begin::stride], group.codes[frame, begin::stride]
+                    own = slice(round(first * len(rows)), round(last * len(rows)))
+                    share = group.weights / np.float32(len(rows) * len(group.cols) * len(chosen))
                     kernels.fit_step(
-                        self.planes, motion, self.cubic, *self._chains[frame], rows, group.cols, weights,
-                        np.ascontiguousarray(codes), share, self._peak, self._plane_gradients, self._motion_gradients,
-                        self._buffers[thread], gradients, total,
+                        self.planes, kinds, chain, tracks, rows[own], group.cols, weights, transposed, codes[own],
+                        share, self._peak, self._plane_gradients, plan.buffers[thread], d_tracks, gradients, total,
                     )  # fmt: skip
-            return total, gradients
+                if len(chain) > 1:
+                    track_kernels.tracks_backward(
+                        motion, chain, reals, shape.height, shape.width, d_tracks, motion_gradient
+                    )
+            return total, motion_gradient, gradients
 
-        def clear(buffer: int) -> None:
-            self._plane_gradients[buffer] = 0
-            self._motion_gradients[buffer] = 0
+        def back(node: int) -> Array:
+            own = self._plane_gradients[plan.buffers[plan.users[node][0], node]]
+            for thread in plan.users[node][1:]:
+                own += self._plane_gradients[plan.buffers[thread, node]]
+            plane_kernels.fold_edges(own)
+            return backward_plane(shape, own, latents[node], present[node], mix[node], self._latent_gradients[node])
 
-        self._workers.map(clear, range(len(self._plane_gradients)))
+        alive = [int(node) for node in np.flatnonzero(present.any(1)) if plan.users[node]]
+        self._workers.map(clear, alive)
         results = self._workers.map(fit, range(self._workers.count))
-        for node, extra in self._extra:
-            self._plane_gradients[node] += self._plane_gradients[extra]
-            self._motion_gradients[node] += self._motion_gradients[extra]
-        back = self._workers.map(
-            lambda node: backward_plane(self.shape, self._plane_gradients[node], latents[node], mix[node]), range(nodes)
-        )
+        mix_gradient = np.zeros_like(mix)
+        for node, gradient in zip(alive, self._workers.map(back, alive), strict=True):
+            mix_gradient[node] = gradient
         return TrackedGradient(
-            distortion=np.sum([total for total, _ in results], axis=0),
-            latents=np.stack([gradient for gradient, _ in back]),
-            motion=self._motion_gradients[:nodes],
-            mix=np.stack([gradient for _, gradient in back]),
+            distortion=np.sum([total for total, _, _ in results], axis=0),
+            latents=self._latent_gradients,
+            motion=np.sum([gradient for _, gradient, _ in results], axis=0),
+            mix=mix_gradient,
             network={
-                name: np.sum([gradients[index] for _, gradients in results], axis=0)
+                name: np.sum([gradients[index].sum(-1) for _, _, gradients in results], axis=0)
                 for index, name in enumerate(NETWORK)
             },
         )
 
 
-def backward_plane(shape: TrackedShape, gradient: Array, latents: Array, mix: Array) -> tuple[Array, Array]:
-    """Adjoint of :func:`build_plane`: gradients of the latents and of ``mix``."""
+def backward_plane(
+    shape: TrackedShape, gradient: Array, latents: Array, present: Flags, mix: Array, latent_gradient: Array
+) -> Array:
+    """Adjoint of :func:`build_plane`: writes the latents' gradient, returns that of ``mix``."""
     taps = np.array(UPSAMPLING, np.float32)
-    latent_gradients, mix_gradients = np.empty_like(latents), np.zeros_like(mix)
-    for scale in range(shape.scales - 1):
-        coarse = np.empty((*shape.grid_sizes[scale + 1], FEATURES), np.float32)
-        kernels.upsample_add_backward(
-            gradient, grid(shape, latents, scale), mix[scale], taps, coarse,
-            grid(shape, latent_gradients, scale), mix_gradients[scale],
+    mix_gradient = np.zeros_like(mix)
+    last = shape.grid_scales[np.flatnonzero(present)[0]]
+    for scale in range(last + 1):
+        pad = 0 if scale else kernels.PAD
+        rows, cols = shape.size_at(scale)
+        coarse = np.empty(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
+        own, *others = shape.at_scale(scale)
+        for other in others:
+            if present[other]:
+                plane_kernels.add_latents_backward(
+                    gradient, grid(shape, latents, other), mix[other], grid(shape, latent_gradient, other),
+                    mix_gradient[other], pad,
+                )  # fmt: skip
+        plane_kernels.upsample_add_backward(
+            gradient, grid(shape, latents, own), present[own], mix[own], taps, coarse,
+            grid(shape, latent_gradient, own), mix_gradient[own], pad,
         )  # fmt: skip
         gradient = coarse
-    grid(shape, latent_gradients, shape.scales - 1)[:] = gradient @ mix[-1]
-    mix_gradients[-1] = np.einsum("ijf,ij->f", gradient, grid(shape, latents, shape.scales - 1))
-    return latent_gradients, mix_gradients
+    return mix_gradient

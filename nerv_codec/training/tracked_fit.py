@@ -1,14 +1,20 @@
 """Fitting the `tracked` representation to one GOP on rate and distortion.
 
 The loss is D + rd_lambda * bits per pixel. Latents pass through soft rounding and noise that harden over the fit
-(Agustsson and Theis 2020, "Universally Quantized Neural Compression"; schedule after Cool-Chic); at the end everything
-is rounded and only the networks move. Gradients come from compiled kernels; what joins them is written out here.
+(Agustsson and Theis 2020, "Universally Quantized Neural Compression"; schedule after Cool-Chic).
+
+The fit grows along the node tree. Frame 0, where most of the bits are, is fitted alone, at a thirtieth of the cost of a
+GOP. Then the frames of one depth after the other join, and at last all move together. On the way the
+networks are rounded, to steps chosen by their cost, and go on as rounded networks (the gradient passes straight
+through); at the end latents and motion are rounded too and only networks move.
+
+Gradients come from compiled kernels; what joins them is written out here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -16,86 +22,112 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_codec.coding.entropy_model import EntropyModel, initial_parameters, quantise_parameters
+from nerv_codec.coding.entropy_model import EntropyModel, quantise_parameters
 from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import QuantizedTensor
 from nerv_codec.coding.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.config import EncoderConfig
-from nerv_codec.kernels.rate_model import ACTIVE, COLS, OFFSET, ROWS, RateParameters, rate_forward_backward
+from nerv_codec.kernels.rate_model import ACTIVE, RateParameters, rate_forward_backward
 from nerv_codec.metrics.psnr import psnr_db
+from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.tracked import (
-    FEATURES,
-    MOTION_STEPS,
-    TrackedShape,
-    motion_fields,
-    motion_grids,
-)
-from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
-from nerv_codec.rendering import View, plane_axes, plane_groups
+from nerv_codec.model.tracked import TrackedShape, motion_grids
+from nerv_codec.model.tracked_function import MOTION_UNITS, NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
-    latent_classes,
     latent_table,
+    motion_indices,
+    motion_maps,
+    motion_owners,
     motion_table,
-    pack_motion,
     pack_tracked,
     reference_maps,
-    unpack_motion,
+    spread_motion,
 )
-from nerv_codec.training.flow_init import initial_motion
+from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.quantise import choose_steps, quantise
-from nerv_codec.training.result import FitStatus, Report
+from nerv_codec.training.rate_control import RateController
+from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
-from nerv_codec.training.tracked_engine import Targets, TrackedEngine
+from nerv_codec.training.tracked_engine import TrackedEngine, TrackedGradient
+from nerv_codec.training.tracked_state import BETAS, QuantisedVector, TrackedState, initial_state, make_targets
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
 _TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
-_HARD_FRACTION = 0.07
-"""Share of the steps at the end in which latents and motion are rounded and only networks move."""
-_COARSE_FRACTION = 0.6
-"""Share of the steps that look at every second row only."""
+_GROWTH = (4.0, 1.2, 0.4, 0.25, 0.15)
+"""Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
+_GROWTH_WEIGHT = 0.25
+"""How much the distortion of frame 0 counts while it is alone: the share of it that later frames inherit, about."""
+_ROUND_NETWORKS = 0.7
+"""Share of the steps with all frames after which networks are rounded."""
+_HARD_FRACTION = 0.1
+"""Share of those steps at the end in which latents and motion are rounded and only networks move."""
+_COARSE_FRACTION = 0.5
+"""Share of those steps that look at every second row only."""
+_CONTROL_STEPS = 20
+_NETWORK_BITS = 5000
+"""Of all networks, about, before they are rounded."""
 _MAP_STEPS = 50
-_PRUNE_AT = (0.4, 0.6, 0.8)
+_PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
 _REPORT_STEPS = 10
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
 
 
-@dataclass
-class _State:
-    """All that a fit moves: leaves of the gradient."""
+@dataclass(frozen=True)
+class Phase:
+    """Steps in a row with the same frames."""
 
-    latents: Tensor
-    """(nodes, node_latents)."""
-    motion: Tensor
-    """(nodes, rows, cols, 4), in steps of 1 / MOTION_STEPS pixel."""
-    network: dict[str, Tensor]
-    latent_rate: list[Tensor]
-    motion_rate: list[Tensor]
+    first: int
+    steps: int
+    depth: int
+    """Of the youngest nodes that take part."""
+    frames: tuple[int, ...]
+
+
+def make_phases(tree: GopTree, steps: int) -> tuple[Phase, ...]:
+    """The phases of a fit: the last has ``steps`` steps and all frames."""
+    phases: list[Phase] = []
+    last = tree.nodes[-1].depth
+    first = 0
+    for depth in range(last + 1):
+        frames = tuple(sorted(node.frame for node in tree.nodes if node.depth <= depth))
+        count = steps if depth == last else max(1, round(steps * _GROWTH[min(depth, len(_GROWTH) - 1)]))
+        phases.append(Phase(first, count, depth, frames))
+        first += count
+    return tuple(phases)
 
 
 def fit_tracked(
-    frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, *, seed: int, report: Report
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    *,
+    seed: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+    target: FitTarget | None = None,
 ) -> tuple[bytes, float, Tracked]:
-    """Fits one GOP.
+    """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
     """
     settings = config.tracked
-    generator = torch.Generator().manual_seed(seed)
-    tree = GopTree(len(frames))
+    tree = GopTree(len(frames), settings.span)
     scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
     shape = TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
-    targets = _targets(frames, info)
-    state = _initial(shape, frames, info, config, generator)
+    state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed))
     pixels = len(frames) * info.height * info.width
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
-        engine = TrackedEngine(shape, targets, info.pixel_format.max_value, workers)
-        fit = _Fit(shape, engine, state, config, pixels, distortion_weights(info)[0], generator, executor, report)
-        for step in range(config.training.steps):
+        engine = TrackedEngine(shape, make_targets(frames, info), info.pixel_format.max_value, workers)
+        control = RateController(settings.rd_lambda, target, pixels)
+        fit = _Fit(shape, engine, state, config, pixels, distortion_weights(info)[0], seed, executor, report, control)
+        keeper = checkpoint or Checkpoint()
+        first = fit.restore(keeper.load())
+        for step in range(first, fit.steps):
+            keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
             fit.step(step)
         return fit.finish(gop_geometry(frames, info))
 
@@ -107,166 +139,248 @@ class _Fit:
         self,
         shape: TrackedShape,
         engine: TrackedEngine,
-        state: _State,
+        state: TrackedState,
         config: EncoderConfig,
         pixels: int,
         luma_weight: float,
-        generator: torch.Generator,
+        seed: int,
         executor: ThreadPoolExecutor,
         report: Report,
+        control: RateController,
     ) -> None:
         self._shape, self._engine, self._state, self._config = shape, engine, state, config
-        self._lambda = config.tracked.rd_lambda / pixels
+        self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
-        self._generator, self._executor, self._report = generator, executor, report
-        self._steps = config.training.steps
-        self._hard_from = self._steps - round(self._steps * _HARD_FRACTION)
-        self._latent_table, self._motion_table = latent_table(shape), motion_table(shape)
-        self._latent_table[:, ACTIVE] = 1
-        self._motion_table[:, ACTIVE] = 1
-        self._mask = torch.ones_like(state.latents)
-        self._maps = np.zeros(0, np.int32)
-        rates = config.tracked
-        networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
-        groups = [
-            {"params": [state.latents], "lr": rates.latent_learning_rate},
-            {"params": [state.motion], "lr": rates.motion_learning_rate},
-            {"params": networks, "lr": rates.network_learning_rate},
-        ]
-        self._rates = [float(group["lr"]) for group in groups]  # type: ignore[arg-type]
-        self._optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99), fused=True)
+        self._seed, self._executor, self._report = seed, executor, report
+        self._phases = make_phases(shape.tree, config.tracked.steps)
+        self.steps = self._phases[-1].first + self._phases[-1].steps
+        self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
+        self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
+        self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
+        self._network_steps: list[int] = []
+        self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
+        self._indices = [torch.from_numpy(index) for index in motion_indices(shape)]
+        self._mapped = np.zeros_like(state.motion.symbols)
+        self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
+        self._optimizer = torch.optim.Adam(self._networks, betas=BETAS, fused=True)
+
+    @property
+    def _lambda(self) -> float:
+        """Weight of one bit."""
+        return self._control.rd_lambda / self._pixels
+
+    def saved(self, step: int) -> FitState:
+        """All that :meth:`restore` needs to go on before ``step``."""
+        tensors: dict[str, Tensor] = {"mapped": torch.from_numpy(self._mapped)}
+        for name, vector in (("latents", self._state.latents), ("motion", self._state.motion)):
+            tensors |= {f"{name}.{key}": torch.from_numpy(array) for key, array in vector.arrays().items()}
+        for index, tensor in enumerate(self._networks):
+            tensors[f"network.{index}"] = tensor.detach()
+            tensors |= {f"adam.{index}.{key}": value for key, value in self._optimizer.state[tensor].items()}
+        values = {"step": step, "network_steps": self._network_steps, "rd_lambda": self._control.rd_lambda}
+        return FitState(tensors, values)
+
+    def restore(self, saved: FitState | None) -> int:
+        """Goes on from what :meth:`saved` gave. Returns the next step: 0 if there is nothing to go on from."""
+        if saved is None:
+            return 0
+        self._mapped = saved.tensors["mapped"].numpy()
+        self._maps = reference_maps(self._shape, self._mapped)
+        for name, vector in (("latents", self._state.latents), ("motion", self._state.motion)):
+            vector.restore({key: saved.tensors[f"{name}.{key}"].numpy() for key in vector.arrays()})
+        for index, tensor in enumerate(self._networks):
+            tensor.detach().copy_(saved.tensors[f"network.{index}"])
+            prefix = f"adam.{index}."
+            self._optimizer.state[tensor] = {
+                key.removeprefix(prefix): value for key, value in saved.tensors.items() if key.startswith(prefix)
+            }
+        self._network_steps = list(saved.values["network_steps"])
+        self._control.rd_lambda = saved.values["rd_lambda"]
+        return int(saved.values["step"])
+
+    def _at(self, share: float) -> int:
+        """The step at which this share of the last phase is over."""
+        return self._phases[-1].first + round(share * self._phases[-1].steps)
 
     def step(self, step: int) -> None:
         """One optimiser step."""
-        state, hard = self._state, step >= self._hard_from
-        done = step / self._steps
-        if step in {round(share * self._steps) for share in _PRUNE_AT}:
-            self._prune()
-        if step == self._hard_from:
-            with torch.no_grad():
-                state.latents.copy_((state.latents * self._mask).round())
-                state.motion.round_()
-        if step % _MAP_STEPS == 0 or step == self._hard_from:
-            self._maps = reference_maps(self._shape, state.motion.detach().round().int().numpy())
-        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * min(1.0, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
-        latents, latent_slope = self._proxy(state.latents.detach(), done, hard)
-        latents, latent_slope = latents * self._mask, latent_slope * self._mask
-        moved, motion_slope = self._proxy(state.motion.detach(), done, hard)
-        moved.requires_grad_(True)
-        fields = motion_fields(self._shape, motion_grids(self._shape, moved / MOTION_STEPS))
-        mix = node_mix(self._shape, state.network)
-        stride = 2 if done < _COARSE_FRACTION else 1
-        gradient = self._engine.gradient(
-            latents.numpy(),
-            fields.detach().numpy(),
-            mix.detach().numpy(),
-            {name: state.network[name].detach().numpy() for name in NETWORK},
-            stride=stride,
-            phase=step,
-        )
+        state, rates, hard = self._state, self._config.tracked, step >= self._hard_from
+        phase = next(phase for phase in reversed(self._phases) if step >= phase.first)
+        final = phase is self._phases[-1]
+        done = (step - phase.first) / phase.steps if final else 0.0
+        self._prepare(step, phase, done)
+        share = len(phase.frames) / self._shape.tree.num_frames
+        weight = np.float32(_GROWTH_WEIGHT + (1 - _GROWTH_WEIGHT) * share)
+        moved = torch.from_numpy(state.motion.proxy).requires_grad_(not hard)
+        grids = self._motion_grids(moved)
+        network = self._seen_network()
+        mix = node_mix(self._shape, network)
+        stride = 2 if final and done < _COARSE_FRACTION else 1
+        gradient = self._pass(grids, network, mix, frames=phase.frames, stride=stride, phase=step)
         self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward((fields, mix), (torch.from_numpy(gradient.motion), torch.from_numpy(gradient.mix)))
-        bits = self._rate(latents, moved, gradient.latents)
+        mix.backward(torch.from_numpy(weight * gradient.mix))
         for name in NETWORK:
-            state.network[name].grad = torch.from_numpy(gradient.network[name])
-        torch.nn.utils.clip_grad_norm_(list(state.network.values()), _NETWORK_CLIP)
-        if hard:
-            state.latents.grad = state.motion.grad = None
-        else:
-            state.latents.grad = torch.from_numpy(gradient.latents) * latent_slope
+            network[name].grad = torch.from_numpy(weight * gradient.network[name])
+        latent_gradient, motion_gradient = weight * gradient.latents.reshape(-1), np.zeros_like(state.motion.values)
+        if not hard and grids.requires_grad:
+            grids.backward(torch.from_numpy(weight * gradient.motion))
             assert moved.grad is not None
-            state.motion.grad = moved.grad * motion_slope
+            motion_gradient = moved.grad.numpy()
+        bits = self._rate(state.latents, self._maps, state.latent_rate, latent_gradient)
+        bits += self._rate(state.motion, self._motion_maps, state.motion_rate, motion_gradient)
+        for name, tensor in state.network.items():
+            tensor.grad = network[name].grad
+        torch.nn.utils.clip_grad_norm_(list(state.network.values()), _NETWORK_CLIP)
+        schedule = min(1.0, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
+        self._optimizer.param_groups[0]["lr"] = rates.network_learning_rate * schedule
         self._optimizer.step()
-        if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self._steps:
+        if not hard:
+            state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1)
+            state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1)
+        if self._control.steers and not hard and (step + 1) % _CONTROL_STEPS == 0:
+            self._steer(whole=final)
+        if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self.steps:
             psnr = psnr_db(float(gradient.distortion[0]) / self._luma_weight, 1.0)
-            self._report(FitStatus(step + 1, self._steps, "hard" if hard else "fit", psnr, bits))
+            self._report(FitStatus(step + 1, self.steps, "hard" if hard else "fit", psnr, bits))
 
-    def finish(self, geometry: object) -> tuple[bytes, float, Tracked]:
-        """Rounds what is not rounded yet and codes it."""
-        state, shape = self._state, self._shape
-        latents = (state.latents.detach() * self._mask).round().to(torch.int32)
-        motion = state.motion.detach().round().to(torch.int32)
-        names = list(state.network)
-        tensors = [state.network[name].detach() for name in names]
-        float_model = Tracked(geometry, shape, latents.numpy(), motion.numpy(), dict(zip(names, tensors, strict=True)))  # type: ignore[arg-type]
-        fields = motion_fields(shape, motion_grids(shape, motion.float() / MOTION_STEPS)).numpy()
+    def _prepare(self, step: int, phase: Phase, done: float) -> None:
+        """What changes between steps: which grids take part, and how hard everything is rounded."""
+        state, hard = self._state, step >= self._hard_from
+        if step in self._prune_at:
+            state.latents.prune()
+            state.motion.prune()
+        if step == phase.first:
+            self._wake(phase.depth)
+        if step == self._hard_from:
+            state.latents.round()
+            state.motion.round()
+        if step % _MAP_STEPS == 0 or step in (phase.first, self._hard_from):
+            self._mapped = state.motion.symbols
+            self._maps = reference_maps(self._shape, self._mapped)
+        if not hard:
+            temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
+            deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
+            seed = (self._seed * 1000003 + step) * 2654435761
+            state.latents.soften(temperature, deviation, seed)
+            state.motion.soften(temperature, deviation, seed + 0x51ED270B)
+        if step == self._round_from:
+            self._network_steps = self._choose_steps()
+
+    def _steer(self, whole: bool) -> None:
+        """Lets the controller see what rounding everything now would come to."""
+        state = self._state
+        bits = estimate_weight_bits(self._coded_network()) if self._network_steps else _NETWORK_BITS
+        for vector, maps, network in (
+            (state.latents, self._maps, state.latent_rate),
+            (state.motion, self._motion_maps, state.motion_rate),
+        ):
+            vector.proxy[:] = np.rint(vector.values)
+            bits += self._rate(vector, maps, network, np.zeros_like(vector.values))
+        grids = self._motion_grids(torch.from_numpy(state.motion.proxy))
+        network = self._seen_network()
+        passed = self._pass(grids, network, node_mix(self._shape, network), stride=2)
+        psnr = psnr_db(float(passed.distortion[0]) / self._luma_weight, 1.0)
+        self._control.measure(bits, psnr, whole)
+
+    def _coded_network(self) -> list[QuantizedTensor]:
+        state = self._state
+        network = [
+            quantise(t.detach(), step) for t, step in zip(state.network.values(), self._network_steps, strict=True)
+        ]
+        for rate in (state.latent_rate, state.motion_rate):
+            network += quantise_parameters(RateParameters(*(tensor.detach().numpy() for tensor in rate)))
+        return network
+
+    def _wake(self, depth: int) -> None:
+        """Lets the nodes of a depth take part."""
+        nodes = [index for index, node in enumerate(self._shape.tree.nodes) if node.depth == depth]
+        for vector, owners in (
+            (self._state.latents, np.repeat(np.arange(len(self._shape.tree.nodes)), len(self._shape.grid_scales))),
+            (self._state.motion, motion_owners(self._shape)),
+        ):
+            vector.wake(np.isin(owners, nodes))
+
+    def _pass(
+        self,
+        grids: Tensor,
+        network: Mapping[str, Tensor],
+        mix: Tensor,
+        *,
+        frames: Sequence[int] | None = None,
+        stride: int = 1,
+        phase: int = 0,
+    ) -> TrackedGradient:
+        return self._engine.gradient(
+            self._state.latents.proxy.reshape(-1, self._shape.node_latents),
+            self._present(),
+            grids.detach().numpy(),
+            mix.detach().numpy(),
+            {name: network[name].detach().numpy() for name in NETWORK},
+            frames=frames,
+            stride=stride,
+            phase=phase,
+        )
+
+    def _seen_network(self) -> dict[str, Tensor]:
+        """Leaves with the values that the function has: those of the state, rounded in the later part of a fit."""
+        tensors = {name: tensor.detach() for name, tensor in self._state.network.items()}
+        if self._network_steps:
+            rounded = [
+                torch.from_numpy(quantise(tensor, step).values)
+                for tensor, step in zip(tensors.values(), self._network_steps, strict=True)
+            ]
+            tensors = dict(zip(tensors, rounded, strict=True))
+        return {name: tensor.clone().requires_grad_(True) for name, tensor in tensors.items()}
+
+    def _motion_grids(self, moved: Tensor) -> Tensor:
+        padded = torch.cat((moved, moved.new_zeros(1)))
+        units = torch.tensor(MOTION_UNITS)
+        return motion_grids(self._shape, [padded[index] * units for index in self._indices])
+
+    def _present(self) -> np.ndarray:
+        """(nodes, grids): which latent grids are alive."""
+        return self._state.latents.table[:, ACTIVE].reshape(len(self._shape.tree.nodes), -1) > 0
+
+    def _choose_steps(self) -> list[int]:
+        """Steps of the network's tensors by rate-distortion cost, where the fit stands now."""
+        shape, names = self._shape, list(self._state.network)
+        tensors = [tensor.detach() for tensor in self._state.network.values()]
+        grids = self._motion_grids(torch.from_numpy(self._state.motion.proxy))
         samples = shape.tree.num_frames * shape.height * shape.width
         stride = max(1, samples // _MAX_SEARCH_SAMPLES)
 
         def distortion(values: Sequence[Tensor]) -> float:
             network = dict(zip(names, values, strict=True))
-            mix = node_mix(shape, network).numpy()
-            arrays = {name: network[name].numpy() for name in NETWORK}
-            result = self._engine.gradient(latents.float().numpy(), fields, mix, arrays, stride=stride)
-            return float(result.distortion.sum())
+            return float(self._pass(grids, network, node_mix(shape, network), stride=stride).distortion.sum())
 
-        steps = choose_steps(tensors, distortion, self._lambda)
-        network = [quantise(tensor, log2) for tensor, log2 in zip(tensors, steps, strict=True)]
-        latent_model = quantise_parameters(_parameters(state.latent_rate))
-        motion_model = quantise_parameters(_parameters(state.motion_rate))
-        payload = pack_tracked(shape, latents.numpy(), motion.numpy(), network, latent_model, motion_model)
-        bits = estimate_payload_bits(shape, latents.numpy(), motion.numpy(), network, latent_model, motion_model)
-        return payload, bits, float_model
+        return choose_steps(tensors, distortion, self._lambda)
 
-    def _proxy(self, values: Tensor, done: float, hard: bool) -> tuple[Tensor, Tensor]:
-        """Values as if quantised, and the slope with which they follow the true ones."""
-        if hard:
-            return values.round(), torch.ones_like(values)
-        temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
-        deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
-        first, first_slope = _soft_round(values, temperature)
-        noise = torch.randn(values.shape, generator=self._generator) * deviation
-        second, second_slope = _soft_round(first + noise, temperature)
-        return second, first_slope * second_slope
-
-    def _rate(self, latents: Tensor, moved: Tensor, latent_gradient: np.ndarray) -> float:
-        """Adds lambda times the rate's gradients; returns the bits of latents and motion."""
-        state = self._state
-        rate = rate_forward_backward(
-            latents.reshape(-1).numpy(),
-            self._latent_table,
-            self._maps,
-            _parameters(state.latent_rate),
-            executor=self._executor,
-        )
-        latent_gradient += self._lambda * rate.latents.reshape(latent_gradient.shape)
-        for tensor, part in zip(state.latent_rate, rate.parameters, strict=True):
+    def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: np.ndarray) -> float:
+        """Adds lambda times the rate's gradients; returns the bits."""
+        if not len(coded.table):
+            return 0.0
+        parameters = RateParameters(*(tensor.detach().numpy() for tensor in network))
+        if self._network_steps:
+            parameters = EntropyModel.from_tensors(quantise_parameters(parameters)).parameters()
+        rate = rate_forward_backward(coded.proxy, coded.table, maps, parameters, executor=self._executor)
+        gradient += np.float32(self._lambda) * rate.latents
+        for tensor, part in zip(network, rate.parameters, strict=True):
             tensor.grad = torch.from_numpy(np.asarray(part, np.float32) * np.float32(self._lambda))
-        bits = float(rate.bits.sum())
-        if len(self._motion_table):
-            flat = pack_motion(self._shape, moved.detach().numpy())
-            rate = rate_forward_backward(
-                flat, self._motion_table, np.zeros(0, np.int32), _parameters(state.motion_rate), executor=self._executor
-            )
-            assert moved.grad is not None
-            moved.grad += self._lambda * torch.from_numpy(unpack_motion(self._shape, rate.latents))
-            for tensor, part in zip(state.motion_rate, rate.parameters, strict=True):
-                tensor.grad = torch.from_numpy(np.asarray(part, np.float32) * np.float32(self._lambda))
-            bits += float(rate.bits.sum())
-        return bits
+        return float(rate.bits.sum())
 
-    def _prune(self) -> None:
-        """Takes grids that round to zero out of the fit: they cost a flag from here on, and no time."""
-        rounded = (self._state.latents.detach() * self._mask).round().reshape(-1)
-        mask = self._mask.reshape(-1)
-        for row in self._latent_table:
-            part = slice(row[OFFSET], row[OFFSET] + row[ROWS] * row[COLS])
-            if row[ACTIVE] and not rounded[part].any():
-                row[ACTIVE] = 0
-                mask[part] = 0
-
-
-def _soft_round(x: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Rounding that becomes hard as the temperature falls, and its derivative."""
-    middle = x.floor() + 0.5
-    scale = 2 * math.tanh(0.5 / temperature)
-    bent = torch.tanh((x - middle) / temperature)
-    return middle + bent / scale, (1 - bent * bent) / (scale * temperature)
-
-
-def _parameters(tensors: Sequence[Tensor]) -> RateParameters:
-    return RateParameters(*(tensor.detach().numpy() for tensor in tensors))
+    def finish(self, geometry: GopGeometry) -> tuple[bytes, float, Tracked]:
+        """Codes what has been rounded."""
+        state, shape = self._state, self._shape
+        latents, motion = state.latents.symbols.reshape(-1, shape.node_latents), state.motion.symbols
+        tensors = {name: tensor.detach() for name, tensor in state.network.items()}
+        float_model = Tracked(geometry, shape, latents, spread_motion(shape, motion), tensors)
+        network = [quantise(tensor, step) for tensor, step in zip(tensors.values(), self._network_steps, strict=True)]
+        models = [
+            quantise_parameters(RateParameters(*(tensor.detach().numpy() for tensor in rate)))
+            for rate in (state.latent_rate, state.motion_rate)
+        ]
+        payload = pack_tracked(shape, latents, motion, network, *models)
+        return payload, estimate_payload_bits(shape, latents, motion, network, *models), float_model
 
 
 def estimate_payload_bits(
@@ -284,62 +398,5 @@ def estimate_payload_bits(
     bits += estimate_bits(latents.ravel(), latent_table(shape), maps, model).sum()
     if len(shape.tree.nodes) > 1:
         model = EntropyModel.from_tensors(motion_model)
-        bits += estimate_bits(pack_motion(shape, motion), motion_table(shape), np.zeros(0, np.int32), model).sum()
+        bits += estimate_bits(motion, motion_table(shape), motion_maps(shape), model).sum()
     return float(bits) + 8 * 16
-
-
-def _initial(
-    shape: TrackedShape,
-    frames: Sequence[PlanarFrame],
-    info: VideoInfo,
-    config: EncoderConfig,
-    generator: torch.Generator,
-) -> _State:
-    def normal(*size: int) -> Tensor:
-        return torch.randn(size, generator=generator)
-
-    def uniform(*size: int) -> Tensor:
-        return 2 * torch.rand(size, generator=generator) - 1
-
-    hidden, outputs = shape.hidden, shape.outputs
-    peak = info.pixel_format.max_value
-    means = [float(np.mean([frame.planes[plane].mean() for frame in frames])) / peak for plane in range(outputs)]
-    network = {
-        "gain": torch.full((shape.depths, shape.scales), config.tracked.initial_gain),
-        "mix": normal(shape.scales, FEATURES) / math.sqrt(FEATURES),
-        "w1": 2 * normal(FEATURES, hidden),
-        "b1": math.pi * uniform(hidden),
-        "w2": math.sqrt(6 / hidden) * uniform(hidden, hidden),
-        "b2": math.pi * uniform(hidden),
-        "w3": 0.02 * uniform(hidden, outputs),
-        "b3": torch.tensor(means),
-        "skip": normal(FEATURES, outputs) / math.sqrt(FEATURES),
-    }
-    rates = [
-        [torch.from_numpy(array).requires_grad_(True) for array in initial_parameters(width, classes, seed=config.seed)]
-        for width, classes in ((config.tracked.rate_hidden, latent_classes(shape)), (config.tracked.motion_hidden, 4))
-    ]
-    motion = initial_motion(shape, frames, info.pixel_format.bit_depth) * MOTION_STEPS
-    return _State(
-        latents=torch.zeros(len(shape.tree.nodes), shape.node_latents, requires_grad=True),
-        motion=motion.requires_grad_(True),
-        network={name: tensor.requires_grad_(True) for name, tensor in network.items()},
-        latent_rate=rates[0],
-        motion_rate=rates[1],
-    )
-
-
-def _targets(frames: Sequence[PlanarFrame], info: VideoInfo) -> list[Targets]:
-    view = View.whole(info.height, info.width)
-    shares = distortion_weights(info)
-    targets = []
-    for planes in plane_groups(info.pixel_format):
-        rows, cols = plane_axes(info, planes[0], view, info)
-        first = frames[0].planes[planes[0]]
-        codes = np.zeros((len(frames), *first.shape, info.pixel_format.num_planes), first.dtype)
-        weights = np.zeros(info.pixel_format.num_planes, np.float32)
-        for plane in planes:
-            codes[..., plane] = [frame.planes[plane] for frame in frames]
-            weights[plane] = shares[plane]
-        targets.append(Targets(rows.numpy().astype(np.float32), cols.numpy().astype(np.float32), codes, weights))
-    return targets

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 
+from nerv_codec.cli import arguments
 from nerv_codec.cli.arguments import count, crop, positive, rate, size, time_or_frame
 
 
@@ -49,3 +50,28 @@ def test_words(parse, text, value):
 def test_other_words_are_refused(parse, text):
     with pytest.raises(ArgumentTypeError, match=r"expected .*found"):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("800000", 8e5), ("500k", 5e5), ("1.5M", 1.5e6), ("2G", 2e9), (".5M", 5e5)]
+)
+def test_bitrate(text, expected):
+    assert arguments.bitrate(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        *(("2000", 2000), ("2000B", 2000), ("300kB", 300_000), ("300KB", 300_000), ("1.5MB", 1_500_000), ("4k", 4000)),
+        *(("1KiB", 1024), ("1kiB", 1024), ("1MiB", 1 << 20), ("0.5GiB", 1 << 29), ("3Mi", 3 << 20)),
+    ],
+)
+def test_byte_size(text, expected):
+    assert arguments.byte_size(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "k", "0", "0k", "-1", "1m", "1 MB", "1e3", "500kb/s", "1TB", "nan"])
+def test_what_is_neither_a_bitrate_nor_a_size(text):
+    for parse in (arguments.bitrate, arguments.byte_size):
+        with pytest.raises(ArgumentTypeError):
+            parse(text)

@@ -17,7 +17,18 @@ import pytest
 from nerv_codec.cli import main as cli
 from nerv_codec.errors import VerificationError
 
-QUICK = ["--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2", "--gop", "8"]
+QUICK = [
+    "--model",
+    "siren",
+    "--set",
+    "siren.width=8",
+    "--set",
+    "siren.hidden_layers=1",
+    "--set",
+    "training.steps=2",
+    "--gop",
+    "8",
+]
 
 
 @pytest.fixture
@@ -68,13 +79,36 @@ def test_encode(nerv, tiny_clip, tmp_path):
 def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("gop = 2\n[training]\nsteps = 9\n")
-    words = ["--config", config, "--set", "training.steps=2", "--set", "siren.width=8", "--preset", "slow"]
+    words = [
+        "--model",
+        "siren",
+        "--config",
+        config,
+        "--set",
+        "training.steps=2",
+        "--set",
+        "siren.width=8",
+        "--preset",
+        "slow",
+    ]
     target = tmp_path / "a.nvc"
     code, out, err = nerv("encode", "--frames", 4, tiny_clip, *words, "--json", "-q", "--no-metadata", target)
     report = json.loads(out)
     assert (code, err) == (0, "")
     assert report["num_frames"] == 4 and report["num_gops"] == 2 and report["file_bytes"] == target.stat().st_size
     assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
+
+
+def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[:2], *QUICK[4:], "-y", "--frames", 3, "-j", 2]
+    code, _, err = nerv(*words, "--target-size", "2kB")
+    assert code == 0 and err.splitlines()[-1].endswith("verified")
+    assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)
+    monkeypatch.setattr("nerv_codec.rate_control.RATE_TOLERANCE", -1.0)
+    code, _, err = nerv(*words, "--bitrate", "128k")
+    assert code == 5 and names(tmp_path) == ["a.nvc"]
+    assert err.splitlines()[-1].startswith(f"nerv-codec: error: {tmp_path / 'a.nvc'} is written, but misses its target")
+    assert "asked for 128 kb/s, came to " in err.splitlines()[-1]
 
 
 def test_encode_reads_stdin(nerv, tiny_clip, tmp_path, monkeypatch):
@@ -158,6 +192,17 @@ def test_info(nerv, clip):
     assert report["schema_version"] == 1 and sum(report["bytes_by_part"].values()) == report["file_bytes"]
 
 
+def test_bench(nerv, clip, tmp_path):
+    code, out, err = nerv("bench", clip, "--json", tmp_path / "b.json", "--progress", "none")
+    assert (code, err) == (0, "") and "entropy decoding" in out and "GOP decodes" in out
+    report = json.loads((tmp_path / "b.json").read_text())
+    assert report["num_frames"] == 18 and report["random_frame"]["gop_decodes"] > 0
+    assert list(report["stages"]) == ["entropy decoding", "planes", "evaluation", "colour conversion", "writing"]
+    assert names(tmp_path) == ["b.json", "clip.nvc"]
+    expect_error(nerv("bench", tmp_path / "missing.nvc"), 3, "no such file")
+    expect_error(nerv("bench", clip, "--json", tmp_path / "b.json"), 2, "exists already")
+
+
 def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     out = tmp_path / "out.mkv"
     expect_error(nerv("decode", clip, out, "--fps", "fast"), 2, "--fps", "'fast'")
@@ -177,6 +222,10 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
     expect_error(nerv("encode", tiny_clip, out, "--json", "--progress", "json"), 2, "stdout")
     expect_error(nerv("encode", tiny_clip), 2, "OUT")
+    expect_error(nerv("encode", tiny_clip, out, "--crf", 20, "--bitrate", "1M"), 2, "not allowed with")
+    expect_error(nerv("encode", tiny_clip, out, "--target-size", "much"), 2, "300kB", "'much'")
+    expect_error(nerv("encode", tiny_clip, out, "--target-psnr", 30, "--model", "siren"), 2, "siren", "crf")
+    expect_error(nerv("encode", tiny_clip, out, "-j", 0), 2, "--jobs", "above 0")
     expect_error(nerv("transcode"), 2, "transcode")
     code, _, err = nerv()
     assert code == 2 and "nerv-codec encode video.mp4 out.nvc" in err
@@ -273,9 +322,9 @@ def test_verbose_shows_where(nerv, tmp_path):
 
 def test_help_and_version(nerv):
     code, out, _ = nerv("--help")
-    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "exit codes"))
+    assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "bench", "exit codes"))
     assert nerv("--version")[1].startswith("nerv-codec ")
-    for verb in ("encode", "decode", "eval", "info"):
+    for verb in ("encode", "decode", "eval", "info", "bench"):
         code, out, _ = nerv(verb, "--help")
         assert code == 0 and f"examples:\n  nerv-codec {verb} " in out
 

@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from nerv_codec.kernels import planes as plane_kernels
 from nerv_codec.kernels import tracked as kernels
+from nerv_codec.kernels import tracks as track_kernels
 from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import (
     FEATURES,
+    KEPT,
     TrackedShape,
     features,
-    motion_fields,
+    knot_tracks,
     motion_grids,
     plane,
     synthesis,
@@ -19,7 +22,7 @@ from nerv_codec.model.tracked_function import NETWORK, build_plane, chain_arrays
 from nerv_codec.training.tracked_engine import Targets, TrackedEngine, backward_plane
 from nerv_codec.workers import Workers
 
-SHAPES = [TrackedShape(GopTree(9), 37, 53, 5, 16, 3), TrackedShape(GopTree(6), 9, 130, 3, 8, 1)]
+SHAPES = [TrackedShape(GopTree(9, 4), 37, 53, 5, 16, 3), TrackedShape(GopTree(6), 9, 130, 3, 8, 1)]
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:
@@ -39,21 +42,48 @@ def _relative(found: np.ndarray, expected: torch.Tensor | None) -> float:
     return float(np.abs(found - expected.numpy()).max() / (1e-12 + expected.abs().max().item()))
 
 
+def _padded(planes: torch.Tensor) -> np.ndarray:
+    edges = [(0, 0)] * (planes.ndim - 3) + [(kernels.PAD, kernels.PAD)] * 2 + [(0, 0)]
+    return np.pad(_numpy(planes), edges, mode="edge")
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-def test_planes_and_their_gradient(shape: TrackedShape) -> None:
-    latents = torch.randn(shape.node_latents, dtype=torch.float64, requires_grad=True)
-    mix = torch.randn(shape.scales, FEATURES, dtype=torch.float64, requires_grad=True)
-    grids = [
-        latents[start : start + rows * cols].reshape(rows, cols)
+@pytest.mark.parametrize("missing", [(), (0,), (1, 2), (2,)])
+def test_planes_and_their_gradient(shape: TrackedShape, missing: tuple[int, ...]) -> None:
+    present = np.array([scale not in missing for scale in range(len(shape.grid_scales))])
+    latents = torch.randn(shape.node_latents, dtype=torch.float64)
+    mix = torch.randn(len(shape.grid_scales), FEATURES, dtype=torch.float64, requires_grad=True)
+    kept = torch.zeros_like(latents)
+    parts = [
+        slice(start, start + rows * cols)
         for start, (rows, cols) in zip(shape.grid_offsets, shape.grid_sizes, strict=True)
     ]
-    expected = plane(grids, mix)
-    assert np.abs(build_plane(shape, _numpy(latents), _numpy(mix)) - expected.detach().numpy()).max() < 1e-5
+    for scale, part in enumerate(parts):
+        kept[part] = float(present[scale])
+    latents = (latents * kept).requires_grad_(True)
+    grids = [latents[part].reshape(size) for part, size in zip(parts, shape.grid_sizes, strict=True)]
+    expected = plane(shape, grids, mix)
+    out = np.zeros((shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES), np.float32)
+    build_plane(shape, _numpy(latents), present, _numpy(mix), out)
+    assert np.abs(out - _padded(expected)).max() < 1e-5
     slope = torch.randn(expected.shape, dtype=torch.float64)
     expected.backward(slope)
-    latent_gradient, mix_gradient = backward_plane(shape, _numpy(slope), _numpy(latents), _numpy(mix))
-    assert _relative(latent_gradient, latents.grad) < 1e-5
-    assert _relative(mix_gradient, mix.grad) < 1e-5
+    gradient, found = _padded(slope), np.zeros(shape.node_latents, np.float32)
+    mix_gradient = backward_plane(shape, gradient, _numpy(latents), present, _numpy(mix), found)
+    assert _relative(found, latents.grad * kept) < 1e-5
+    assert _relative(mix_gradient[present], mix.grad[torch.from_numpy(present)]) < 1e-5
+
+
+def test_the_border_and_its_adjoint() -> None:
+    rng = np.random.default_rng(1)
+    plane_, other = (rng.normal(size=(3 + 2 * kernels.PAD, 5 + 2 * kernels.PAD, 8)).astype(np.float32) for _ in "ab")
+    inner = (slice(kernels.PAD, -kernels.PAD), slice(kernels.PAD, -kernels.PAD))
+    bordered = plane_.copy()
+    plane_kernels.repeat_edges(bordered)
+    assert np.array_equal(bordered, _padded(torch.from_numpy(plane_[inner])))
+    folded = other.copy()
+    plane_kernels.fold_edges(folded)
+    assert (bordered * other).sum() == pytest.approx((plane_[inner] * folded[inner]).sum(), rel=1e-4)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -61,40 +91,55 @@ def test_planes_and_their_gradient(shape: TrackedShape) -> None:
 def test_colour_and_its_gradient(shape: TrackedShape, t: float) -> None:
     count = len(shape.tree.nodes)
     planes = torch.randn(count, shape.height, shape.width, FEATURES, dtype=torch.float64, requires_grad=True)
-    # Motion of several pixels also leads beyond the border.
-    residuals = 3 * torch.randn(count, *shape.motion_size, 4, dtype=torch.float64)
-    fields = motion_fields(shape, motion_grids(shape, residuals)).requires_grad_(True)
+    # Motion of several pixels also leads beyond the border, and blends beyond their range.
+    kept = [torch.randn(count, *size, KEPT, dtype=torch.float64) for size in shape.motion_sizes]
+    grids = motion_grids(shape, kept).detach().requires_grad_(True)
     network = _random_network(shape)
-    cubic = np.arange(count) % 3 == 0
+    kinds = np.arange(count) % 3
+    kinds[0] = kernels.CUBIC
     rows = torch.arange(0, shape.height - 1, 1.5, dtype=torch.float64)
     cols = torch.arange(shape.width, dtype=torch.float64)
     codes = torch.randint(0, 255, (len(rows), len(cols), shape.outputs))
     places = torch.stack(torch.meshgrid(rows, cols, indexing="ij"), -1).reshape(-1, 2)
-    expected = synthesis(features(planes, fields, list(cubic), shape.tree.chain(t), places), network)
+    followed = knot_tracks(shape, grids, shape.tree.chain(t))
+    knots = followed.detach().requires_grad_(True)
+    expected = synthesis(features(planes, kinds.tolist(), shape.tree.chain(t), knots, places), network)
     weights = torch.arange(1, shape.outputs + 1, dtype=torch.float64) / 1000
     loss = ((expected - codes.reshape(-1, shape.outputs) / 255) ** 2 * weights).sum()
     loss.backward()
+    if followed.requires_grad:
+        followed.backward(knots.grad)
 
-    chain = chain_arrays(shape, t)
+    chain, reals = chain_arrays(shape, t)
     tensors = tuple(_numpy(network[name]) for name in NETWORK)
     out = np.empty((len(rows), len(cols), shape.outputs), np.float32)
     axes = (_numpy(rows), _numpy(cols))
-    kernels.evaluate(_numpy(planes), _numpy(fields), cubic, *chain, *axes, tensors, out)
+    padded, size = _padded(planes), (shape.height, shape.width)
+    tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
+    track_kernels.tracks_forward(_numpy(grids), chain, reals, *size, tracks)
+    assert np.abs(tracks - knots.detach().permute(0, 3, 1, 2).numpy()).max() < 1e-4
+    kernels.evaluate(padded, kinds, chain, tracks, *axes, tensors, out)
     assert np.abs(out.reshape(-1, shape.outputs) - expected.detach().numpy()).max() < 2e-4
 
-    plane_gradients = np.zeros(planes.shape, np.float32)
-    motion_gradients = np.zeros(fields.shape, np.float32)
-    gradients = tuple(np.zeros_like(tensor) for tensor in tensors)
+    plane_gradients, d_tracks = np.zeros_like(padded), np.zeros_like(tracks)
+    gradients = tuple(np.zeros((*tensor.shape, 8), np.float32) for tensor in tensors)
     distortion = np.zeros(shape.outputs, np.float32)
+    transposed = tuple(_numpy(network[name].T) for name in ("w1", "w2", "w3", "skip"))
     kernels.fit_step(
-        _numpy(planes), _numpy(fields), cubic, *chain, *axes, tensors, codes.numpy().astype(np.uint8),
-        _numpy(weights), np.float32(255), plane_gradients, motion_gradients, np.arange(count), gradients, distortion,
+        padded, kinds, chain, tracks, *axes, tensors, transposed, codes.numpy().astype(np.uint8),
+        _numpy(weights), np.float32(255), plane_gradients, np.arange(count), d_tracks, gradients, distortion,
     )  # fmt: skip
+    grid_gradients = np.zeros(grids.shape, np.float32)
+    track_kernels.tracks_backward(_numpy(grids), chain, reals, *size, d_tracks, grid_gradients)
+    for gradient in plane_gradients:
+        plane_kernels.fold_edges(gradient)
     assert distortion.sum() == pytest.approx(loss.item(), rel=1e-5)
-    assert _relative(plane_gradients, planes.grad) < 1e-4
-    assert _relative(motion_gradients, fields.grad) < 1e-3
+    pad = kernels.PAD
+    assert _relative(plane_gradients[:, pad:-pad, pad:-pad], planes.grad) < 1e-4
+    assert _relative(d_tracks, knots.grad.permute(0, 3, 1, 2)) < 1e-3
+    assert _relative(grid_gradients, grids.grad) < 1e-3
     for name, gradient in zip(NETWORK, gradients, strict=True):
-        assert _relative(gradient, network[name].grad) < 1e-4, name
+        assert _relative(gradient.sum(-1), network[name].grad) < 1e-4, name
 
 
 def test_the_engine_adds_up_what_its_threads_find() -> None:
@@ -102,8 +147,10 @@ def test_the_engine_adds_up_what_its_threads_find() -> None:
     rng = np.random.default_rng(0)
     count = len(shape.tree.nodes)
     latents = rng.normal(size=(count, shape.node_latents)).astype(np.float32)
-    mix = rng.normal(size=(count, shape.scales, FEATURES)).astype(np.float32)
-    fields = rng.normal(size=(count, shape.height, shape.width, 4)).astype(np.float32)
+    present = rng.random((count, len(shape.grid_scales))) < 0.7
+    mix = rng.normal(size=(count, len(shape.grid_scales), FEATURES)).astype(np.float32)
+    kept = [torch.from_numpy(rng.normal(size=(count, *size, KEPT)).astype(np.float32)) for size in shape.motion_sizes]
+    motion = motion_grids(shape, kept).numpy()
     network = {name: _numpy(tensor) for name, tensor in _random_network(shape).items()}
     codes = rng.integers(0, 256, (7, 20, 24, 3)).astype(np.uint8)
     rows, cols = np.arange(20, dtype=np.float32), np.arange(24, dtype=np.float32)
@@ -114,10 +161,11 @@ def test_the_engine_adds_up_what_its_threads_find() -> None:
         torch.set_num_threads(number)
         with Workers() as workers:
             engine = TrackedEngine(shape, targets, 255, workers)
-            result = engine.gradient(latents, fields, mix, network)
-            again = engine.gradient(latents, fields, mix, network)
-        assert np.array_equal(result.latents, again.latents)
-        found.append((result.latents.copy(), result.motion.copy(), result.mix.copy(), result.network["w1"].copy()))
+            result = engine.gradient(latents, present, motion, mix, network)
+            first = result.latents.copy()
+            again = engine.gradient(latents, present, motion, mix, network)
+        assert np.array_equal(first, again.latents)
+        found.append((first, result.motion.copy(), result.mix.copy(), result.network["w1"].copy()))
     torch.set_num_threads(threads)
     for one, three in zip(*found, strict=True):
         assert np.allclose(one, three, rtol=1e-4, atol=1e-6 * np.abs(one).max())
@@ -126,5 +174,5 @@ def test_the_engine_adds_up_what_its_threads_find() -> None:
 def test_grids_lie_one_behind_the_other_coarsest_first() -> None:
     shape = SHAPES[0]
     latents = np.arange(shape.node_latents, dtype=np.float32)
-    assert grid(shape, latents, shape.scales - 1)[0, 0] == 0
-    assert grid(shape, latents, 0)[-1, -1] == shape.node_latents - 1
+    assert grid(shape, latents, 0)[0, 0] == 0
+    assert grid(shape, latents, len(shape.grid_scales) - 1)[-1, -1] == shape.node_latents - 1

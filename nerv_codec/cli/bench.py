@@ -1,0 +1,72 @@
+"""``nerv-codec bench``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import shtab
+
+from nerv_codec.benchmark import benchmark_decode
+from nerv_codec.cli.output import add_overwrite, skip_existing, told
+from nerv_codec.files import atomic_output, check_output
+from nerv_codec.progress import format_bytes, ignore_progress, make_sink
+
+_EPILOG = """examples:
+  nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
+  nerv-codec bench out.nvc --json bench.json   the same, to compare machines with"""
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "bench",
+        help="how fast a .nvc decodes: stages, latency of a frame, memory",
+        description="Decodes a .nvc to nothing and tells where the time goes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
+    source.complete = shtab.FILE  # type: ignore[attr-defined]
+    parser.add_argument("--json", type=Path, metavar="F", help="the report as JSON, schema_version 1")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    add_overwrite(parser)
+    parser.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.json and skip_existing(options, options.json):
+        return 0
+    if options.json:
+        check_output(options.json, source=options.input, overwrite=options.overwrite)
+    sink = ignore_progress if options.quiet else make_sink(options.progress)
+    with told(sink):
+        report = benchmark_decode(options.input, device=options.device, progress=sink)
+    if options.json:
+        with atomic_output(options.json, overwrite=options.overwrite) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    if not options.quiet:
+        print(_text(report))
+    return 0
+
+
+def _text(report: dict[str, Any]) -> str:
+    width, height = report["size"]
+    frames, one = report["num_frames"], report["random_frame"]
+    lines = [
+        f"{report['file']}: {report['model']}, {width}x{height}, {frames} frames in {report['num_gops']} GOPs, "
+        f"{report['macs_per_pixel']:.0f} MAC/pixel, {report['device']}, {report['threads']} threads"
+    ]
+    for name, stage in report["stages"].items():
+        lines.append(f"  {name:18} {1000 * stage['seconds'] / frames:9.2f} ms a frame {stage['fps']:10.1f} fps")
+    lines += [
+        f"  decode to null     {report['decode_to_null']['fps']:.1f} fps",
+        f"  one random frame   {1000 * one['seconds']:.0f} ms = {one['gop_decodes']:.2f} GOP decodes, file opened anew",
+        f"  peak memory        {format_bytes(report['peak_memory_bytes'])}, "
+        f"{format_bytes(report['peak_memory_above_start_bytes'])} above the start",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,183 @@
+"""What a fit of the `tracked` representation moves, where it starts, and what it aims at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerv_codec.coding.entropy_model import initial_parameters
+from nerv_codec.config import EncoderConfig
+from nerv_codec.kernels.proxy import adam, soft_round
+from nerv_codec.kernels.rate_model import ACTIVE, COLS, OFFSET, ROWS
+from nerv_codec.model.tracked import FEATURES, TrackedShape
+from nerv_codec.model.tracked_function import MOTION_UNITS
+from nerv_codec.rendering import View, plane_axes, plane_groups
+from nerv_codec.tracked_codec import MOTION_CLASSES, latent_classes, latent_table, motion_indices, motion_table
+from nerv_codec.training.flow_init import initial_motion
+from nerv_codec.training.sites import distortion_weights
+from nerv_codec.training.tracked_engine import Targets
+from nerv_codec.types import PlanarFrame, VideoInfo
+
+BETAS = (0.9, 0.99)
+FIRST_SCALE = 2.0
+"""Deviation of the first layer's weights at the start."""
+
+
+class QuantisedVector:
+    """Integers to be: their real values, the optimiser's moments, and which grids of them are still alive."""
+
+    def __init__(self, values: np.ndarray, table: np.ndarray) -> None:
+        self.values = np.ascontiguousarray(values, np.float32)
+        self.table = table
+        self.table[:, ACTIVE] = 0
+        self.first, self.second = np.zeros_like(self.values), np.zeros_like(self.values)
+        self.proxy, self.slopes = np.zeros_like(self.values), np.zeros_like(self.values)
+        self.spans = self._spans()
+
+    def _spans(self) -> np.ndarray:
+        spans: list[list[int]] = []
+        for row in self.table[self.table[:, ACTIVE] > 0]:
+            start, stop = int(row[OFFSET]), int(row[OFFSET] + row[ROWS] * row[COLS])
+            if spans and spans[-1][1] == start:
+                spans[-1][1] = stop
+            else:
+                spans.append([start, stop])
+        return np.array(spans, np.int64).reshape(-1, 2)
+
+    def wake(self, rows: np.ndarray) -> None:
+        """Lets the grids of the given rows of the table take part from now on."""
+        self.table[rows, ACTIVE] = 1
+        self.spans = self._spans()
+
+    def soften(self, temperature: float, deviation: float, seed: int) -> None:
+        """Sets ``proxy`` and ``slopes``."""
+        soft_round(
+            self.values, self.spans, np.float32(temperature), np.float32(deviation), np.uint32(seed & 0xFFFFFFFF),
+            self.proxy, self.slopes,
+        )  # fmt: skip
+
+    def round(self) -> None:
+        """Makes them the integers that they are nearest to."""
+        self.prune()
+        np.rint(self.values, out=self.values)
+        self.proxy[:] = self.values
+
+    def prune(self) -> None:
+        """Takes grids that round to zero out of the fit: they cost a flag from here on, and no time."""
+        for row in self.table:
+            part = slice(row[OFFSET], row[OFFSET] + row[ROWS] * row[COLS])
+            if row[ACTIVE] and np.abs(self.values[part]).max() <= 0.5:
+                row[ACTIVE] = 0
+                self.values[part] = self.proxy[part] = self.slopes[part] = 0
+        self.spans = self._spans()
+
+    def step(self, gradient: np.ndarray, rate: float, count: int) -> None:
+        """One step of Adam."""
+        beta1, beta2 = BETAS
+        adam(
+            self.values, gradient, self.slopes, self.first, self.second, self.spans, np.float32(rate),
+            np.float32(beta1), np.float32(beta2), np.float32(1 - beta1**count), np.float32(1 - beta2**count),
+        )  # fmt: skip
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What :meth:`restore` takes: the arrays themselves, not copies."""
+        active = np.ascontiguousarray(self.table[:, ACTIVE])
+        return {"values": self.values, "first": self.first, "second": self.second, "active": active}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Goes on from what :meth:`arrays` gave."""
+        self.values[:], self.first[:], self.second[:] = arrays["values"], arrays["first"], arrays["second"]
+        self.table[:, ACTIVE] = arrays["active"]
+        self.spans = self._spans()
+        for first, last in self.spans:
+            self.proxy[first:last] = self.values[first:last]
+
+    @property
+    def symbols(self) -> np.ndarray:
+        """The nearest integers."""
+        return np.rint(self.values).astype(np.int32)
+
+
+@dataclass
+class TrackedState:
+    """All that a fit moves."""
+
+    latents: QuantisedVector
+    """Of all nodes, in coding order."""
+    motion: QuantisedVector
+    """Likewise, in steps of ``MOTION_UNITS``."""
+    network: dict[str, Tensor]
+    latent_rate: list[Tensor]
+    motion_rate: list[Tensor]
+
+
+def initial_state(
+    shape: TrackedShape,
+    frames: Sequence[PlanarFrame],
+    info: VideoInfo,
+    config: EncoderConfig,
+    generator: torch.Generator,
+) -> TrackedState:
+    """Where a fit starts: latents 0, motion from optical flow, networks at random."""
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(size, generator=generator)
+
+    def uniform(*size: int) -> Tensor:
+        return 2 * torch.rand(size, generator=generator) - 1
+
+    hidden, outputs = shape.hidden, shape.outputs
+    peak = info.pixel_format.max_value
+    means = [float(np.mean([frame.planes[plane].mean() for frame in frames])) / peak for plane in range(outputs)]
+    network = {
+        "gain": torch.full(shape.network_shapes()["gain"], config.tracked.initial_gain),
+        "mix": normal(*shape.network_shapes()["mix"]) / math.sqrt(FEATURES),
+        "w1": FIRST_SCALE * normal(FEATURES, hidden),
+        "b1": math.pi * uniform(hidden),
+        "w2": math.sqrt(6 / hidden) * uniform(hidden, hidden),
+        "b2": math.pi * uniform(hidden),
+        "w3": 0.02 * uniform(hidden, outputs),
+        "b3": torch.tensor(means),
+        "skip": normal(FEATURES, outputs) / math.sqrt(FEATURES),
+    }
+    rates = [
+        [torch.from_numpy(array).requires_grad_(True) for array in initial_parameters(width, classes, seed=config.seed)]
+        for width, classes in (
+            (config.tracked.rate_hidden, latent_classes(shape)),
+            (config.tracked.motion_hidden, MOTION_CLASSES),
+        )
+    ]
+    kept = initial_motion(shape, frames, info.pixel_format.bit_depth)
+    table = motion_table(shape)
+    motion = torch.zeros(int((table[:, ROWS] * table[:, COLS]).sum()) + 1)
+    for index, part in zip(motion_indices(shape), kept, strict=True):
+        motion[torch.from_numpy(index)] = part / torch.tensor(MOTION_UNITS)
+    return TrackedState(
+        latents=QuantisedVector(np.zeros(len(shape.tree.nodes) * shape.node_latents, np.float32), latent_table(shape)),
+        motion=QuantisedVector(motion[:-1].numpy(), table),
+        network={name: tensor.requires_grad_(True) for name, tensor in network.items()},
+        latent_rate=rates[0],
+        motion_rate=rates[1],
+    )
+
+
+def make_targets(frames: Sequence[PlanarFrame], info: VideoInfo) -> list[Targets]:
+    """The code values of a GOP, planes with common sample places together."""
+    view = View.whole(info.height, info.width)
+    shares = distortion_weights(info)
+    targets = []
+    for planes in plane_groups(info.pixel_format):
+        rows, cols = plane_axes(info, planes[0], view, info)
+        first = frames[0].planes[planes[0]]
+        codes = np.zeros((len(frames), *first.shape, info.pixel_format.num_planes), first.dtype)
+        weights = np.zeros(info.pixel_format.num_planes, np.float32)
+        for plane in planes:
+            codes[..., plane] = [frame.planes[plane] for frame in frames]
+            weights[plane] = shares[plane]
+        targets.append(Targets(rows.numpy().astype(np.float32), cols.numpy().astype(np.float32), codes, weights))
+    return targets
