@@ -164,7 +164,7 @@ def encode(
     compute = choose_device(device)
     progress(Progress("start", 0.0, "open"))
     part = Part(start, end, frames)
-    open_source = partial(
+    read = partial(
         open_video,
         source,
         format="yuv4mpegpipe" if path is None else None,
@@ -173,16 +173,17 @@ def encode(
         drop_alpha=drop_alpha,
         scale_to_first=scale_to_first,
     )
-    opened = open_source()
+    opened = read()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         reader = stack.enter_context(opened)
         _check_storable(reader.info, config, str(source))
-        steering = _steering(goal, path, open_source, part, config, audio)
-        key = _work_key(path, part, track, config, compute, steering, jobs) if resume and path is not None else None
+        steering = _steering(goal, path, read, part, config, audio)
+        choice = start, end, frames, track
+        key = _work_key(path, choice, config, compute, steering, jobs) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
-        expected = _expected_frames(reader, part)
+        expected = _expected_frames(reader, start, end, frames)
         coder = GopCoder(
             reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop, steering, jobs
         )
@@ -245,17 +246,12 @@ def _settings(config: EncoderConfig, crf: float | None, goal: Goal) -> EncoderCo
 
 
 def _steering(
-    goal: Goal,
-    path: Path | None,
-    open_source: Callable[[], VideoReader],
-    part: Part,
-    config: EncoderConfig,
-    audio: bool,
+    goal: Goal, path: Path | None, read: Callable[[], VideoReader], part: Part, config: EncoderConfig, audio: bool
 ) -> Steering:
-    """What each GOP is to come to; for a rate, the video is looked through first, as it will be read."""
+    """What each GOP is to come to; for a rate, the video is looked through first."""
     if not goal.is_rate or path is None:
         return Steering(goal.psnr_db)
-    with open_source() as reader:
+    with read() as reader:
         return survey(goal, path, reader, part, config, audio)
 
 
@@ -275,8 +271,7 @@ def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
 
 def _work_key(
     path: Path,
-    part: Part,
-    track: int | None,
+    choice: tuple[float | int | None, ...],
     config: EncoderConfig,
     device: torch.device,
     steering: Steering,
@@ -289,7 +284,7 @@ def _work_key(
     """
     machine = (str(device), torch.__version__, _tool_name())
     lag = jobs if steering.budget else 1
-    return repr((source_digest(path), part, track, config, machine, steering, lag))
+    return repr((source_digest(path), choice, config, machine, steering, lag))
 
 
 def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str | None) -> None:
@@ -309,7 +304,9 @@ def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str |
             raise VerificationError("sound or subtitles do not come back as they were written")
 
 
-def _expected_frames(reader: VideoReader, part: Part) -> int:
+def _expected_frames(
+    reader: VideoReader, start: float | int | None, end: float | int | None, frames: int | None
+) -> int:
     """How many frames there will be, as far as the container tells; only progress depends on it."""
     rate = reader.frame_rate or Fraction(25)
 
@@ -317,10 +314,10 @@ def _expected_frames(reader: VideoReader, part: Part) -> int:
         return round(where * rate) if isinstance(where, float) else where
 
     total = reader.num_frames or 0
-    if part.end is not None:
-        total = min(number(part.end), total or number(part.end))
-    total = max(0, total - number(part.start or 0))
-    return min(part.frames, total or part.frames) if part.frames else total
+    if end is not None:
+        total = min(number(end), total or number(end))
+    total = max(0, total - number(start or 0))
+    return min(frames, total or frames) if frames else total
 
 
 def _tool(began: float) -> bytes:

@@ -29,7 +29,7 @@ _TOOL_BYTES = 32
 
 
 def read_gops(reader: VideoReader, config: EncoderConfig) -> tuple[Iterator[GopFrames], LastDuration]:
-    """The GOPs of a video, and what knows, after the last one, how long the last frame is shown."""
+    """The GOPs of what a reader gives, and what knows, after the last one, how long the last frame is shown."""
     last_duration = LastDuration(reader, reader.frame_rate)
     return segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth), last_duration
 
@@ -42,6 +42,8 @@ def survey(goal: Goal, path: Path, reader: VideoReader, part: Part, config: Enco
     for gop in gops:
         pts += [frame.pts for frame in gop.frames[gop.continues :]]
         entries.append(GopEntry(len(gop.frames), gop.continues, _TYPICAL_SECTION_BYTES))
+    if not entries:
+        return Steering()  # what follows finds the same, and says so
     ticks = last_duration.in_ticks(reader.info.time_base)
     header = StreamHeader(MODEL_IDS[config.model], reader.info, tuple(pts), ticks, tuple(entries))
     overhead = len(write_prologue(header)) + len(entries) * _SECTION_FRAME_BYTES + _TOOL_BYTES
@@ -56,8 +58,9 @@ def survey(goal: Goal, path: Path, reader: VideoReader, part: Part, config: Enco
 def bounds(header: StreamHeader, part: Part) -> tuple[Fraction | None, Fraction | None]:
     """From when to when, in seconds, sound is wanted; None where that side of the video was not cut."""
     unit = header.info.time_base
+    cut = part.end is not None or part.frames is not None
     begin = header.pts[0] * unit if part.start else None
-    stop = (header.pts[-1] + header.last_duration) * unit if part.end is not None or part.frames is not None else None
+    stop = (header.pts[-1] + header.last_duration) * unit if cut else None
     return begin, stop
 
 

@@ -15,9 +15,8 @@ from nerv_codec.files import atomic_output, check_output
 from nerv_codec.progress import format_bytes, ignore_progress, make_sink
 
 _EPILOG = """examples:
-  nerv-codec bench out.nvc                      frames a second by stage, latency of a frame, memory
-  nerv-codec bench out.nvc --json bench.json    the same as JSON, with all figures
-  nerv-codec bench out.nvc --device cuda        on a GPU"""
+  nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
+  nerv-codec bench out.nvc --json bench.json   the same, to compare machines with"""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:

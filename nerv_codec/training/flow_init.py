@@ -13,9 +13,9 @@ from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.tracked import KEPT, TrackedShape, motion_grids, refinement_matrix
 from nerv_codec.types import PlanarFrame
 
-_SMOOTHING = 0.5
+_SMOOTHING = 0.02
 """Weight of small spline coefficients against the flow: keeps them bounded where the flow is noise."""
-DROP = 2
+DROP = 1
 _MIN_SIDE = 16
 """Smaller pictures give dense inverse search no patch to work with: their motion starts at 0."""
 
@@ -52,7 +52,7 @@ def initial_motion(shape: TrackedShape, frames: Sequence[PlanarFrame], bit_depth
             "ri,nijf,cj->nrcf", _least_squares(up_rows), kept[scale - 1], _least_squares(up_cols)
         )
         kept[scale - 1] -= torch.einsum("ir,nrcf,jc->nijf", up_rows, kept[scale], up_cols)
-    for scale in range(DROP):
+    for scale in range(min(DROP, len(kept))):
         kept[scale].zero_()
     return kept
 

@@ -1,0 +1,153 @@
+"""Fits of one GOP for the benchmark: the compiled one and the plain one, from the same start on the same data.
+
+All that the benchmark knows of the inside of a fit stands here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from plain_torch import TorchFit
+
+from nerv_codec.config import EncoderConfig
+from nerv_codec.media.reader import open_video
+from nerv_codec.metrics.psnr import psnr_db
+from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.tracked import TrackedShape
+from nerv_codec.tracked_codec import motion_maps, reference_maps
+from nerv_codec.training import tracked_fit
+from nerv_codec.training.result import FitStatus
+from nerv_codec.training.sites import distortion_weights
+from nerv_codec.training.tracked_engine import TrackedEngine
+from nerv_codec.training.tracked_state import TrackedState, initial_state, make_targets
+from nerv_codec.types import PlanarFrame, VideoInfo
+from nerv_codec.workers import Workers
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One GOP, and how it is fitted."""
+
+    frames: tuple[PlanarFrame, ...]
+    info: VideoInfo
+    config: EncoderConfig
+
+    @property
+    def shape(self) -> TrackedShape:
+        settings, info = self.config.tracked, self.info
+        scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
+        tree = GopTree(len(self.frames))
+        return TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
+
+    @property
+    def pixels(self) -> int:
+        return len(self.frames) * self.info.height * self.info.width
+
+    @property
+    def coordinates(self) -> int:
+        """Evaluated in a step over all rows of all frames: luma's and chroma's sites."""
+        return sum(len(group.rows) * len(group.cols) for group in self.targets()) * len(self.frames)
+
+    def loss(self, moment: Moment) -> float:
+        """D + lambda R with luma's share of D alone."""
+        distortion = distortion_weights(self.info)[0] * 10 ** (-moment.psnr_db / 10)
+        return distortion + self.config.tracked.rd_lambda * moment.bits / self.pixels
+
+    def targets(self) -> list[tracked_fit.Targets]:
+        return make_targets(self.frames, self.info)
+
+    def state(self) -> TrackedState:
+        generator = torch.Generator().manual_seed(self.config.seed)
+        return initial_state(self.shape, self.frames, self.info, self.config, generator)
+
+
+def load(path: Path, frames: int, config: EncoderConfig) -> Problem:
+    with open_video(path) as reader:
+        return Problem(tuple(frame for frame, _ in zip(reader, range(frames), strict=False)), reader.info, config)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a fit stood before a step."""
+
+    psnr_db: float
+    """Luma."""
+    bits: float
+    """Of latents and motion."""
+
+
+Step = Callable[[int], Moment]
+"""Does step number n, over all rows of all frames."""
+
+
+@contextmanager
+def compiled(problem: Problem) -> Iterator[Step]:
+    """The fit that the encoder does, in its last phase: all frames, all rows, nothing rounded or pruned; no noise."""
+    shape, config = problem.shape, problem.config
+    told: list[FitStatus] = []
+    patched = {"_NOISE": (0.0, 0.0), "_COARSE_FRACTION": 0.0, "_REPORT_STEPS": 1}
+    before = {name: getattr(tracked_fit, name) for name in patched}
+    for name, value in patched.items():
+        setattr(tracked_fit, name, value)
+    try:
+        with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
+            peak = problem.info.pixel_format.max_value
+            engine = TrackedEngine(shape, problem.targets(), peak, workers)
+            weight = distortion_weights(problem.info)[0]
+            fit = tracked_fit._Fit(
+                shape, engine, problem.state(), config, problem.pixels, weight, config.seed, executor, told.append
+            )
+            depth = shape.tree.nodes[-1].depth
+            steps = config.tracked.steps
+            fit._phases = (tracked_fit.Phase(0, steps, depth, tuple(range(shape.tree.num_frames))),)
+            fit.steps, fit._hard_from, fit._round_from, fit._prune_at = steps, steps, steps, set()
+            for level in range(depth):
+                fit._wake(level)
+
+            def step(number: int) -> Moment:
+                fit.step(number)
+                return Moment(told[-1].psnr_db, told[-1].estimated_bits)
+
+            yield step
+    finally:
+        for name, value in before.items():
+            setattr(tracked_fit, name, value)
+
+
+@contextmanager
+def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
+    """The same in plain torch."""
+    shape, config, state = problem.shape, problem.config, problem.state()
+    for vector in (state.latents, state.motion):
+        vector.wake(np.ones(len(vector.table), bool))
+    rates, luma_weight = config.tracked, distortion_weights(problem.info)[0]
+    with Workers() as workers:
+        fit = TorchFit(
+            shape,
+            state,
+            problem.targets(),
+            problem.info.pixel_format.max_value,
+            lambda_per_bit=rates.rd_lambda / problem.pixels,
+            maps=reference_maps(shape, state.motion.symbols),
+            motion_maps=motion_maps(shape),
+            rates=(rates.latent_learning_rate, rates.motion_learning_rate, rates.network_learning_rate),
+            clip=tracked_fit._NETWORK_CLIP,
+            device=device,
+            workers=workers,
+        )
+
+        def step(number: int) -> Moment:
+            done = number / config.tracked.steps
+            first, last = tracked_fit._TEMPERATURE
+            schedule = min(1.0, (number + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
+            distortion, bits = fit.step(first + (last - first) * done, schedule)
+            return Moment(psnr_db(float(distortion[0]) / luma_weight, 1.0), bits)
+
+        yield step
