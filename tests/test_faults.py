@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
@@ -44,7 +45,8 @@ def ten(tiny_info, tiny_frames, tiny_config, tmp_path_factory):
     with open_writer(folder / "ten.y4m", "y4m", tiny_info, frame_rate=Fraction(24)) as writer:
         for frame in [*tiny_frames, *tiny_frames[:2]]:
             writer.write(frame)
-    config = type(tiny_config)(gop=2, siren=tiny_config.siren, training=type(tiny_config.training)(steps=5, batch=300))
+    training = dataclasses.replace(tiny_config.training, steps=5, batch=300)
+    config = dataclasses.replace(tiny_config, gop=2, training=training)
     report = encode(folder / "ten.y4m", folder / "ten.nvc", config=config)
     assert report.num_gops == 10
     return folder / "ten.nvc"
