@@ -14,7 +14,7 @@ import numpy as np
 from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
 from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
-from nerv_codec.config import MODELS, EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.config import MODELS, EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
 from nerv_codec.encoder import encode
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations import MODEL_NAMES
@@ -38,6 +38,7 @@ def files() -> Iterator[bytes]:
                 gop=2,
                 siren=SirenConfig(width=4, hidden_layers=1),
                 training=TrainingConfig(steps=2),
+                tracked=TrackedConfig(steps=2),
             )
             encode(clip, target, config=config)
             yield target.read_bytes() + _companions()
