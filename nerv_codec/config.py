@@ -48,6 +48,10 @@ class SirenConfig:
 class TrackedConfig:
     """Size and fit of the latent pyramids tied together by motion (model/tracked.py)."""
 
+    steps: int = 400
+    """Optimiser steps in which all frames move; those in which the fit grows come before."""
+    span: int = 8
+    """Longest distance of anchors, frames that are predicted from one before only."""
     scales: int = 7
     """Latent grids of a node: from full size down to 1 / 2**(scales - 1); small pictures have fewer."""
     hidden: int = 8
@@ -65,6 +69,8 @@ class TrackedConfig:
     network_learning_rate: float = 1e-2
 
     def __post_init__(self) -> None:
+        _check(self.steps >= 1, "tracked.steps of at least 1", self.steps)
+        _check(1 <= self.span <= 1024, "tracked.span in 1..1024", self.span)
         _check(1 <= self.scales <= 10, "tracked.scales in 1..10", self.scales)
         _check(4 <= self.hidden <= 64 and self.hidden % 4 == 0, "tracked.hidden in 4, 8 .. 64", self.hidden)
         for name in ("rate_hidden", "motion_hidden"):
@@ -104,7 +110,7 @@ class TrainingConfig:
 class EncoderConfig:
     """All that determines the bytes that come out, besides the input."""
 
-    model: str = "siren"
+    model: str = "tracked"
     gop: int = 32
     """Longest distance between the first and the last frame of a GOP, 1..1024."""
     seed: int = 0

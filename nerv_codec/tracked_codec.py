@@ -23,6 +23,7 @@ MAX_SCALES = 10
 UNIT = 256
 """Parts of a pixel in which motion is reckoned with integers."""
 MAX_HIDDEN = 64
+MAX_SPAN = 1024
 DEPTH_CLASSES = 4
 """Nodes of depth 0, 1, 2 and deeper ones have biases of their own in the entropy model."""
 MOTION_CLASSES = 3 * MOTION_SCALES
@@ -145,6 +146,9 @@ def whole_motion(shape: TrackedShape, symbols: Integers) -> Table:
             before, after = node.frame - nodes[left].frame, nodes[right].frame - node.frame
             whole[index][..., 0:2] += (-before * across) // length
             whole[index][..., 2:4] += (after * across) // length
+        elif node.parents and nodes[node.parents[0]].parents:
+            pace = shape.tree.pace(index)
+            whole[index][..., :2] += whole[node.parents[0]][..., :2] * pace.numerator // pace.denominator
     return whole
 
 
@@ -214,7 +218,13 @@ def pack_tracked(
         latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
     """
     out = ByteWriter()
-    for number in (shape.scales, shape.hidden, latent_model[0].symbols.shape[0], motion_model[0].symbols.shape[0]):
+    for number in (
+        shape.tree.span,
+        shape.scales,
+        shape.hidden,
+        latent_model[0].symbols.shape[0],
+        motion_model[0].symbols.shape[0],
+    ):
         out.varint(number)
     weights = encode_weights([*network, *latent_model, *motion_model])
     coded_motion = b""
@@ -233,11 +243,12 @@ def pack_tracked(
 def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
     """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
     reader = ByteReader(payload)
+    span = reader.varint(1, MAX_SPAN, "the distance of anchors")
     scales = reader.varint(1, MAX_SCALES, "the number of scales")
     hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
     rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
     shape = TrackedShape(
-        GopTree(geometry.num_frames), geometry.height, geometry.width, scales, hidden, geometry.num_planes
+        GopTree(geometry.num_frames, span), geometry.height, geometry.width, scales, hidden, geometry.num_planes
     )
     head_bytes = reader.position
     names = shape.network_shapes()

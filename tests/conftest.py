@@ -72,7 +72,7 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory, tiny_info: VideoInfo, ti
 def tiny_config() -> EncoderConfig:
     """A network and a fit of about a second."""
     siren = SirenConfig(width=16, hidden_layers=2)
-    return EncoderConfig(gop=8, siren=siren, training=TrainingConfig(steps=60, batch=1500))
+    return EncoderConfig(model="siren", gop=8, siren=siren, training=TrainingConfig(steps=60, batch=1500))
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,9 @@ from nerv_codec.media.writer import open_writer
 from nerv_codec.report.tables import csv_report, text_report
 from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
 
-TINY = EncoderConfig(siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=256))
+TINY = EncoderConfig(
+    model="siren", siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=256)
+)
 
 
 def make_frames(count: int, info: VideoInfo, step: int = 1, seed: int = 3) -> list[PlanarFrame]:

@@ -102,7 +102,16 @@ def test_damage_behind_the_gops_costs_what_follows_it(ten, tmp_path):
 def test_a_full_disk_leaves_no_output(ten, tiny_clip, tmp_path, verb):
     """A limit on the size of files stands for it: the writes fail the same way."""
     words = {
-        "encode": [str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "siren.width=16", "--set", "training.steps=3"],
+        "encode": [
+            str(tiny_clip),
+            str(tmp_path / "a.nvc"),
+            "--model",
+            "siren",
+            "--set",
+            "siren.width=16",
+            "--set",
+            "training.steps=3",
+        ],
         "decode": [str(ten), str(tmp_path / "a.y4m"), "--scale", "4"],
     }[verb]
 

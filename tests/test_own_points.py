@@ -12,7 +12,7 @@ from nerv_codec.own_points import encode_points
 from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
 
 CONFIG = EncoderConfig(
-    siren=SirenConfig(target_bpp=2.0, hidden_layers=1), training=TrainingConfig(steps=20, batch=1024)
+    model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1), training=TrainingConfig(steps=20, batch=1024)
 )
 
 
@@ -45,7 +45,16 @@ def test_frames_with_gaps_cannot_be_encoded_again(clip, tmp_path):
 def test_eval_draws_a_curve_through_them(clip, tmp_path, capsys):
     target = tmp_path / "out.nvc"
     nerv_codec.encode(clip, target, config=CONFIG, crf=28)
-    settings = ["--set", "training.steps=20", "--set", "siren.target_bpp=2", "--set", "siren.hidden_layers=1"]
+    settings = [
+        "--model",
+        "siren",
+        "--set",
+        "training.steps=20",
+        "--set",
+        "siren.target_bpp=2",
+        "--set",
+        "siren.hidden_layers=1",
+    ]
     points = ["--crf", "22,34", "--work", str(tmp_path), "--rd", str(tmp_path / "rd.json")]
     assert run(["eval", str(clip), str(target), *points, *settings, "-q"]) == 0
     assert (tmp_path / "rd.json").read_text().count(".") > 3

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerv_codec.config import EncoderConfig, TrackedConfig, TrainingConfig
+from nerv_codec.config import EncoderConfig, TrackedConfig
 from nerv_codec.kernels.rate_model import ACTIVE, RateParameters, rate_forward_backward
 from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
@@ -54,9 +54,7 @@ def test_the_rate_and_its_gradients(kind):
 def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     from fit_benchmark import Problem, compiled, plain
 
-    config = dataclasses.replace(
-        EncoderConfig(), model="tracked", tracked=TrackedConfig(scales=4, hidden=8), training=TrainingConfig(steps=100)
-    )
+    config = dataclasses.replace(EncoderConfig(), model="tracked", tracked=TrackedConfig(scales=4, hidden=8, steps=100))
     problem = Problem(tuple(tiny_frames[:5]), tiny_info, config)
     assert problem.coordinates == 5 * (24 * 40 + 12 * 20)
     curves = []

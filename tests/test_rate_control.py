@@ -12,7 +12,9 @@ from nerv_codec.encoder import encode
 from nerv_codec.errors import UsageError
 from nerv_codec.rate_control import Budget, Goal, Steering
 
-CONFIG = EncoderConfig(gop=8, siren=SirenConfig(hidden_layers=2), training=TrainingConfig(steps=20, batch=1500))
+CONFIG = EncoderConfig(
+    model="siren", gop=8, siren=SirenConfig(hidden_layers=2), training=TrainingConfig(steps=20, batch=1500)
+)
 
 
 def test_a_budget_is_shared_by_frames_and_the_first_one_counts_more():

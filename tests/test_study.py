@@ -28,7 +28,7 @@ SIZE = {"width": 128, "height": 96}
 
 def tiny(width: int) -> EncoderConfig:
     training = TrainingConfig(steps=12, batch=1024)
-    return EncoderConfig(gop=4, siren=SirenConfig(width=width, hidden_layers=1), training=training)
+    return EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=width, hidden_layers=1), training=training)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,9 @@ from nerv_codec.types import PlanarFrame
 from nerv_codec.video_decoder import VideoDecoder
 
 CONFIG = EncoderConfig(
-    siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=20, batch=2000, quantised_fraction=0.2)
+    model="siren",
+    siren=SirenConfig(width=16, hidden_layers=2),
+    training=TrainingConfig(steps=20, batch=2000, quantised_fraction=0.2),
 )
 
 

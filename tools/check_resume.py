@@ -27,7 +27,8 @@ from nerv_codec.encoder import encode
 from nerv_codec.progress import make_sink
 from nerv_codec.training import checkpoint
 checkpoint.INTERVAL_SECONDS = 0.5
-config = EncoderConfig(gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000))
+training = TrainingConfig(steps=100, batch=2000)
+config = EncoderConfig(model="siren", gop=8, siren=SirenConfig(width=32), training=training)
 print(time.process_time(), flush=True)
 encode(sys.argv[1], sys.argv[2], config=config, frames=24, tool_section=False, device="cpu", overwrite=True,
        progress=make_sink("json"))

@@ -116,7 +116,7 @@ def compiled(problem: Problem) -> Iterator[Step]:
                 control,
             )
             depth = shape.tree.nodes[-1].depth
-            steps = config.training.steps
+            steps = config.tracked.steps
             fit._phases = (tracked_fit.Phase(0, steps, depth, tuple(range(shape.tree.num_frames))),)
             fit.steps, fit._hard_from, fit._round_from, fit._prune_at = steps, steps, steps, set()
             for level in range(depth):
@@ -155,7 +155,7 @@ def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
         )
 
         def step(number: int) -> Moment:
-            done = number / config.training.steps
+            done = number / config.tracked.steps
             first, last = tracked_fit._TEMPERATURE
             schedule = min(1.0, (number + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
             distortion, bits = fit.step(first + (last - first) * done, schedule)

@@ -17,7 +17,9 @@ from nerv_codec.config import SirenConfig, TrainingConfig
 from nerv_codec.rendering import View
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-CONFIG = EncoderConfig(gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400))
+CONFIG = EncoderConfig(
+    model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400)
+)
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
 PROBES = [(Fraction(0), 1), (Fraction(7, 2), 1), (Fraction(4), 1), (Fraction(21, 4), 2), (Fraction(11), 3)]

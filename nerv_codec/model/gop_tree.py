@@ -1,13 +1,15 @@
 """The node tree of a GOP, and the chain of nodes that a moment in time reads.
 
-A GOP is the closed interval of frames 0..N. Bisection makes a node of every frame: 0, then N, then the middle of
-(0, N), and so on, level by level. A node made inside the interval (a, b) has the parents a and b; N has the
-parent 0. The older nodes are coded first.
+A GOP is the closed interval of frames 0..N. Anchors divide it into spans of about equal length: each anchor has the one
+before as its only parent, the first is frame 0, which has none. Bisection makes a node of every frame in between: a
+node made inside the interval (a, b) has the parents a and b. The older nodes are coded first.
 """
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 
 
@@ -17,9 +19,9 @@ class Node:
 
     frame: int
     depth: int
-    """0 for frame 0, 1 for frame N, then one more with every bisection."""
+    """0 for frame 0, 1 for the other anchors, then one more with every bisection."""
     parents: tuple[int, ...]
-    """Positions in the coding order of the nodes at the ends of its interval: none, (first,), or (left, right)."""
+    """Positions in the coding order: none, (the anchor before,), or both ends of its interval (left, right)."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +48,25 @@ class Sample:
 
 @dataclass(frozen=True)
 class GopTree:
-    """All nodes of a GOP of ``num_frames`` frames."""
+    """All nodes of a GOP of ``num_frames`` frames, with anchors at most ``span`` frames apart."""
 
     num_frames: int
+    span: int = 8
+
+    @cached_property
+    def anchors(self) -> tuple[int, ...]:
+        """Frames of the anchors, 0 and N among them."""
+        last = self.num_frames - 1
+        count = -(-last // self.span)
+        return (0, *(round(last * number / count) for number in range(1, count + 1)))
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
         """In coding order: parents before children, frame order within a depth."""
-        last = self.num_frames - 1
-        nodes = [Node(0, 0, ())]
-        if last:
-            nodes.append(Node(last, 1, (0,)))
-        intervals = [(0, 1)] if last else []
+        nodes = [
+            Node(frame, min(number, 1), (number - 1,) if number else ()) for number, frame in enumerate(self.anchors)
+        ]
+        intervals = [(number, number + 1) for number in range(len(nodes) - 1)]
         depth = 2
         while intervals:
             halves = []
@@ -76,12 +85,19 @@ class GopTree:
         position = {node.frame: index for index, node in enumerate(self.nodes)}
         return tuple(position[frame] for frame in range(self.num_frames))
 
+    def pace(self, index: int) -> Fraction:
+        """How far an anchor is from the anchor before, as a share of the distance between that one and its own."""
+        parent = self.nodes[index].parents[0]
+        before = self.nodes[parent].parents[0]
+        frame = self.nodes[parent].frame
+        return Fraction(self.nodes[index].frame - frame, frame - self.nodes[before].frame)
+
     def chain(self, t: float) -> tuple[Sample, ...]:
         """What a point at time ``t`` (0..num_frames-1) reads, the youngest node first.
 
-        The chain climbs from the shortest interval around ``t`` to the whole GOP. At each step the younger
+        The chain climbs from the shortest interval around ``t`` to the anchors around it. At each step the younger
         end gives way to its other parent, at the place where its own motion says that the point was there; the
-        older end stays where it was found first.
+        older end stays where it was found first. From there it goes from anchor to anchor down to frame 0.
 
         At a frame all mass is its own node's, between two it is shared by time. Each node hands the mass that reached
         it on to its parents, so frame 0 always has mass 1: what stays is kept there, and every other node
@@ -104,6 +120,8 @@ class GopTree:
                     # The younger end of the interval below, made inside this one, leads to the new end.
                     younger = max(node for node in places if set(self.nodes[node].parents) == {end, other})
                     places[end] = (younger, younger, self.nodes[younger].parents.index(end), 1.0, 0.0)
+        for anchor in range(min(places), 0, -1):
+            places[anchor - 1] = (anchor, anchor, 0, 1.0, 0.0)
         order = sorted(places, reverse=True)
         position = {node: index for index, node in enumerate(order)}
         return tuple(
@@ -126,10 +144,11 @@ class GopTree:
         return (node.frame - left) / (right - left)
 
     def _intervals(self, t: float) -> list[tuple[int, int]]:
-        """Nested intervals around ``t`` as (left, right) nodes, from the whole GOP to the shortest one."""
+        """Nested intervals around ``t`` as (left, right) nodes, from two anchors to the shortest one."""
         if self.num_frames == 1:
             return [(0, 0)]
-        ends = [(0, 1)]
+        number = min(bisect.bisect_right(self.anchors, t), len(self.anchors) - 1)
+        ends = [(number - 1, number)]
         while True:
             left, right = ends[-1]
             middle = (self.nodes[left].frame + self.nodes[right].frame) // 2

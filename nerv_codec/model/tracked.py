@@ -180,7 +180,8 @@ def refinement_matrix(coarse: int, fine: int) -> Tensor:
 def motion_grids(shape: TrackedShape, kept: Sequence[Tensor]) -> Tensor:
     """What is kept of the motion made whole: pyramids added up, and predicted under constant velocity.
 
-    A node half way between its parents is expected half way along the motion that joins them.
+    A node half way between its parents is expected half way along the motion that joins them, an anchor is expected to
+    go on as the anchor before.
 
     Args:
         kept: Of each scale, finest first: (nodes, rows, cols, KEPT); motion in pixels, blends as shares.
@@ -207,6 +208,9 @@ def motion_grids(shape: TrackedShape, kept: Sequence[Tensor]) -> Tensor:
             across = between if young == left else -between
             share = (node.frame - nodes[left].frame) / (nodes[right].frame - nodes[left].frame)
             motion = motion + torch.cat((-share * across, (1 - share) * across), dim=-1)
+        elif node.parents and nodes[node.parents[0]].parents:
+            ratio = float(shape.tree.pace(index))
+            motion = motion + torch.nn.functional.pad(ratio * whole[node.parents[0]][..., :2], (0, 2))
         whole.append(motion)
     result = torch.cat((torch.stack(whole), residuals[..., 4:]), dim=-1)
     return torch.nn.functional.pad(result, (0, CHANNELS - KEPT))

@@ -55,7 +55,7 @@ from nerv_codec.workers import Workers
 
 _TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
-_GROWTH = (1.5, 0.3, 0.25, 0.2, 0.15, 0.1)
+_GROWTH = (4.0, 1.2, 0.4, 0.25, 0.15)
 """Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
 _GROWTH_WEIGHT = 0.25
 """How much the distortion of frame 0 counts while it is alone: the share of it that later frames inherit, about."""
@@ -115,7 +115,7 @@ def fit_tracked(
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
     """
     settings = config.tracked
-    tree = GopTree(len(frames))
+    tree = GopTree(len(frames), settings.span)
     scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
     shape = TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
     state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed))
@@ -152,7 +152,7 @@ class _Fit:
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._executor, self._report = seed, executor, report
-        self._phases = make_phases(shape.tree, config.training.steps)
+        self._phases = make_phases(shape.tree, config.tracked.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
         self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))

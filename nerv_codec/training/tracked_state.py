@@ -152,7 +152,7 @@ def initial_state(
             (config.tracked.motion_hidden, MOTION_CLASSES),
         )
     ]
-    kept = initial_motion(shape, frames, info.pixel_format.bit_depth)
+    kept = initial_motion(shape, frames, info.pixel_format.bit_depth, config.tracked.rd_lambda)
     table = motion_table(shape)
     motion = torch.zeros(int((table[:, ROWS] * table[:, COLS]).sum()) + 1)
     for index, part in zip(motion_indices(shape), kept, strict=True):

@@ -15,7 +15,18 @@ import pytest
 from nerv_codec.cli import main as cli
 from nerv_codec.errors import VerificationError
 
-QUICK = ["--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2", "--gop", "8"]
+QUICK = [
+    "--model",
+    "siren",
+    "--set",
+    "siren.width=8",
+    "--set",
+    "siren.hidden_layers=1",
+    "--set",
+    "training.steps=2",
+    "--gop",
+    "8",
+]
 
 
 @pytest.fixture
@@ -66,7 +77,18 @@ def test_encode(nerv, tiny_clip, tmp_path):
 def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     config = tmp_path / "c.toml"
     config.write_text("gop = 2\n[training]\nsteps = 9\n")
-    words = ["--config", config, "--set", "training.steps=2", "--set", "siren.width=8", "--preset", "slow"]
+    words = [
+        "--model",
+        "siren",
+        "--config",
+        config,
+        "--set",
+        "training.steps=2",
+        "--set",
+        "siren.width=8",
+        "--preset",
+        "slow",
+    ]
     target = tmp_path / "a.nvc"
     code, out, err = nerv("encode", "--frames", 4, tiny_clip, *words, "--json", "-q", "--no-metadata", target)
     report = json.loads(out)
@@ -76,7 +98,7 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
 
 
 def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
-    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[2:], "-y", "--frames", 3, "-j", 2]
+    words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[:2], *QUICK[4:], "-y", "--frames", 3, "-j", 2]
     code, _, err = nerv(*words, "--target-size", "2kB")
     assert code == 0 and err.splitlines()[-1].endswith("verified")
     assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)

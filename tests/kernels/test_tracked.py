@@ -22,7 +22,7 @@ from nerv_codec.model.tracked_function import NETWORK, build_plane, chain_arrays
 from nerv_codec.training.tracked_engine import Targets, TrackedEngine, backward_plane
 from nerv_codec.workers import Workers
 
-SHAPES = [TrackedShape(GopTree(9), 37, 53, 5, 16, 3), TrackedShape(GopTree(6), 9, 130, 3, 8, 1)]
+SHAPES = [TrackedShape(GopTree(9, 4), 37, 53, 5, 16, 3), TrackedShape(GopTree(6), 9, 130, 3, 8, 1)]
 
 
 def _numpy(tensor: torch.Tensor) -> np.ndarray:

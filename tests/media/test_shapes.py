@@ -17,7 +17,9 @@ from nerv_codec.media.writer import open_writer
 from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 from nerv_codec.video_decoder import VideoDecoder
 
-CONFIG = EncoderConfig(gop=4, siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=200))
+CONFIG = EncoderConfig(
+    model="siren", gop=4, siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=200)
+)
 
 
 def make_clip(path, info, pts=(0, 1)):

@@ -1,5 +1,7 @@
 """The node tree and the chains through it."""
 
+import itertools
+
 import pytest
 
 from nerv_codec.model.gop_tree import GopTree
@@ -7,12 +9,13 @@ from nerv_codec.model.gop_tree import GopTree
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 6, 9, 33, 40])
 def test_every_frame_is_a_node_and_parents_come_first(num_frames: int) -> None:
-    tree = GopTree(num_frames)
+    tree = GopTree(num_frames, 8)
     assert sorted(node.frame for node in tree.nodes) == list(range(num_frames))
     for index, node in enumerate(tree.nodes):
         assert all(parent < index for parent in node.parents)
         assert tree.order[node.frame] == index
-    assert [node.frame for node in tree.nodes[:2]] == [0, num_frames - 1][:num_frames]
+    assert tree.anchors[0] == 0 and tree.anchors[-1] == num_frames - 1
+    assert all(0 < right - left <= 8 for left, right in itertools.pairwise(tree.anchors))
 
 
 def _masses(tree: GopTree, t: float) -> dict[int, float]:
@@ -26,8 +29,9 @@ def _masses(tree: GopTree, t: float) -> dict[int, float]:
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 3, 6, 9, 33, 40])
-def test_a_chain_reads_every_node_at_most_once_and_children_first(num_frames: int) -> None:
-    tree = GopTree(num_frames)
+@pytest.mark.parametrize("span", [3, 8, 1024])
+def test_a_chain_reads_every_node_at_most_once_and_children_first(num_frames: int, span: int) -> None:
+    tree = GopTree(num_frames, span)
     for quarter in range(4 * (num_frames - 1) + 1):
         t = quarter / 4
         chain = tree.chain(t)
@@ -59,3 +63,9 @@ def test_between_frames_the_point_moves_along_the_younger_ends_motion() -> None:
     assert (young.node, young.mover, young.scale, young.mass) == (2, 2, -0.75, 0.25)
     old = GopTree(3).chain(0.25)[2]
     assert (old.node, old.source, old.mover, old.scale, old.mass) == (0, -1, 2, 0.25, 0.75)
+
+
+def test_the_chain_ends_with_all_anchors_before() -> None:
+    chain = GopTree(33, 8).chain(20)
+    assert [GopTree(33, 8).nodes[sample.node].frame for sample in chain] == [20, 24, 16, 8, 0]
+    assert [sample.source for sample in chain] == [-1, 0, 0, 2, 3]

@@ -13,6 +13,7 @@ from nerv_codec.training.fit import fit_gop
 
 def fit(frames, info, checkpoint=None):
     config = EncoderConfig(
+        model="siren",
         siren=SirenConfig(width=16, hidden_layers=2),
         training=TrainingConfig(steps=24, batch=500, quantised_fraction=0.5),
     )

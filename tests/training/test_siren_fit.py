@@ -74,7 +74,7 @@ def test_size_by_target():
 @pytest.mark.parametrize("steps", [1, 2, 30])
 def test_same_seed_same_bytes(tiny_info, tiny_frames, steps):
     training = TrainingConfig(steps=steps, batch=400)
-    config = EncoderConfig(siren=SirenConfig(width=16, hidden_layers=1), training=training)
+    config = EncoderConfig(model="siren", siren=SirenConfig(width=16, hidden_layers=1), training=training)
     told = []
     runs = [
         fit_gop(tiny_frames[:3], tiny_info, config, device=CPU, seed=seed, report=told.append) for seed in (5, 5, 6)
@@ -90,7 +90,7 @@ def test_fitting_lowers_the_error(tiny_info, tiny_frames):
         fit_gop(
             tiny_frames[:3],
             tiny_info,
-            EncoderConfig(siren=siren, training=TrainingConfig(steps=steps, batch=1000)),
+            EncoderConfig(model="siren", siren=siren, training=TrainingConfig(steps=steps, batch=1000)),
             device=CPU,
             seed=0,
             report=lambda status: None,

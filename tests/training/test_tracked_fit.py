@@ -25,7 +25,7 @@ def _frames(count: int) -> tuple[list[PlanarFrame], VideoInfo]:
 
 
 def _config(steps: int) -> EncoderConfig:
-    settings = {"model": "tracked", "tracked": {"scales": 4}, "training": {"steps": steps}}
+    settings = {"model": "tracked", "tracked": {"scales": 4, "steps": steps}}
     return override(EncoderConfig(), settings)
 
 

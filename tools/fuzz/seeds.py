@@ -31,7 +31,9 @@ def files() -> Iterator[bytes]:
                     sizes = (layout.plane_size(plane, 8, 16) for plane in range(num_planes))
                     planes = tuple(np.full(size, 40 * index, np.uint8) for size in sizes)
                     writer.write(PlanarFrame(planes, index, 1))
-            config = EncoderConfig(gop=2, siren=SirenConfig(width=4, hidden_layers=1), training=TrainingConfig(steps=2))
+            config = EncoderConfig(
+                model="siren", gop=2, siren=SirenConfig(width=4, hidden_layers=1), training=TrainingConfig(steps=2)
+            )
             encode(clip, target, config=config)
             yield target.read_bytes() + _companions()
 
