@@ -8,10 +8,11 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import BinaryIO
@@ -32,11 +33,13 @@ from nerv_codec.files import atomic_output, check_output
 from nerv_codec.gop_coding import GopCoder
 from nerv_codec.gop_job import CodedGop
 from nerv_codec.interruption import stop_on_signals
+from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader, open_video
+from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.progress import Progress, ProgressSink, format_bytes, ignore_progress
 from nerv_codec.rate_control import Goal, Steering
-from nerv_codec.representations import MODEL_IDS
-from nerv_codec.survey import Part, bounds, digested, read_gops, survey, write_beside
+from nerv_codec.representations import MAX_TRACKED_PIXELS, MODEL_IDS, check_gop
+from nerv_codec.survey import bounds, digested, read_gops, survey, write_beside
 from nerv_codec.types import VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
 from nerv_codec.workspace import open_workspace, source_digest
@@ -100,6 +103,8 @@ def encode(
     overwrite: bool = False,
     track: int | None = None,
     audio: bool = True,
+    drop_alpha: bool = False,
+    scale_to_first: bool = False,
     resume: bool = True,
     verify: bool = True,
     tool_section: bool = True,
@@ -132,6 +137,9 @@ def encode(
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
         audio: Whether the source's sound goes into the file as it is; subtitles, chapters and tags always do.
             Where only a part is encoded, the packets that play within it are kept whole.
+        drop_alpha: Whether a video with an alpha channel is encoded without it; else it is refused.
+        scale_to_first: Whether frames of another size than the first one are scaled to it; else the encode ends
+            with an error where the size changes.
         resume: Whether to go on where an earlier run of the same command ended, and to keep work for a later
             one, in the folder ``.NAME.work`` beside the target, which goes when the file is whole.
         verify: Whether to read the file back.
@@ -140,7 +148,7 @@ def encode(
         progress: Told what happens.
 
     Raises:
-        InputError: The source cannot be read or has no frame to encode.
+        InputError: The source cannot be read, has no frame to encode, or pictures that a .nvc cannot hold.
         OutputExistsError: The target exists, or is the source.
         UsageError: A setting makes no sense.
         VerificationError: The written bytes do not decode to what was meant.
@@ -155,28 +163,36 @@ def encode(
     check_output(target, source=path, overwrite=overwrite)
     compute = choose_device(device)
     progress(Progress("start", 0.0, "open"))
-    part = start, end, frames
-    opened = open_video(source, track=track) if path is not None else open_video(source, format="yuv4mpegpipe")
+    part = Part(start, end, frames)
+    read = partial(
+        open_video,
+        source,
+        format="yuv4mpegpipe" if path is None else None,
+        track=track,
+        part=part,
+        drop_alpha=drop_alpha,
+        scale_to_first=scale_to_first,
+    )
+    opened = read()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         reader = stack.enter_context(opened)
-        _check_storable(reader.info, str(source))
-        steering = _steering(goal, path, track, part, config, audio)
-        key = _work_key(path, (*part, track), config, compute, steering, jobs) if resume and path is not None else None
+        _check_storable(reader.info, config, str(source))
+        steering = _steering(goal, path, read, part, config, audio)
+        choice = start, end, frames, track
+        key = _work_key(path, choice, config, compute, steering, jobs) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
         expected = _expected_frames(reader, start, end, frames)
         coder = GopCoder(
             reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop, steering, jobs
         )
-        pictures, last_duration = read_gops(reader, part, config)
+        pictures, last_duration = read_gops(reader, config)
         gops = []
         sections = stack.enter_context(tempfile.TemporaryFile(dir=target.parent))
         for coded, section in stack.enter_context(closing(coder.code(pictures))):
             gops.append(coded)
             sections.write(section)
-        if not gops:
-            raise InputError(f"{source}: no frame in the chosen range")
         header = StreamHeader(
             model_id=MODEL_IDS[config.model],
             info=reader.info,
@@ -188,7 +204,7 @@ def encode(
         with temporary.open("wb") as file:
             file.write(write_prologue(header))
             shutil.copyfileobj(sections, file)
-            digest, notes = write_beside(file, path, reader, audio, *bounds(header, *part)) if path else (None, [])
+            digest, notes = write_beside(file, path, reader, audio, *bounds(header, part)) if path else (None, [])
             if tool_section:
                 file.write(_tool(began))
             file.flush()
@@ -230,21 +246,27 @@ def _settings(config: EncoderConfig, crf: float | None, goal: Goal) -> EncoderCo
 
 
 def _steering(
-    goal: Goal, path: Path | None, track: int | None, part: Part, config: EncoderConfig, audio: bool
+    goal: Goal, path: Path | None, read: Callable[[], VideoReader], part: Part, config: EncoderConfig, audio: bool
 ) -> Steering:
     """What each GOP is to come to; for a rate, the video is looked through first."""
     if not goal.is_rate or path is None:
         return Steering(goal.psnr_db)
-    with open_video(path, track=track) as reader:
+    with read() as reader:
         return survey(goal, path, reader, part, config, audio)
 
 
-def _check_storable(info: VideoInfo, name: str) -> None:
+def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
     """Raises InputError for a lattice that the format cannot hold, before hours go into fitting it."""
+    longest = GopGeometry(config.gop + 1, info.height, info.width, info.pixel_format.num_planes)
     try:
         write_header(StreamHeader(0, info, (0,), 1, (GopEntry(1, False, MIN_SECTION_BYTES),)))
     except (BitstreamError, ValueError) as error:
         raise InputError(f"{name}: this video does not fit the format: {error}") from error
+    try:
+        check_gop(MODEL_IDS[config.model], longest)
+    except BitstreamError as error:
+        fitting = MAX_TRACKED_PIXELS // (info.width * info.height) - 1  # a GOP holds the start of the next one
+        raise InputError(f"{name}: {error}; a gop of {fitting} or less fits") from error
 
 
 def _work_key(
@@ -255,7 +277,11 @@ def _work_key(
     steering: Steering,
     jobs: int,
 ) -> str:
-    """All that determines the bytes of a fit, so that work is gone on with only where it would come out the same."""
+    """All that determines the bytes of a fit, so that work is gone on with only where it would come out the same.
+
+    Whether alpha is dropped and frames are scaled does not: without it an encode ends at the first such frame, and
+    what was fitted before can be gone on with when it is allowed.
+    """
     machine = (str(device), torch.__version__, _tool_name())
     lag = jobs if steering.budget else 1
     return repr((source_digest(path), choice, config, machine, steering, lag))

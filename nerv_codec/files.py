@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import platform
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerv_codec.errors import OutputExistsError, UsageError
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 def check_output(target: Path, *, source: Path | None, overwrite: bool, directory: bool = False) -> None:
@@ -111,6 +114,10 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
         if target.is_dir():
             os.replace(target, old)
         os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error  # instead of a temporary, or no name
     finally:
         for left in (temporary, old):
             _remove(left)

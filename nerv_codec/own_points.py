@@ -55,6 +55,17 @@ def encode_points(
                 progress(Progress("progress", fraction, f"crf {crf:g} {event.stage}", event.detail))
 
         if not path.exists():
-            encode(reference, path, config=own, start=first, frames=count, audio=False, device=device, progress=tell)
+            encode(
+                reference,
+                path,
+                config=own,
+                start=first,
+                frames=count,
+                audio=False,
+                drop_alpha=True,
+                scale_to_first=True,
+                device=device,
+                progress=tell,
+            )
         paths.append(path)
     return tuple(paths)

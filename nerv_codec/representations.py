@@ -21,6 +21,8 @@ MODEL_IDS = {"siren": 1, "tracked": 2}
 MODEL_NAMES = {number: name for name, number in MODEL_IDS.items()}
 MAX_SIREN_WIDTH = 1024
 MAX_SIREN_LAYERS = 16
+MAX_TRACKED_PIXELS = 1 << 29
+"""Of all frames of a GOP: a `tracked` decoder allocates in proportion to them before it has read a latent."""
 
 
 def pack_siren(tensors: Sequence[QuantizedTensor]) -> bytes:
@@ -46,6 +48,14 @@ def _unpack_siren(payload: bytes, geometry: GopGeometry) -> tuple[Representation
     return model.requires_grad_(False), symbol_digest(tensors), parts
 
 
+def check_gop(model_id: int, geometry: GopGeometry) -> None:
+    """Raises BitstreamError for a GOP that is too large for its representation."""
+    pixels = geometry.num_frames * geometry.height * geometry.width
+    if model_id == MODEL_IDS["tracked"] and pixels > MAX_TRACKED_PIXELS:
+        found = f"{pixels}: {geometry.num_frames} frames of {geometry.width}x{geometry.height}"
+        raise BitstreamError(f"expected GOPs of at most {MAX_TRACKED_PIXELS} pixels, found {found}")
+
+
 def _unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
     from nerv_codec.tracked_codec import unpack_tracked  # brings numba, which others need not wait for
 
@@ -69,4 +79,5 @@ def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> tuple[Re
     """
     if model_id not in _UNPACK:
         raise UnsupportedVersionError(f"unknown representation {model_id}; known: {MODEL_NAMES}")
+    check_gop(model_id, geometry)
     return _UNPACK[model_id](payload, geometry)

@@ -14,40 +14,29 @@ from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, 
 from nerv_codec.bitstream.headers import MAX_DURATION, GopEntry, StreamHeader
 from nerv_codec.companions import TrackPacket
 from nerv_codec.config import EncoderConfig
-from nerv_codec.media.reader import VideoReader, trim
+from nerv_codec.media.part import Part
+from nerv_codec.media.reader import VideoReader
 from nerv_codec.media.segment import GopFrames, segment
 from nerv_codec.media.tracks import open_tracks
 from nerv_codec.rate_control import Goal, Steering
 from nerv_codec.representations import MODEL_IDS
 from nerv_codec.types import PlanarFrame
 
-Part = tuple[float | int | None, float | int | None, int | None]
-"""Where to begin, where to stop, and after how many frames."""
 _TYPICAL_SECTION_BYTES = 1 << 14
 _SECTION_FRAME_BYTES = 8
 """Type, length and checksum."""
 _TOOL_BYTES = 32
 
 
-def read_gops(reader: VideoReader, part: Part, config: EncoderConfig) -> tuple[Iterator[GopFrames], LastDuration]:
-    """The GOPs of a part of a video, and what knows, after the last one, how long the last frame is shown."""
-    start, end, frames = part
-    trimmed = trim(
-        reader,
-        time_base=reader.info.time_base,
-        start_seconds=start if isinstance(start, float) else None,
-        end_seconds=end if isinstance(end, float) else None,
-        start_frame=start if isinstance(start, int) else None,
-        end_frame=end if isinstance(end, int) else None,
-        max_frames=frames,
-    )
-    last_duration = LastDuration(trimmed, reader.frame_rate)
+def read_gops(reader: VideoReader, config: EncoderConfig) -> tuple[Iterator[GopFrames], LastDuration]:
+    """The GOPs of what a reader gives, and what knows, after the last one, how long the last frame is shown."""
+    last_duration = LastDuration(reader, reader.frame_rate)
     return segment(last_duration, gop=config.gop, bit_depth=reader.info.pixel_format.bit_depth), last_duration
 
 
 def survey(goal: Goal, path: Path, reader: VideoReader, part: Part, config: EncoderConfig, audio: bool) -> Steering:
     """Looks through the video for its length and its GOPs, and at all that the file holds besides payloads."""
-    gops, last_duration = read_gops(reader, part, config)
+    gops, last_duration = read_gops(reader, config)
     pts: list[int] = []
     entries = []
     for gop in gops:
@@ -59,20 +48,19 @@ def survey(goal: Goal, path: Path, reader: VideoReader, part: Part, config: Enco
     header = StreamHeader(MODEL_IDS[config.model], reader.info, tuple(pts), ticks, tuple(entries))
     overhead = len(write_prologue(header)) + len(entries) * _SECTION_FRAME_BYTES + _TOOL_BYTES
     with tempfile.TemporaryFile() as file:
-        write_beside(file, path, reader, audio, *bounds(header, *part))
+        write_beside(file, path, reader, audio, *bounds(header, part))
         overhead += file.tell()
     seconds = float((pts[-1] + ticks - pts[0]) * reader.info.time_base)
     frames = [entry.num_frames for entry in entries]
     return Steering(budget=goal.budget(seconds=seconds, overhead_bytes=overhead, gop_frames=frames))
 
 
-def bounds(
-    header: StreamHeader, start: float | int | None, end: float | int | None, frames: int | None
-) -> tuple[Fraction | None, Fraction | None]:
+def bounds(header: StreamHeader, part: Part) -> tuple[Fraction | None, Fraction | None]:
     """From when to when, in seconds, sound is wanted; None where that side of the video was not cut."""
     unit = header.info.time_base
-    begin = header.pts[0] * unit if start else None
-    stop = (header.pts[-1] + header.last_duration) * unit if end is not None or frames is not None else None
+    cut = part.end is not None or part.frames is not None
+    begin = header.pts[0] * unit if part.start else None
+    stop = (header.pts[-1] + header.last_duration) * unit if cut else None
     return begin, stop
 
 

@@ -10,12 +10,15 @@ import pytest
 
 from nerv_codec import VideoDecoder, encode
 from nerv_codec.bitstream.container import SECTION_TOOL
+from nerv_codec.config import EncoderConfig
 from nerv_codec.errors import BitstreamError, InputError, OutputExistsError, UsageError, VerificationError
 from nerv_codec.inspection import inspect
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 from nerv_codec.metrics.psnr import mean_squared_error, psnr_db
+from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.rendering import View
+from nerv_codec.representations import MODEL_IDS, check_gop
 from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 
 
@@ -183,6 +186,20 @@ def test_pictures_that_the_format_cannot_hold(tmp_path, quick):
         writer.write(PlanarFrame((np.zeros((2, 16400), np.uint8),), 0))
     with pytest.raises(InputError, match=r"does not fit the format.*the width in 1\.\.16384, found 16400"):
         encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=quick)
+
+
+def test_a_gop_that_is_too_large_for_tracked(tmp_path):
+    with open_writer(tmp_path / "a.y4m", "y4m", VideoInfo(1024, 512, PixelFormat(1, 0, 0), ColorInfo())) as writer:
+        writer.write(PlanarFrame((np.zeros((512, 1024), np.uint8),), 0))
+    wanted = r"at most 536870912 pixels, found 537395200: 1025 frames of 1024x512; a gop of 1023 or less fits$"
+    with pytest.raises(InputError, match=wanted):
+        encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=EncoderConfig(model="tracked", gop=1024))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.y4m"]
+    check_gop(MODEL_IDS["tracked"], GopGeometry(1024, 512, 1024, 1))
+    check_gop(MODEL_IDS["tracked"], GopGeometry(33, 1080, 1920, 3))
+    check_gop(MODEL_IDS["tracked"], GopGeometry(33, 2160, 4096, 3))
+    check_gop(MODEL_IDS["tracked"], GopGeometry(2, 16384, 16384, 3))  # so that some GOP fits any picture
+    check_gop(MODEL_IDS["siren"], GopGeometry(1025, 512, 1024, 1))
 
 
 def test_interrupted(tiny_clip, tmp_path, quick):

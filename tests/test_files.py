@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 
 import pytest
@@ -94,3 +95,14 @@ def test_long_names_work(tmp_path):
     with atomic_output(target, overwrite=False) as temporary:
         temporary.write_bytes(b"")
     assert target.exists()
+
+
+@pytest.mark.parametrize("name", [None, "temporary"])
+def test_a_full_disk_is_told_by_the_name_of_the_output(tmp_path, name):
+    target = tmp_path / "clip.nvc"
+    with pytest.raises(OSError, match=r"clip\.nvc") as error, atomic_output(target, overwrite=False) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary) if name else None)
+    assert error.value.filename == str(target)
+    with pytest.raises(OSError) as error, atomic_output(target, overwrite=False):
+        raise OSError(errno.EIO, "Input/output error")
+    assert error.value.filename is None

@@ -84,6 +84,14 @@ def test_unknown_representation(tiny_nvc):
         read_all(rewritten(tiny_nvc, model_id=99))
 
 
+def test_a_tracked_gop_of_absurd_size(tiny_nvc):
+    """Refused for what the header says, before anything is allocated for its latents."""
+    info = ContainerReader(io.BytesIO(tiny_nvc.read_bytes())).header.info
+    huge = dataclasses.replace(info, width=8192, height=8192)
+    with pytest.raises(BitstreamError, match="at most 536870912 pixels"):
+        read_all(rewritten(tiny_nvc, model_id=2, info=huge))
+
+
 def test_other_pictures_than_were_fitted(tiny_nvc):
     """A header that lies about the number of planes makes the weights end elsewhere."""
     info = ContainerReader(io.BytesIO(tiny_nvc.read_bytes())).header.info

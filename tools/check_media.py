@@ -1,28 +1,32 @@
 """Encodes and decodes every file of a folder and compares what comes back with the source: a table.
 
 ``python tools/check_media.py FOLDER [--frames 8] [--format mp4]``: size, number of frames, every time, duration,
-colour, rotation and the digest of each packet of sound and subtitles. A file that is refused stands there with
-its line. Exit code 1 where anything differs.
+colour, rotation, the digest of each packet of sound and subtitles, and how far any of these is out of sync. A file
+that is refused stands there with its line. Exit code 1 where anything differs.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import hashlib
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
 
+from nerv_codec.companions import TrackPacket
 from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.decoder import decode
 from nerv_codec.encoder import encode
 from nerv_codec.errors import NervCodecError
 from nerv_codec.media.reader import VideoReader, open_video
+from nerv_codec.media.tracks import open_tracks
 from nerv_codec.types import PlanarFrame
 from nerv_codec.video_decoder import VideoDecoder
 
@@ -31,6 +35,7 @@ CONFIG = EncoderConfig(
     siren=SirenConfig(width=16, hidden_layers=2),
     training=TrainingConfig(steps=20, batch=2000, quantised_fraction=0.2),
 )
+COLUMNS = ("size", "frames", "pts", "last duration", "colour", "rotation", "packets", "sync")
 
 
 def main() -> None:
@@ -40,14 +45,19 @@ def main() -> None:
     parser.add_argument("--format", choices=("mp4", "mkv"), default="mp4")
     options = parser.parse_args()
     failed = 0
-    print("| file | size | frames | pts | last duration | colour | rotation | packets | notes |\n|" + "---|" * 9)
+    print(
+        "| file | size | frames | pts | last duration | colour | rotation | packets | sync | notes |\n|" + "---|" * 10
+    )
     for path in sorted(options.folder.iterdir()):
         try:
             cells, same = check(path, options.frames, options.format)
         except NervCodecError as error:
-            cells, same = [f"exit {error.exit_code}: {error}".replace(str(path.parent) + "/", ""), *[""] * 7], True
+            cells, same = (
+                [f"exit {error.exit_code}: {error}".replace(str(path.parent) + "/", ""), *[""] * len(COLUMNS)],
+                True,
+            )
         except Exception:
-            cells, same = [f"CRASH {traceback.format_exc().splitlines()[-1]}", *[""] * 7], False
+            cells, same = [f"CRASH {traceback.format_exc().splitlines()[-1]}", *[""] * len(COLUMNS)], False
         failed += not same
         print(f"| {path.name} | " + " | ".join(cells) + " |", flush=True)
     print(f"\n{failed} files differ")
@@ -62,24 +72,25 @@ def check(path: Path, count: int, suffix: str) -> tuple[list[str], bool]:
         decoded = decode(nvc, out)
         with VideoDecoder(nvc) as video:
             stored = list(video.packets())
+            tracks = video.companions.tracks
             last = video.timeline.frame_duration(len(video) - 1)
         with open_video(path) as source, open_video(out) as result:
             frames, back = first_frames(source, count), list(result)
             a, b = source.info, result.info
-            shift = max(Fraction(0), -frames[0].pts * a.time_base)
+            begin_a, begin_b = frames[0].pts * a.time_base, back[0].pts * b.time_base
+            moved = any("shifted" in note for note in decoded.warnings)
+            shift = begin_b - begin_a if moved else max(Fraction(0), -begin_a)
             errors = [
                 abs(x.pts * a.time_base + shift - y.pts * b.time_base) for x, y in zip(frames, back, strict=False)
             ]
             end_a, end_b = last, back[-1].duration * b.time_base
-            colour = [
-                (i.color.matrix, i.color.primaries, i.color.transfer, i.color.full_range, i.pixel_format.bit_depth)
-                for i in (a, b)
-            ]
+            colour = [(*dataclasses.astuple(i.color), i.pixel_format.bit_depth) for i in (a, b)]
             hdr = (source.mastering, source.light) == (result.mastering, result.light)
         ours = {(p.track, hashlib.md5(p.data, usedforsecurity=False).hexdigest()) for p in stored}
         theirs = set(packet_digests(path))
         mixed = [digest for _, digest in packet_digests(out)]
         converted = any("converted" in note for note in decoded.warnings)
+        skew = out_of_sync(stored, [track.time_base for track in tracks], out, shift)
         left_out = sum("left out" in note for note in decoded.warnings)
         came_back = sum(digest in mixed for _, digest in ours)
         facts = {
@@ -96,6 +107,7 @@ def check(path: Path, count: int, suffix: str) -> tuple[list[str], bool]:
             ),
             "rotation": (str(a.orientation), a.orientation == b.orientation),
             "packets": (f"{len(ours)}, back {came_back}", ours <= theirs and (came_back == len(ours) or left_out > 0)),
+            "sync": (f"{1000 * float(skew):g} ms", skew <= Fraction(2, 1000)),
         }
         cells = [text if same else f"**{text} → differs**" for text, same in facts.values()]
         if colour[0] != colour[1] and not converted:
@@ -106,6 +118,18 @@ def check(path: Path, count: int, suffix: str) -> tuple[list[str], bool]:
 
 def first_frames(reader: VideoReader, count: int) -> list[PlanarFrame]:
     return [frame for _, frame in zip(range(count), reader, strict=False)]
+
+
+def out_of_sync(stored: list[TrackPacket], units: list[Fraction], out: Path, shift: Fraction) -> Fraction:
+    """How far a packet is, at the most, from where the shift of the pictures puts it; copies are left out."""
+    with open_tracks(out) as reader:
+        found = [(packet.data, packet.pts * reader.tracks[packet.track].time_base) for packet in reader.packets()]
+    given = [(packet.data, packet.pts * units[packet.track] + shift) for packet in stored]
+    copies = Counter(data for data, _ in given) | Counter(data for data, _ in found)
+    places = dict(found)
+    return max(
+        (abs(places[data] - time) for data, time in given if data in places and copies[data] == 1), default=Fraction(0)
+    )
 
 
 def packet_digests(path: Path) -> Iterator[tuple[int, str]]:

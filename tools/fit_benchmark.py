@@ -23,6 +23,7 @@ from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.tracked_codec import motion_maps, reference_maps
 from nerv_codec.training import tracked_fit
+from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_engine import TrackedEngine
@@ -101,8 +102,18 @@ def compiled(problem: Problem) -> Iterator[Step]:
             peak = problem.info.pixel_format.max_value
             engine = TrackedEngine(shape, problem.targets(), peak, workers)
             weight = distortion_weights(problem.info)[0]
+            control = RateController(config.tracked.rd_lambda, None, problem.pixels)
             fit = tracked_fit._Fit(
-                shape, engine, problem.state(), config, problem.pixels, weight, config.seed, executor, told.append
+                shape,
+                engine,
+                problem.state(),
+                config,
+                problem.pixels,
+                weight,
+                config.seed,
+                executor,
+                told.append,
+                control,
             )
             depth = shape.tree.nodes[-1].depth
             steps = config.tracked.steps

@@ -14,6 +14,10 @@ from nerv_codec.cli.output import add_overwrite, skip_existing, told
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.progress import format_bytes, ignore_progress, make_sink
 
+_EPILOG = """examples:
+  nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
+  nerv-codec bench out.nvc --json bench.json   the same, to compare machines with"""
+
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
     """Adds the verb."""
@@ -21,6 +25,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "bench",
         help="how fast a .nvc decodes: stages, latency of a frame, memory",
         description="Decodes a .nvc to nothing and tells where the time goes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     source.complete = shtab.FILE  # type: ignore[attr-defined]

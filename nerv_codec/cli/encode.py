@@ -28,7 +28,7 @@ _EPILOG = """examples:
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
 Ctrl-C keeps what has been fitted; the same command goes on from there. Sound, subtitles, chapters, tags and the
-display rotation come along. Interlaced video is deinterlaced, alpha is dropped, and a note says so."""
+display rotation come along. Interlaced video is deinterlaced, and a note says so."""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
@@ -72,6 +72,13 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "--no-audio",
         action="store_true",
         help="leave out sound; else it is kept as it is, of a part the packets that play within it",
+    )
+    pictures = parser.add_argument_group("pictures that a .nvc cannot hold")
+    pictures.add_argument("--drop-alpha", action="store_true", help="encode the colours of a transparent video alone")
+    pictures.add_argument(
+        "--scale-to-first",
+        action="store_true",
+        help="scale frames to the first one's size where it changes; else that is an error",
     )
     output = parser.add_argument_group("output")
     add_overwrite(output)
@@ -117,6 +124,8 @@ def _run(options: argparse.Namespace) -> int:
             overwrite=options.overwrite,
             track=options.track,
             audio=not options.no_audio,
+            drop_alpha=options.drop_alpha,
+            scale_to_first=options.scale_to_first,
             resume=options.resume,
             verify=not options.no_verify,
             tool_section=not options.no_metadata,

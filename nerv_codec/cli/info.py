@@ -11,6 +11,11 @@ import shtab
 
 from nerv_codec.inspection import inspect
 
+_EPILOG = """examples:
+  nerv-codec info out.nvc                              size, rate, colour, tracks, GOPs
+  nerv-codec info out.nvc --json | jq .bytes_by_part   where the bytes go
+  nerv-codec info out.nvc >/dev/null && echo intact    exit code 4 where anything is damaged"""
+
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
     """Adds the verb."""
@@ -18,6 +23,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "info",
         help="what is in a .nvc: header, GOPs, bits by part",
         description="Prints what is in a .nvc. Every GOP is decoded, so damage anywhere is found.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     source.complete = shtab.FILE  # type: ignore[attr-defined]

@@ -71,8 +71,11 @@ def soft_round(values, spans, temperature, deviation, seed, out, slopes):
 
 
 @njit(**_JIT)
-def adam(values, gradients, slopes, first, second, spans, rate, beta1, beta2, correction1, correction2):
-    """One step of Adam on ``values`` for the gradient ``gradients`` times ``slopes``; all (n,) float32."""
+def adam(values, gradients, slopes, first, second, spans, rate, beta1, beta2, correction1, correction2, floor):
+    """One step of Adam on ``values`` for the gradient ``gradients`` times ``slopes``; all (n,) float32.
+
+    ``floor`` is Adam's epsilon: gradients well below it hardly move their value.
+    """
     step = rate / correction1
     inverse = _ONE / correction2
     for m in range(spans.shape[0]):
@@ -82,4 +85,4 @@ def adam(values, gradients, slopes, first, second, spans, rate, beta1, beta2, co
             b = beta2 * second[i] + (_ONE - beta2) * g * g
             first[i] = a
             second[i] = b
-            values[i] -= step * a / (np.sqrt(b * inverse) + np.float32(1e-12))
+            values[i] -= step * a / (np.sqrt(b * inverse) + floor)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -15,7 +18,8 @@ from nerv_codec.errors import InputError
 from nerv_codec.media import layout
 from nerv_codec.types import ColorInfo, PixelFormat
 
-_LEFT, _CENTRE, _TOP_LEFT = 1, 2, 3
+_LEFT, _CENTRE, _TOP_LEFT, _TOP = 1, 2, 3, 4
+_MATROSKA_SITES = {(1, 2): _LEFT, (2, 2): _CENTRE, (1, 1): _TOP_LEFT, (2, 1): _TOP}
 _CENTRE_SITED_CODECS = ("mjpeg", "mpeg1video")
 _UNSPECIFIED = 2
 _FASTEST_PLAUSIBLE_RATE = 480
@@ -46,8 +50,22 @@ def plain_reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error).splitlines()[0].lower()
 
 
+def choose_track(container: InputContainer, name: str, track: int | None) -> VideoStream:
+    """Returns the video track to read. Raises InputError where there is none, or not so many."""
+    if track is not None:
+        tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+        if not 0 <= track < len(tracks):
+            raise InputError(f"{name}: expected video track {track}, found {len(tracks)} of them, counted from 0")
+        return tracks[track]
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
+        raise InputError(f"{name}: expected a video stream, found only {found}")
+    return stream
+
+
 def y4m_siting(source: str | Path | BinaryIO) -> int | None:
-    """Returns the chroma location in a y4m header, which PyAV does not pass on; None for anything else.
+    """Returns the chroma location in a y4m header, of which raw video keeps nothing; None for anything else.
 
     Nothing is consumed: a pipe that cannot be looked into is left alone.
     """
@@ -70,6 +88,22 @@ def y4m_siting(source: str | Path | BinaryIO) -> int | None:
     return _TOP_LEFT if b"C420paldv" in tags else _LEFT
 
 
+def stream_siting(stream: VideoStream) -> int | None:
+    """Returns the chroma location that ffmpeg found in a stream or its container; None where there is none.
+
+    PyAV does not show it, but Matroska's muxer writes all of them but the bottom ones at the head of a file.
+    """
+    head = io.BytesIO()
+    try:
+        with av.open(head, "w", format="matroska") as container:
+            container.add_stream_from_template(stream, opaque=True)
+            container.start_encoding()
+    except (av.FFmpegError, ValueError, AttributeError, NotImplementedError):
+        return None  # no codec that Matroska knows
+    found = re.search(rb"\x55\xb7\x81(.)\x55\xb8\x81(.)", head.getvalue(), re.DOTALL)  # ChromaSitingHorz, -Vert
+    return _MATROSKA_SITES.get((found[1][0], found[2][0])) if found else None
+
+
 def color_info(
     frame: VideoFrame, stream: VideoStream, pixel_format: PixelFormat, chroma_location: int | None
 ) -> ColorInfo:
@@ -79,8 +113,8 @@ def color_info(
         frame: a decoded frame, in its original format.
         stream: where it comes from.
         pixel_format: the layout it will have.
-        chroma_location: where the container tells it; PyAV does not show what ffmpeg knows, so that
-            otherwise it is the codec's custom (left, but centre for MPEG-1 and Motion JPEG).
+        chroma_location: where it is known; else it is the codec's custom (left, but centre for MPEG-1 and
+            Motion JPEG).
     """
     context = stream.codec_context
 

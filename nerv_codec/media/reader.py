@@ -6,44 +6,55 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
-from math import ceil
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
 import av
 from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from nerv_codec.companions import LightLevel, MasteringDisplay
 from nerv_codec.errors import InputError
 from nerv_codec.media import layout, probe, side_data
+from nerv_codec.media.clock import mended
 from nerv_codec.media.deinterlace import deinterlaced
+from nerv_codec.media.losses import LostFrames
+from nerv_codec.media.part import Part
 from nerv_codec.types import PlanarFrame, VideoInfo
 
-_DEFAULT_RATE = Fraction(25)
-_UNNOTICED_GAP_SECONDS = 1.0
-"""Where pictures end so much before the file says it does, frames are probably missing."""
+_WHOLE = Part()
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats of pictures made of letters: by its suffix ffmpeg takes any text file for one of them."""
 
 
-def open_video(source: str | Path | BinaryIO, *, format: str | None = None, track: int | None = None) -> VideoReader:
-    """Opens a video file or stream and decodes its first frame.
+def open_video(
+    source: str | Path | BinaryIO,
+    *,
+    format: str | None = None,
+    track: int | None = None,
+    part: Part = _WHOLE,
+    drop_alpha: bool = True,
+    scale_to_first: bool = True,
+) -> VideoReader:
+    """Opens a video file or stream and decodes it up to the first frame that is wanted.
 
     Args:
         source: a path, or a binary stream such as ``sys.stdin.buffer``, which need not be seekable
             where the format (y4m, Matroska, MPEG-TS) can be read in one go.
         format: ffmpeg's name of the container, such as ``yuv4mpegpipe``; None detects it.
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
+        part: Which frames are wanted.
+        drop_alpha: Whether transparency may be left out, with a warning; else it is refused.
+        scale_to_first: Whether frames of another size than the part's first one may be scaled to it, with a
+            warning; else the first such frame is refused.
 
     Returns:
         A reader that stands before the first frame. Close it, or use it in a ``with`` statement.
 
     Raises:
-        InputError: there is no such file, or not one frame of video can be decoded from it.
+        InputError: there is no such file, or not one frame of the part can be decoded from it; here or where
+            frames are read: one of them may not be taken as it is.
     """
     if isinstance(source, str | Path):
         name = str(source)
@@ -57,14 +68,14 @@ def open_video(source: str | Path | BinaryIO, *, format: str | None = None, trac
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
     try:
-        return VideoReader(container, name, chroma_location=siting, track=track)
+        return VideoReader(container, name, siting, track, part, drop_alpha, scale_to_first)
     except BaseException:
         container.close()
         raise
 
 
 class VideoReader:
-    """An iterator over the frames of one video, in presentation order, with strictly increasing pts.
+    """An iterator over the frames of a part of one video, in presentation order, with strictly increasing pts.
 
     Attributes:
         info: size, layout, colour and time base of all its frames.
@@ -76,44 +87,60 @@ class VideoReader:
     """
 
     def __init__(
-        self, container: InputContainer, name: str, *, chroma_location: int | None, track: int | None = None
+        self,
+        container: InputContainer,
+        name: str,
+        chroma_location: int | None,
+        track: int | None,
+        part: Part,
+        drop_alpha: bool,
+        scale_to_first: bool,
     ) -> None:
         if container.format.name in _TEXT_ART:
             raise InputError(f"{name}: expected a video, found text")
-        stream = _choose(container, name, track)
+        stream = probe.choose_track(container, name, track)
         self._container = container
         self._stream = stream
         self._name = name
+        self._drop_alpha, self._scale_to_first = drop_alpha, scale_to_first
         self._notes: Counter[str] = Counter()
+        self.tags: dict[str, str] = dict(stream.metadata)
+        self.frame_rate: Fraction | None = probe.frame_rate(stream)
+        self.duration_seconds = probe.duration_seconds(container, stream)
         decoded = deinterlaced(self._decode(), stream.time_base or Fraction(1, 1000))
-        first = next(decoded, None)
-        if first is None:
+        opening = next(decoded, None)
+        if opening is None:
             codec = stream.codec_context.name
             raise InputError(f"{name}: expected video frames, found no {codec} frame that can be decoded")
+        self._time_base = opening.time_base or stream.time_base or Fraction(1, 1000)
+        self._origin = opening.pts or 0
+        timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, self.duration_seconds, self._notes)
+        wanted = part.select(timed, self._time_base)
+        number, first = next(wanted, (0, None))
+        if first is None:
+            raise InputError(f"{name}: no frame in the chosen range")
 
         self._layout = layout.native_layout(first.format) or layout.nearest_layout(first.format)
         self._native_name = layout.format_name(self._layout, rgb=layout.is_rgb(first.format))
         self._size = first.width, first.height
-        if layout.has_alpha(first.format) or stream.metadata.get("alpha_mode") == "1":
-            self._notes["alpha is dropped"] += 1
         self.info = VideoInfo(
             width=first.width,
             height=first.height,
             pixel_format=self._layout,
-            color=probe.color_info(first, stream, self._layout, chroma_location),
+            color=probe.color_info(first, stream, self._layout, chroma_location or probe.stream_siting(stream)),
             sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1),
-            time_base=first.time_base or stream.time_base or Fraction(1, 1000),
+            time_base=self._time_base,
             orientation=self._orientation(first),
         )
-        self.mastering: MasteringDisplay | None = side_data.mastering_display(first)
-        self.light: LightLevel | None = side_data.light_level(first)
-        self.tags: dict[str, str] = dict(stream.metadata)
-        self.frame_rate: Fraction | None = probe.frame_rate(stream)
-        self.duration_seconds = probe.duration_seconds(container, stream)
+        # Some codecs say it once, at the beginning.
+        mastering, light = side_data.mastering_display, side_data.light_level
+        self.mastering: MasteringDisplay | None = mastering(first) or mastering(opening)
+        self.light: LightLevel | None = light(first) or light(opening)
         self.num_frames = stream.frames or None
         if self.num_frames is None and self.duration_seconds and self.frame_rate:
             self.num_frames = round(self.duration_seconds * self.frame_rate)
-        self._frames = self._planar(chain([self._normal(first)], map(self._normal, decoded)))
+        self._check_alpha(first)
+        self._frames = self._planar(chain([(number, first)], wanted))
 
     @property
     def warnings(self) -> list[str]:
@@ -142,28 +169,42 @@ class VideoReader:
     def _decode(self) -> Iterator[VideoFrame]:
         """All frames that ffmpeg can decode, past packets that it cannot."""
         packets = self._container.demux(self._stream)
+        losses = LostFrames(self._stream.codec_context.codec.canonical_name)
+        tainted = False
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError:
                 self._notes["the file is damaged or cut off and could not be read to its end"] += 1
                 packet = None
+            noticed = packet is not None and losses.sent(packet)
             try:
                 # The packet after the last one is empty and drains the decoder; a broken file lacks it.
                 frames = self._stream.decode(packet)
             except av.EOFError:  # drained already
                 frames = []
             except av.FFmpegError:
-                self._notes["damaged input, frames lost: {}"] += 1
-                frames = []
+                frames, tainted = [], True
+                if not noticed:
+                    self._lose(1)
             for frame in frames:
+                lost = losses.until(frame.pts) if frame.pts is not None else 0
+                self._lose(lost)
+                tainted = frame.is_corrupt or ((tainted or lost > 0) and not frame.key_frame)
                 if frame.is_corrupt:
                     self._notes["damaged frames, shown as far as they decode: {}"] += 1
+                elif tainted:
+                    self._notes["frames up to the next key frame, which may show that damage: {}"] += 1
                 if frame.interlaced_frame:
                     self._notes["interlaced frames, deinterlaced (bwdif): {}"] += 1
                 yield frame
             if packet is None:
+                self._lose(losses.until(None))
                 return
+
+    def _lose(self, count: int) -> None:
+        if count:
+            self._notes["damaged input, frames lost: {}"] += count
 
     def _orientation(self, frame: VideoFrame) -> int:
         found = side_data.orientation(frame)
@@ -171,10 +212,28 @@ class VideoReader:
             self._notes["a rotation by other than quarter turns is dropped"] += 1
         return found or 0
 
-    def _normal(self, frame: VideoFrame) -> VideoFrame:
-        """The frame in the layout and size of the first one."""
+    def _check_alpha(self, frame: VideoFrame) -> None:
+        if not layout.has_alpha(frame.format) and self._stream.metadata.get("alpha_mode") != "1":
+            return
+        if not self._drop_alpha:
+            raise InputError(
+                f"{self._name}: expected opaque pictures, found {frame.format.name} with an alpha channel, which "
+                "a .nvc cannot hold; --drop-alpha encodes the colours alone"
+            )
+        self._notes["alpha is dropped"] = 1
+
+    def _normal(self, number: int, frame: VideoFrame) -> VideoFrame:
+        """The frame in the layout and size of the part's first one."""
         width, height = self._size
+        self._check_alpha(frame)
         if (frame.width, frame.height) != self._size:
+            if not self._scale_to_first:
+                at = float((frame.pts - self._origin) * self._time_base)
+                found = f"{frame.width}x{frame.height} from frame {number} ({at:.3f} s) on"
+                raise InputError(
+                    f"{self._name}: expected pictures of {width}x{height}, found {found}; --end f:{number} encodes "
+                    f"those before, --start f:{number} those from there, --scale-to-first all of them"
+                )
             self._notes[f"frames of another size, scaled to {width}x{height}: {{}}"] += 1
         elif layout.native_layout(frame.format) == self._layout:
             return frame
@@ -184,76 +243,8 @@ class VideoReader:
             found = f"{frame.format.name}, which cannot be converted"
             raise InputError(f"{self._name}: expected planar pixels, found {found}") from error
 
-    def _planar(self, frames: Iterable[VideoFrame]) -> Iterator[PlanarFrame]:
-        """Frames as arrays, with missing and non-increasing times mended."""
-        step = max(1, round(1 / ((self.frame_rate or _DEFAULT_RATE) * self.info.time_base)))
-        last: int | None = None
-        origin: int | None = None
-        for frame in frames:
-            pts = frame.pts
-            if pts is None:
-                pts = 0 if last is None else last + step
-            elif last is not None and pts <= last:
-                self._notes["frames whose time did not increase, moved: {}"] += 1
-                pts = last + step
-            yield PlanarFrame(layout.frame_planes(frame, self._layout), pts, max(0, frame.duration or 0))
-            last = pts
-            origin = pts if origin is None else origin
-        if self.duration_seconds and last is not None and origin is not None:
-            gap = self.duration_seconds - float((last + step - origin) * self.info.time_base)
-            if gap > _UNNOTICED_GAP_SECONDS:
-                missing = round(gap / float(step * self.info.time_base))
-                self._notes[f"pictures end {gap:.1f} s before the file says: about {missing} frames lost"] += 1
-
-
-def _choose(container: InputContainer, name: str, track: int | None) -> VideoStream:
-    """The video track to read. Raises InputError where there is none, or not so many."""
-    if track is not None:
-        tracks = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-        if not 0 <= track < len(tracks):
-            raise InputError(f"{name}: expected video track {track}, found {len(tracks)} of them, counted from 0")
-        return tracks[track]
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        found = " and ".join(sorted({other.type for other in container.streams} - {"video"})) or "nothing"
-        raise InputError(f"{name}: expected a video stream, found only {found}")
-    return stream
-
-
-def trim(
-    frames: Iterable[PlanarFrame],
-    *,
-    time_base: Fraction,
-    start_seconds: float | None = None,
-    end_seconds: float | None = None,
-    start_frame: int | None = None,
-    end_frame: int | None = None,
-    max_frames: int | None = None,
-) -> Iterator[PlanarFrame]:
-    """Yields the frames that lie within all given bounds, and stops reading at the first one past them.
-
-    Args:
-        frames: pictures in presentation order.
-        time_base: seconds per unit of their pts.
-        start_seconds: first time, counted from the first frame; frames shown from then on are kept.
-        end_seconds: end of the half-open range of times.
-        start_frame: index of the first frame to keep, from 0.
-        end_frame: end of the half-open range of indices.
-        max_frames: how many frames to keep at most.
-    """
-    start_pts, end_pts = _ticks(start_seconds, time_base), _ticks(end_seconds, time_base)
-    origin, kept = None, 0
-    for index, frame in enumerate(frames):
-        origin = frame.pts if origin is None else origin
-        pts = frame.pts - origin
-        past = (end_frame is not None and index >= end_frame) or (end_pts is not None and pts >= end_pts)
-        if past or (max_frames is not None and kept >= max_frames):
-            return
-        if index >= (start_frame or 0) and pts >= (start_pts or 0):
-            kept += 1
-            yield frame
-
-
-def _ticks(seconds: float | None, time_base: Fraction) -> int | None:
-    """The first pts at or after a time; 0.1 means 1/10 here, not the double just above it."""
-    return None if seconds is None else ceil(Fraction(seconds).limit_denominator(1_000_000) / time_base)
+    def _planar(self, frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[PlanarFrame]:
+        """Frames as arrays."""
+        for number, frame in frames:
+            planes = layout.frame_planes(self._normal(number, frame), self._layout)
+            yield PlanarFrame(planes, frame.pts, max(0, frame.duration or 0))

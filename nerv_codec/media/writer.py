@@ -23,6 +23,7 @@ from nerv_codec.errors import UsageError
 from nerv_codec.media import layout
 from nerv_codec.media.color import yuv_to_rgb
 from nerv_codec.media.encodable import Encodable, encodable
+from nerv_codec.media.matroska_hdr import add_hdr_stream
 from nerv_codec.media.side_data import display_matrix, x264_hdr_params
 from nerv_codec.media.track_muxer import TrackMuxer
 from nerv_codec.types import PlanarFrame, VideoInfo
@@ -203,14 +204,17 @@ class _ContainerWriter(VideoWriter):
         name = f"file:{target}" if isinstance(target, Path) else target
         self._container = av.open(name, "w", format=muxer, container_options=options)
         codec, codec_options = _CODECS[format]
-        if hdr := x264_hdr_params(companions.mastering, companions.light):
-            if format == "mp4":
+        mastering, light = companions.mastering, companions.light
+        if format == "mkv" and (mastering or light):
+            self._stream = add_hdr_stream(self._container, mastering, light)
+        else:
+            self._stream = self._container.add_stream(codec)
+            if hdr := x264_hdr_params(mastering, light):
                 codec_options = codec_options | {"x264-params": hdr}
-            else:
-                self.notes.append("mkv: mastering display and light level are left out; mp4 holds them")
-        siting = {"chroma_sample_location": _SITING_NAMES[self._form.color.chroma_location]}
-        self._stream = self._container.add_stream(codec, rate=rate, options=codec_options | siting)
         context = self._stream.codec_context
+        siting = {"chroma_sample_location": _SITING_NAMES[self._form.color.chroma_location]}
+        context.options = codec_options | siting
+        context.framerate = rate
         context.width, context.height, context.pix_fmt = info.width, info.height, self._form.name
         context.sample_aspect_ratio = info.sample_aspect
         context.time_base = self._stream.time_base = info.time_base
@@ -223,6 +227,8 @@ class _ContainerWriter(VideoWriter):
         context.flags |= Flags.frame_duration.value
         if self._form.layout != info.pixel_format or self._form.color.matrix != info.color.matrix:
             self.notes.append(f"{format}: pixels are converted to {self._form.name}")
+        if format == "mkv" and info.sample_aspect != 1:
+            self.notes.append(f"mkv: the shape of pixels, {info.sample_aspect}, is left out; mp4 and y4m hold it")
         if info.orientation:
             self._stream.set_display_matrix(display_matrix(info.orientation))
         self._stream.metadata.update(companions.video_tags)

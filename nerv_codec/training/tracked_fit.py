@@ -49,11 +49,21 @@ from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
 from nerv_codec.training.tracked_engine import TrackedEngine, TrackedGradient
-from nerv_codec.training.tracked_state import BETAS, QuantisedVector, TrackedState, initial_state, make_targets
+from nerv_codec.training.tracked_state import (
+    BETAS,
+    QuantisedVector,
+    Softness,
+    TrackedState,
+    initial_state,
+    make_targets,
+)
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
-_TEMPERATURE = (0.35, 0.08)
+_TEMPERATURES = (0.35, 0.2)
+"""Of the rounding at the start: in frame 0, and in all others. A point adds up several of these, and so their noise,
+though most latents are zeros: harder rounding keeps it out."""
+_TEMPERATURE_END = 0.08
 _NOISE = (0.25, 0.15)
 _GROWTH = (4.0, 1.2, 0.4, 0.25, 0.15)
 """Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
@@ -68,6 +78,8 @@ _COARSE_FRACTION = 0.5
 _CONTROL_STEPS = 20
 _NETWORK_BITS = 5000
 """Of all networks, about, before they are rounded."""
+_FLOOR = 1e-3
+"""Epsilon of Adam for latents and motion, in units of the price of a bit: what changes less than that stays."""
 _MAP_STEPS = 50
 _PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
 _REPORT_STEPS = 10
@@ -235,8 +247,9 @@ class _Fit:
         self._optimizer.param_groups[0]["lr"] = rates.network_learning_rate * schedule
         self._optimizer.step()
         if not hard:
-            state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1)
-            state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1)
+            floor = _FLOOR * self._lambda
+            state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1, floor)
+            state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1, floor)
         if self._control.steers and not hard and (step + 1) % _CONTROL_STEPS == 0:
             self._steer(whole=final)
         if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self.steps:
@@ -258,11 +271,13 @@ class _Fit:
             self._mapped = state.motion.symbols
             self._maps = reference_maps(self._shape, self._mapped)
         if not hard:
-            temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
-            deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
+            softness = [
+                Softness(start + (_TEMPERATURE_END - start) * done, _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done)
+                for start in _TEMPERATURES
+            ]
             seed = (self._seed * 1000003 + step) * 2654435761
-            state.latents.soften(temperature, deviation, seed)
-            state.motion.soften(temperature, deviation, seed + 0x51ED270B)
+            state.latents.soften(*softness, seed)
+            state.motion.soften(*softness, seed + 0x51ED270B)
         if step == self._round_from:
             self._network_steps = self._choose_steps()
 

@@ -8,8 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import pytest
 
 from nerv_codec.cli import main as cli
@@ -242,6 +244,76 @@ def test_input_errors(nerv, tmp_path):
     assert names(tmp_path) == ["notes.txt"]
 
 
+def test_alpha_is_refused_or_dropped(nerv, tmp_path):
+    clip, target = tmp_path / "clear.mkv", tmp_path / "out.nvc"
+    with av.open(str(clip), "w") as output:
+        video = output.add_stream("ffv1", rate=25)
+        video.width, video.height, video.pix_fmt = 16, 16, "yuva420p"
+        output.mux(video.encode(av.VideoFrame(16, 16, "yuva420p")))
+        output.mux(video.encode(None))
+    expect_error(nerv("encode", clip, target, *QUICK), 3, "yuva420p", "--drop-alpha")
+    assert names(tmp_path) == ["clear.mkv"]
+    code, _, err = nerv("encode", clip, target, *QUICK, "--drop-alpha")
+    assert code == 0 and "nerv-codec: note: alpha is dropped" in err.splitlines()
+
+
+@pytest.fixture
+def sizes(tmp_path) -> Path:
+    """Three frames of 32x16, then two of 16x24."""
+    path = tmp_path / "sizes.mkv"
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = 32, 16, "yuvj420p"
+        for index, size in enumerate([(32, 16)] * 3 + [(16, 24)] * 2):
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *size, "yuvj420p", Fraction(1, 25)
+            (packet,) = encoder.encode(av.VideoFrame(*size, "yuvj420p"))
+            packet.stream, packet.time_base, packet.pts, packet.dts = video, Fraction(1, 25), index, index
+            output.mux(packet)
+    return path
+
+
+def test_a_change_of_size_is_refused_cut_or_scaled(nerv, sizes, tmp_path):
+    clip, target = sizes, tmp_path / "out.nvc"
+    error = nerv("encode", clip, target, *QUICK)
+    for part in ("32x16, found 16x24 from frame 3 (0.120 s) on", "--end f:3", "--start f:3", "--scale-to-first"):
+        expect_error((error[0], error[1], error[2].splitlines(keepends=True)[-1]), 3, part)
+    assert not target.exists()
+    for words, size, frames in (
+        (["--end", "f:3"], (32, 16), 3),
+        (["--start", "f:3"], (16, 24), 2),
+        (["--start", "0.12", "--frames", 1], (16, 24), 1),
+        (["--scale-to-first"], (32, 16), 5),
+    ):
+        code, _, err = nerv("encode", clip, target, *QUICK, *words, "-y")
+        about = json.loads(nerv("info", target, "--json")[1])["video"]
+        assert (code, about["width"], about["height"], about["num_frames"]) == (0, *size, frames)
+        assert ("another size, scaled to 32x16: 2" in err) == (words == ["--scale-to-first"])
+
+
+def test_a_target_looks_through_the_same_pictures(nerv, sizes, tmp_path):
+    target = tmp_path / "out.nvc"
+    words = ["encode", sizes, target, *QUICK, "--set", "siren.width=0", "--target-size", 3000, "--progress", "plain"]
+    code, out, err = nerv(*words)
+    assert (code, out) == (3, "") and "found 16x24 from frame 3" in err and "gop 1" not in err  # before any fit
+    assert names(tmp_path) == ["sizes.mkv"]
+    for extra, size, frames in ((["--scale-to-first"], [32, 16], 5), (["--start", "f:3"], [16, 24], 2)):
+        code, _, err = nerv(*words, *extra, "-y")
+        about = json.loads(nerv("info", target, "--json")[1])["video"]
+        assert code in (0, 5) and [about["width"], about["height"], about["num_frames"]] == [*size, frames], err
+
+
+def test_a_refused_encode_goes_on_where_scaling_is_allowed(nerv, sizes, tmp_path):
+    words = ["encode", sizes, tmp_path / "out.nvc", *QUICK, "--gop", 1, "--progress", "json"]
+    code, out, _ = nerv(*words)
+    assert code == 3 and '"gop 1/' in out and names(tmp_path) == [".out.nvc.work", "sizes.mkv"]
+    code, out, _ = nerv(*words, "--scale-to-first")
+    assert (
+        code == 0 and '"gop 1/' in out and "fit" not in "".join(line for line in out.splitlines() if '"gop 1/' in line)
+    )
+    assert names(tmp_path) == ["out.nvc", "sizes.mkv"]
+
+
 def test_bitstream_errors(nerv, clip, tmp_path):
     data, broken, out = clip.read_bytes(), tmp_path / "broken.nvc", tmp_path / "out.mkv"
     cases = {
@@ -283,7 +355,28 @@ def test_help_and_version(nerv):
     assert code == 0 and all(verb in out for verb in ("encode", "decode", "eval", "info", "bench", "exit codes"))
     assert nerv("--version")[1].startswith("nerv-codec ")
     for verb in ("encode", "decode", "eval", "info", "bench"):
-        assert nerv(verb, "--help")[0] == 0
+        code, out, _ = nerv(verb, "--help")
+        assert code == 0 and f"examples:\n  nerv-codec {verb} " in out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+def test_completion(nerv, tmp_path, shell):
+    code, out, err = nerv("--print-completion", shell)
+    assert (code, err) == (0, "")
+    # shtab knows only verbs in tcsh
+    assert all(word in out for word in ("encode", *(("--scale-to-first", "placebo") if shell != "tcsh" else ())))
+    if shell == "bash":
+        (tmp_path / "completion").write_text(out)
+        subprocess.run(["bash", "-n", str(tmp_path / "completion")], check=True)
+
+
+def test_no_colour_ever(nerv, tiny_clip, tmp_path, monkeypatch):
+    """NO_COLOR asks for what is always so."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("NO_COLOR", "1")
+    for progress in ("bar", "plain"):
+        code, out, err = nerv("encode", tiny_clip, tmp_path / f"{progress}.nvc", *QUICK, "--progress", progress)
+        assert code == 0 and "\x1b" not in out + err
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

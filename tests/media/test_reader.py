@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -13,7 +14,8 @@ import pytest
 
 from nerv_codec.errors import InputError
 from nerv_codec.media import layout as layouts
-from nerv_codec.media.reader import open_video, trim
+from nerv_codec.media.part import Part
+from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame
 
@@ -105,6 +107,7 @@ def test_warnings_of_real_files(clips):
         ("media/fate_vp8_video_with_alpha.mp4", "alpha"),
         ("corrupt/fate_brokensps.mp4", "another size"),
         ("corrupt/am_sample_with_invalid_nalu.mp4", "frames lost: 1"),
+        ("corrupt/am_sample_with_invalid_nalu.mp4", "may show that damage: 3"),
     ]:
         with open_video(clips / name) as reader:
             assert list(reader)
@@ -212,6 +215,33 @@ def test_cut_off_file_is_read_as_far_as_it_goes(y4m, tmp_path):
         assert np.array_equal(read[0].planes[0], frames[0].planes[0])
 
 
+def test_damage_is_counted_up_to_the_next_key_frame(tmp_path):
+    """Half of packet 12 is 0xff, in GOPs of ten."""
+    pattern = np.kron(np.random.default_rng(0).integers(16, 236, (12, 20)), np.ones((8, 8))).astype(np.uint8)
+    with av.open(str(tmp_path / "a.mkv"), "w") as output:
+        video = output.add_stream("libx264", rate=25, options={"preset": "ultrafast", "g": "10", "bf": "0"})
+        video.width, video.height, video.pix_fmt = 160, 96, "yuv420p"
+        packets = []
+        for index in range(30):
+            rgb = np.roll(pattern, 3 * index, axis=1)[..., None].repeat(3, axis=2)
+            picture = av.VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format="yuv420p")
+            picture.pts, picture.time_base = index, Fraction(1, 25)
+            packets += video.encode(picture)
+        packets += video.encode(None)
+        for index, packet in enumerate(packets):
+            keep = packet.size // 2 if index == 12 else packet.size
+            damaged = av.Packet(bytes(packet)[:keep] + b"\xff" * (packet.size - keep))
+            damaged.pts, damaged.dts, damaged.time_base = packet.pts, packet.dts, packet.time_base
+            damaged.stream, damaged.is_keyframe = video, packet.is_keyframe
+            output.mux(damaged)
+    with open_video(tmp_path / "a.mkv") as reader:
+        assert len(list(reader)) == 30
+        assert reader.warnings == [
+            "damaged frames, shown as far as they decode: 1",
+            "frames up to the next key frame, which may show that damage: 7",
+        ]
+
+
 def test_what_is_no_video(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("not a video " * 100)
@@ -258,20 +288,78 @@ def test_closed_reader_gives_nothing(y4m):
     assert list(reader) == []
 
 
+def test_alpha_is_refused_where_it_may_not_be_dropped():
+    for source in ("rgba", "yuva420p", "ya8"):
+        with pytest.raises(InputError, match=rf"found {source} with an alpha channel.*--drop-alpha"):
+            open_video(encoded("rawvideo", source, [noise(source)]), drop_alpha=False)
+    with open_video(encoded("rawvideo", "bgr0", [noise("bgr0")]), drop_alpha=False) as reader:
+        assert len(list(reader)) == 1 and not reader.warnings
+
+
+def test_alpha_beside_the_pictures_is_refused_too(clips):
+    """WebM keeps it in packets of its own, which ffmpeg's decoder does not show."""
+    with pytest.raises(InputError, match="alpha"):
+        open_video(clips / "media/fate_vp8_video_with_alpha.mp4", drop_alpha=False)
+
+
+@pytest.fixture
+def resized(tmp_path) -> Path:
+    """Frames 0..2 are 64x48, 3..5 are 32x16, 6 and 7 are 64x48 again; one every 40 ms from 1 s on."""
+    path, sizes = tmp_path / "resized.mkv", [(64, 48)] * 3 + [(32, 16)] * 3 + [(64, 48)] * 2
+    with av.open(str(path), "w") as output:
+        video = output.add_stream("mjpeg", rate=25)
+        video.width, video.height, video.pix_fmt = *sizes[0], "yuvj420p"
+        for index, size in enumerate(sizes):
+            encoder = av.CodecContext.create("mjpeg", "w")
+            encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = *size, "yuvj420p", Fraction(1, 25)
+            (packet,) = encoder.encode(noise("yuvj420p", *size))
+            packet.stream, packet.time_base, packet.pts, packet.dts = video, Fraction(1, 25), 25 + index, 25 + index
+            output.mux(packet)
+    return path
+
+
+def test_a_change_of_size_is_refused_where_it_happens(resized):
+    with open_video(resized, scale_to_first=False) as reader:
+        assert len(list(islice(reader, 3))) == 3
+        with pytest.raises(InputError) as error:
+            next(reader)
+    wanted = r"of 64x48, found 32x16 from frame 3 \(0.120 s\) on; --end f:3 .*, --start f:3 .*, --scale-to-first"
+    assert re.search(wanted, str(error.value)) and "\n" not in str(error.value)
+    with open_video(resized) as reader:
+        assert len(list(reader)) == 8
+        assert reader.warnings == ["frames of another size, scaled to 64x48: 3"]
+
+
 @pytest.mark.parametrize(
-    ("bounds", "kept"),
+    ("part", "size", "count"),
     [
-        ({}, range(10)),
-        ({"start_frame": 3, "end_frame": 5}, range(3, 5)),
-        ({"start_seconds": 0.1, "end_seconds": 0.3}, [1, 2]),
-        ({"start_seconds": 0.11}, range(2, 10)),
-        ({"start_frame": 8, "max_frames": 5}, [8, 9]),
-        ({"max_frames": 2}, [0, 1]),
-        ({"max_frames": 0}, []),
-        ({"start_seconds": 5}, []),
+        (Part(end=3), (64, 48), 3),
+        (Part(frames=3), (64, 48), 3),
+        (Part(end=0.12), (64, 48), 3),
+        (Part(start=3, end=6), (32, 16), 3),
+        (Part(start=3, frames=1), (32, 16), 1),
+        (Part(start=0.12, end=0.24), (32, 16), 3),
+        (Part(start=6), (64, 48), 2),
     ],
 )
-def test_trim(bounds, kept):
-    frames = [PlanarFrame((), 700 + 100 * index) for index in range(10)]
-    got = list(trim(iter(frames), time_base=Fraction(1, 1000), **bounds))
-    assert got == [frames[index] for index in kept]
+def test_parts_around_a_change_of_size(resized, part, size, count):
+    with open_video(resized, part=part, scale_to_first=False) as reader:
+        frames = list(reader)
+        assert (reader.info.width, reader.info.height, len(frames)) == (*size, count)
+        assert all(frame.planes[0].shape == size[::-1] for frame in frames) and not reader.warnings
+
+
+def test_real_change_of_size(clips):
+    source = clips / "media/fate_vp90-2-05-resize.mp4"
+    with (
+        open_video(source, scale_to_first=False) as reader,
+        pytest.raises(InputError, match="found 282x173 from frame 3"),
+    ):
+        list(reader)
+    with open_video(source, part=Part(3, 6), scale_to_first=False) as reader:
+        assert (reader.info.width, reader.info.height, len(list(reader))) == (282, 173, 3)
+
+
+def test_no_frame_in_the_part(y4m):
+    with pytest.raises(InputError, match="no frame in the chosen range"):
+        open_video(io.BytesIO(y4m[0]), part=Part(start=99))

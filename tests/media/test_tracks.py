@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay
+from nerv_codec.companions import Chapter
 from nerv_codec.media.reader import open_video
-from nerv_codec.media.side_data import display_matrix, x264_hdr_params
+from nerv_codec.media.side_data import display_matrix
 from nerv_codec.media.tracks import make_stub, open_stub, open_tracks
 from nerv_codec.media.writer import open_writer
 from nerv_codec.types import PlanarFrame, VideoInfo
@@ -174,20 +174,6 @@ def test_orientation_comes_back(tmp_path, orientation):
             writer.write(picture(0))
         with open_video(out) as video:
             assert video.info.orientation == orientation, (suffix, display_matrix(orientation))
-
-
-def test_hdr_metadata_comes_back_in_mp4(tmp_path):
-    mastering = MasteringDisplay((35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450), (10, 10_000_000))
-    companions = Companions(mastering=mastering, light=LightLevel(1000, 300))
-    for suffix in ("mp4", "mkv"):
-        out = tmp_path / f"out.{suffix}"
-        with open_writer(out, suffix, INFO, companions=companions) as writer:
-            writer.write(picture(0))
-        with open_video(out) as video:
-            found = video.mastering, video.light
-        assert found == ((mastering, LightLevel(1000, 300)) if suffix == "mp4" else (None, None))
-        assert any("mastering" in note for note in writer.notes) == (suffix == "mkv")
-    assert x264_hdr_params(None, None) == ""
 
 
 @pytest.mark.parametrize("stub", [b"", b"\x1a\x45\xdf\xa3", b"nonsense" * 20])

@@ -41,6 +41,15 @@ def equal(left: list[PlanarFrame], right: list[PlanarFrame]) -> bool:
     )
 
 
+@pytest.mark.parametrize("format", ["mp4", "mkv"])
+@pytest.mark.parametrize("depth", [8, 10])
+@pytest.mark.parametrize("siting", [1, 2, 3, 4])
+def test_siting_comes_back(tmp_path, make_info, make_frames, format, depth, siting):
+    info = make_info(PixelFormat(3, 1, 1, depth), chroma_location=siting)
+    read_info, _ = written(tmp_path / f"x.{format}", format, info, make_frames(info, TIMES))
+    assert read_info.color.chroma_location == siting
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 @pytest.mark.parametrize("size", [(38, 22), (39, 23)])
 def test_mkv_gives_back_every_code_value(tmp_path, make_info, make_frames, case, size):
@@ -166,3 +175,8 @@ def test_no_frame_at_all(tmp_path, make_info, format):
 def test_layout_without_a_name(tmp_path, make_info):
     with pytest.raises(UsageError, match="layout"):
         open_writer(tmp_path / "x.mkv", "mkv", make_info(PixelFormat(3, 1, 1, 11)))
+
+
+def test_mkv_says_that_the_shape_of_pixels_is_lost(tmp_path, make_info):
+    with open_writer(tmp_path / "x.mkv", "mkv", make_info(PixelFormat())) as writer:
+        assert writer.notes == ["mkv: the shape of pixels, 4/3, is left out; mp4 and y4m hold it"]

@@ -1,4 +1,4 @@
-"""Fuzzes what decodes a GOP's payload: network sizes, tensor headers, tables, escapes and the range coder."""
+"""Fuzzes what decodes a GOP's payload and evaluates it: sizes, tables, escapes, context model, range coder, kernels."""
 
 from __future__ import annotations
 
@@ -7,30 +7,37 @@ import sys
 from pathlib import Path
 
 import atheris
+import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-with atheris.instrument_imports(include=["nerv_codec.coding", "nerv_codec.representations", "nerv_codec.bitstream"]):
-    from nerv_codec.coding import weights
+import common
+
+with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
+    from nerv_codec import tracked_codec
     from nerv_codec.errors import NervCodecError
     from nerv_codec.representations import MODEL_NAMES, unpack_gop
 
-import common
 import seeds
 
 from nerv_codec.model.coordinates import GopGeometry
 
+_SIZES = ((8, 16), (24, 40), (1, 1), (17, 3))
+
 
 def test_one(data: bytes) -> None:
-    """The first byte chooses the representation, the second the planes; the digest need not match."""
+    """The first byte chooses the representation, the second planes (1 bit), frames (3 bits) and size (2 bits)."""
     if len(data) < 2:
         return
     model_ids = sorted(MODEL_NAMES)
-    geometry = GopGeometry(9, 24, 40, 1 if data[1] & 1 else 3)
+    choice = data[1]
+    geometry = GopGeometry(1 + (choice >> 1 & 7), *_SIZES[choice >> 4 & 3], 1 if choice & 1 else 3)
     with contextlib.suppress(NervCodecError):
-        unpack_gop(model_ids[data[0] % len(model_ids)], data[2:], geometry)
+        model, _, _ = unpack_gop(model_ids[data[0] % len(model_ids)], data[2:], geometry)
+        middle = [torch.tensor([(low + high) / 2, high]).double() for low, high in geometry.bounds]
+        model.render(*middle)
 
 
 if __name__ == "__main__":
-    assert weights
+    assert tracked_codec  # imported early, to be instrumented
     common.run(test_one, seeds.payloads())

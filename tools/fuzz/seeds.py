@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -13,15 +14,16 @@ import numpy as np
 from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
 from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
-from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.config import MODELS, EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
 from nerv_codec.encoder import encode
 from nerv_codec.media.writer import open_writer
+from nerv_codec.representations import MODEL_NAMES
 from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
 
 
 def files() -> Iterator[bytes]:
-    """One ``.nvc`` of two GOPs in colour, one in gray."""
-    for num_planes in (3, 1):
+    """A ``.nvc`` of two GOPs in colour and one in gray, of every representation."""
+    for model, num_planes in itertools.product(MODELS, (3, 1)):
         layout = PixelFormat(num_planes, int(num_planes == 3), int(num_planes == 3))
         info = VideoInfo(16, 8, layout, time_base=Fraction(1, 24))
         with tempfile.TemporaryDirectory() as folder:
@@ -32,7 +34,11 @@ def files() -> Iterator[bytes]:
                     planes = tuple(np.full(size, 40 * index, np.uint8) for size in sizes)
                     writer.write(PlanarFrame(planes, index, 1))
             config = EncoderConfig(
-                model="siren", gop=2, siren=SirenConfig(width=4, hidden_layers=1), training=TrainingConfig(steps=2)
+                model=model,
+                gop=2,
+                siren=SirenConfig(width=4, hidden_layers=1),
+                training=TrainingConfig(steps=2),
+                tracked=TrackedConfig(steps=2),
             )
             encode(clip, target, config=config)
             yield target.read_bytes() + _companions()
@@ -56,5 +62,7 @@ def payloads() -> Iterator[bytes]:
     """The first GOP of each file behind the two bytes by which the target chooses."""
     for file in files():
         reader = ContainerReader(io.BytesIO(file))
-        planes = reader.header.info.pixel_format.num_planes
-        yield bytes([0, planes == 1]) + reader.read_gop(0)
+        header = reader.header
+        model = sorted(MODEL_NAMES).index(header.model_id)
+        gray = header.info.pixel_format.num_planes == 1
+        yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + reader.read_gop(0)
