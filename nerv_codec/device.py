@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import torch
 
 from nerv_codec.errors import UsageError
@@ -22,3 +24,8 @@ def choose_device(name: str = "auto") -> torch.device:
         reason = str(error).splitlines()[0]
         raise UsageError(f"expected a device of this machine (auto, cpu, cuda), found {name!r}: {reason}") from error
     return device
+
+
+def runs_triton(device: torch.device) -> bool:
+    """Whether compiled kernels run on a device; where they do not, what needs them runs on the CPU instead."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None

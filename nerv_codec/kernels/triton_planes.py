@@ -37,7 +37,7 @@ def _weight(taps: tl.constexpr, odd, k: tl.constexpr):
 
 @triton.jit
 def upsample_kernel(
-    nodes, coarse, coarse_rows, coarse_cols, latents, node_latents, offset, other_offset, rows, cols,
+    nodes, places, coarse, coarse_rows, coarse_cols, latents, node_latents, offset, other_offset, rows, cols,
     mix, mix_stride, own, other, out, pad, out_stride,
     COARSE: tl.constexpr, OTHER: tl.constexpr, TAPS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -65,8 +65,7 @@ def upsample_kernel(
     value += tl.load(latent + offset)[:, None] * tl.load(mixed + own * _FEATURES)[None, :]
     if OTHER:
         value += tl.load(latent + other_offset)[:, None] * tl.load(mixed + other * _FEATURES)[None, :]
-    # The last scale goes to the node's own plane, the others lie in the order of ``nodes``.
-    target = out + (node if pad > 0 else index.to(tl.int64)) * out_stride
+    target = out + tl.load(places + index).to(tl.int64) * out_stride
     place = target + pixel[:, None] * _FEATURES + feature[None, :]
     tl.store(place, value.to(out.dtype.element_ty), mask=valid[:, None])
 
@@ -151,15 +150,16 @@ class Pyramid:
     ) -> None:
         self._sizes, self._grids, self._taps = list(sizes), list(grids), short_taps(taps)
 
-    def build_planes(self, nodes: Tensor, latents: Tensor, mix: Tensor, planes: Tensor) -> None:
+    def build_planes(self, nodes: Tensor, latents: Tensor, mix: Tensor, planes: Tensor, places: Tensor) -> None:
         """Writes the planes of some nodes, borders included.
 
         Args:
-            nodes: (N,) int32.
+            nodes: (N,) int32; places: (N,) int32: where the plane of each goes.
             latents: (nodes, node_latents) float32, mix: (nodes, grids, FEATURES): 0 for a grid that is not there.
-            planes: (nodes, H + 2 PAD, W + 2 PAD, FEATURES) float32 or float16.
+            planes: (.., H + 2 PAD, W + 2 PAD, FEATURES) float32 or float16.
         """
         coarse: Tensor | None = None
+        order = torch.arange(len(nodes), dtype=torch.int32, device=nodes.device)
         for scale in reversed(range(len(self._sizes))):
             rows, cols = self._sizes[scale]
             pad = 0 if scale else PAD
@@ -167,7 +167,7 @@ class Pyramid:
             above = (0, 0) if coarse is None else coarse.shape[1:3]
             (own, offset), (other, other_offset) = self._grids[scale][0], self._grids[scale][-1]
             upsample_kernel[(triton.cdiv((rows + 2 * pad) * (cols + 2 * pad), BLOCK), len(nodes))](
-                nodes, latents if coarse is None else coarse, *above, latents, latents.shape[1], offset, other_offset,
+                nodes, order if scale else places, latents if coarse is None else coarse, *above, latents, latents.shape[1], offset, other_offset,
                 rows, cols, mix, mix[0].numel(), own, other, out, pad, out[0].numel(),
                 COARSE=coarse is not None, OTHER=len(self._grids[scale]) > 1, TAPS=self._taps, BLOCK=BLOCK,
             )  # fmt: skip

@@ -1,7 +1,7 @@
 """Bits of continuous latents under the context model, and their gradients, on a GPU: all grids in one launch.
 
 Each program takes BLOCK latents of one grid: their contexts, the network, the bits, and the way back, where
-gradients of neighbours are added atomically. ``kernels/rate_model.py`` is the same on the CPU, and says what inputs are.
+gradients of neighbours are added atomically. ``kernels/rate_model.py`` is the same on the CPU; it says what inputs are.
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ def _input(
     k: tl.constexpr, y, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, ref1, weight, maps, valid
 ):  # fmt: skip
     x = tl.zeros_like(i).to(tl.float32)
-    for t in tl.static_range(_BEGIN[k], _BEGIN[k + 1]):
+    first: tl.constexpr = _BEGIN[k]
+    last: tl.constexpr = _BEGIN[k + 1]
+    for t in tl.static_range(first, last):
         index, inside = _index(
             k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid
         )
@@ -126,7 +128,9 @@ def _input_backward(
 ):  # fmt: skip
     if k >= _COARSE:
         g *= weight
-    for t in tl.static_range(_BEGIN[k], _BEGIN[k + 1]):
+    first: tl.constexpr = _BEGIN[k]
+    last: tl.constexpr = _BEGIN[k + 1]
+    for t in tl.static_range(first, last):
         index, inside = _index(
             k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid
         )

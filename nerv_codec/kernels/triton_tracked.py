@@ -149,7 +149,7 @@ def _between(knots, at, down, right, pitch):
 def _locate(tracks, sample, at, down, right, knot_rows, knot_cols, plane_cols):
     """Where a tile's pixels read a sample: the element of the upper left tap in its plane, the fractions, the mass."""
     size = knot_rows * knot_cols
-    knots = tracks + sample.to(tl.int64) * (3 * size)
+    knots = tracks + tl.cast(sample, tl.int64) * (3 * size)
     r = _between(knots, at, down, right, knot_cols)
     c = _between(knots + size, at, down, right, knot_cols)
     mass = _between(knots + 2 * size, at, down, right, knot_cols)
@@ -398,7 +398,7 @@ def fit_kernel(
             by_row, by_col, by_mass = _read_backward(
                 planes + plane, plane_gradients + plane, kind, base, r, c, mass, plane_cols * _FEATURES, g, valid
             )
-            target = d_tracks + sample.to(tl.int64) * (3 * knots)
+            target = d_tracks + tl.cast(sample, tl.int64) * (3 * knots)
             _add_track_gradient(
                 target, by_row, hats_row, hats_col, first_row, first_col, knot_rows, knot_cols,
                 KNOT_ROWS, KNOT_COLS, PRECISION,

@@ -100,7 +100,7 @@ def _source(tracks, chain, first, source, row, col, knots, at, valid):
     if moved:
         moved = tl.load(chain + (first + source) * 6 + _MOVER) >= 0
     if moved:
-        place = tracks + (first + source).to(tl.int64) * (3 * knots)
+        place = tracks + tl.cast(first + source, tl.int64) * (3 * knots)
         row = tl.load(place + at, mask=valid, other=0.0)
         col = tl.load(place + knots + at, mask=valid, other=0.0)
     return row, col
@@ -127,7 +127,7 @@ def forward_kernel(
     at, valid, row, col = _begin(tl.program_id(0), knot_rows, knot_cols, BLOCK)
     for sample in range(first, last):
         mass = tl.zeros((BLOCK,), tl.float32) + tl.load(reals + sample * 3 + _MASS)
-        tl.store(tracks + sample.to(tl.int64) * (3 * knots) + 2 * knots + at, mass, mask=valid)
+        tl.store(tracks + tl.cast(sample, tl.int64) * (3 * knots) + 2 * knots + at, mass, mask=valid)
     tl.debug_barrier()
     for sample in range(first, last):
         own = chain + sample * 6
@@ -140,7 +140,7 @@ def forward_kernel(
             right = _motion(grid + 1, r, c, rows, cols)
             r = tl.minimum(tl.maximum(r + scale * down, -_BOUND), high_row)
             c = tl.minimum(tl.maximum(c + scale * right, -_BOUND), high_col)
-        place = tracks + sample.to(tl.int64) * (3 * knots)
+        place = tracks + tl.cast(sample, tl.int64) * (3 * knots)
         # The outermost knots lie outside; what they read need not.
         tl.store(place + at, tl.minimum(tl.maximum(r, -_BOUND), high_row), mask=valid)
         tl.store(place + knots + at, tl.minimum(tl.maximum(c, -_BOUND), high_col), mask=valid)
@@ -152,9 +152,9 @@ def forward_kernel(
                 grid = grids + tl.load(own + _NODE) * (rows * cols * _CHANNELS) + _BLEND
                 share = tl.load(reals + sample * 3 + _SHARE) + _motion(grid, r, c, rows, cols)
                 share = tl.minimum(tl.maximum(share, 0.0), 1.0)
-                parent = tracks + (first + other).to(tl.int64) * (3 * knots) + 2 * knots + at
+                parent = tracks + tl.cast(first + other, tl.int64) * (3 * knots) + 2 * knots + at
                 tl.store(parent, tl.load(parent, mask=valid, other=0.0) + share * mass, mask=valid)
-            parent = tracks + (first + one).to(tl.int64) * (3 * knots) + 2 * knots + at
+            parent = tracks + tl.cast(first + one, tl.int64) * (3 * knots) + 2 * knots + at
             tl.store(parent, tl.load(parent, mask=valid, other=0.0) + (1.0 - share) * mass, mask=valid)
         tl.debug_barrier()
 
@@ -178,12 +178,12 @@ def backward_kernel(
     for number in range(0, last - first):
         sample = last - 1 - number
         own = chain + sample * 6
-        place = tracks + sample.to(tl.int64) * (3 * knots) + at
-        d_place = d_tracks + sample.to(tl.int64) * (3 * knots) + at
+        place = tracks + tl.cast(sample, tl.int64) * (3 * knots) + at
+        d_place = d_tracks + tl.cast(sample, tl.int64) * (3 * knots) + at
         mover, source = tl.load(own + _MOVER), tl.load(own + _SOURCE)
         one, other = tl.load(own + _FIRST), tl.load(own + _SECOND)
         if one >= 0:
-            d_one = tl.load(d_tracks + (first + one).to(tl.int64) * (3 * knots) + 2 * knots + at, mask=valid, other=0.0)
+            d_one = tl.load(d_tracks + tl.cast(first + one, tl.int64) * (3 * knots) + 2 * knots + at, mask=valid, other=0.0)
             d_mass = tl.load(d_place + 2 * knots, mask=valid, other=0.0) + d_one
             if other >= 0:
                 r, c = row, col
@@ -193,7 +193,7 @@ def backward_kernel(
                 grid = tl.load(own + _NODE) * (rows * cols * _CHANNELS) + _BLEND
                 raw = tl.load(reals + sample * 3 + _SHARE) + _motion(grids + grid, r, c, rows, cols)
                 share = tl.minimum(tl.maximum(raw, 0.0), 1.0)
-                d_other = d_tracks + (first + other).to(tl.int64) * (3 * knots) + 2 * knots + at
+                d_other = d_tracks + tl.cast(first + other, tl.int64) * (3 * knots) + 2 * knots + at
                 across = tl.load(d_other, mask=valid, other=0.0) - d_one
                 mass = tl.load(place + 2 * knots, mask=valid, other=0.0)
                 d_blend = tl.where(share == raw, mass * across, 0.0)
@@ -221,7 +221,7 @@ def backward_kernel(
                 grids + grid + 1, gradients + grid + 1, r, c, rows, cols, g_col, valid & (g_col != 0.0)
             )
             if source >= 0:
-                d_source = d_tracks + (first + source).to(tl.int64) * (3 * knots) + at
+                d_source = d_tracks + tl.cast(first + source, tl.int64) * (3 * knots) + at
                 _add(d_source, by_row + row_row + col_row, valid)
                 _add(d_source + knots, by_col + row_col + col_col, valid)
         tl.debug_barrier()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.device import runs_triton
 from nerv_codec.kernels import planes as plane_kernels
 from nerv_codec.kernels import tracked as kernels
 from nerv_codec.kernels import tracks as track_kernels
 from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.model.representation import Representation
 from nerv_codec.model.tracked import (
     BLEND_STEPS,
     CUBIC_DEPTH,
@@ -63,25 +67,25 @@ class Tracked:
         units = torch.tensor(MOTION_UNITS)
         self._grids = motion_grids(shape, [torch.from_numpy(part).float() * units for part in motion])
         self._mix = node_mix(shape, self._network).numpy()
-        self._present = np.stack(
-            [[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents]
-        )
+        self._present = present_grids(shape, latents)
         self._kinds = plane_kinds(shape, self._present)
         slots = 2 * (max(node.depth for node in shape.tree.nodes) + 2)
         size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)
         self._planes = np.zeros((*size, FEATURES), np.float32)
         self._slots: OrderedDict[int, int] = OrderedDict()
 
-    def to(self, _: torch.device) -> Tracked:
-        """Itself: the kernels run on the CPU whatever the device."""
-        return self
+    def to(self, device: torch.device) -> Representation:
+        """The function on a GPU if kernels run there; else itself, on the CPU."""
+        if not runs_triton(device):
+            return self
+        from nerv_codec.model.tracked_cuda import TrackedCuda  # brings Triton, which not every machine has
+
+        return TrackedCuda(self.geometry, self.shape, self._latents, self._grids, self._network, device)
 
     @property
     def macs_per_sample(self) -> int:
         """Multiplications to evaluate one coordinate: the longest chain's reads, tracks and the network."""
-        reads = max(len(self.shape.tree.chain(t)) for t in range(self.shape.tree.num_frames))
-        network = sum(weight.size for weight in self._weights if weight.ndim == 2)
-        return network + 16 * FEATURES + (reads - 1) * (4 * FEATURES + 8)
+        return macs_per_sample(self.shape)
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.model.representation.Representation`."""
@@ -147,6 +151,19 @@ class Tracked:
         return kinds, chain, tracks
 
 
+def macs_per_sample(shape: TrackedShape) -> int:
+    """Multiplications to evaluate one coordinate."""
+    reads = max(len(shape.tree.chain(t)) for t in range(shape.tree.num_frames))
+    sizes = shape.network_shapes()
+    network = sum(math.prod(sizes[name]) for name in NETWORK if len(sizes[name]) == 2)
+    return network + 16 * FEATURES + (reads - 1) * (4 * FEATURES + 8)
+
+
+def present_grids(shape: TrackedShape, latents: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """(nodes, grids): which grids hold anything but zeros."""
+    return np.stack([[grid(shape, own, g).any() for g in range(len(shape.grid_scales))] for own in latents])
+
+
 def node_mix(shape: TrackedShape, network: Mapping[str, Tensor]) -> Tensor:
     """(nodes, grids, FEATURES): gain of each node's depth and grid times the grid's mixing vector."""
     depth = torch.tensor([node.depth for node in shape.tree.nodes])
@@ -184,7 +201,7 @@ def build_plane(shape: TrackedShape, latents: Array, present: npt.NDArray[np.boo
     plane_kernels.repeat_edges(out)
 
 
-def grid(shape: TrackedShape, latents: Array, index: int) -> Array:
+def grid(shape: TrackedShape, latents: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
     """The view of one grid in a node's latents."""
     rows, cols = shape.grid_sizes[index]
     start = shape.grid_offsets[index]

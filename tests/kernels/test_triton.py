@@ -1,0 +1,238 @@
+"""The GPU's kernels of `tracked` against the plain form in torch and the CPU's kernels.
+
+Here they run on a GPU; test_triton_interpreted.py runs this file in Triton's interpreter on the CPU.
+"""
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+pytest.importorskip("triton")
+INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
+DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
+pytestmark = [] if INTERPRETED else [pytest.mark.needs_cuda]
+
+from nerv_codec.kernels import planes as plane_kernels  # noqa: E402
+from nerv_codec.kernels import rate_model  # noqa: E402
+from nerv_codec.kernels import tracked as kernels  # noqa: E402
+from nerv_codec.model.gop_tree import GopTree  # noqa: E402
+from nerv_codec.model.tracked import (  # noqa: E402
+    FEATURES,
+    KEPT,
+    TrackedShape,
+    features,
+    knot_tracks,
+    motion_grids,
+    plane,
+    synthesis,
+)
+from nerv_codec.model.tracked_function import NETWORK, build_plane, plane_kinds  # noqa: E402
+from nerv_codec.training.tracked_engine import Targets  # noqa: E402
+
+SHAPES = [TrackedShape(GopTree(9, 4), 19, 37, 4, 12, 3), TrackedShape(GopTree(4), 7, 40, 3, 8, 1)]
+PRECISION = "ieee"
+
+
+@pytest.fixture(autouse=True)
+def large_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The interpreter takes as long for a small program as for a large one."""
+    from nerv_codec.kernels import triton_planes, triton_tracks
+
+    if INTERPRETED:
+        monkeypatch.setattr(triton_planes, "BLOCK", 1024)
+        monkeypatch.setattr(triton_tracks, "BLOCK", 256)
+
+
+def _device(values: object, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.as_tensor(values).detach().to(DEVICE, dtype).contiguous()
+
+
+def _integers(values: object) -> torch.Tensor:
+    return _device(np.asarray(values), torch.int32)
+
+
+def _relative(found: torch.Tensor, expected: torch.Tensor | None) -> float:
+    found = found.cpu().double()
+    if expected is None:
+        return float(found.abs().max())
+    return float((found - expected).abs().max() / (1e-12 + expected.abs().max()))
+
+
+def _padded(planes: torch.Tensor) -> torch.Tensor:
+    edges = [(0, 0)] * (planes.ndim - 3) + [(kernels.PAD, kernels.PAD)] * 2 + [(0, 0)]
+    return torch.from_numpy(np.pad(planes.detach().float().numpy(), edges, mode="edge"))
+
+
+def _random_network(shape: TrackedShape) -> dict[str, torch.Tensor]:
+    return {
+        name: (torch.randn(size, dtype=torch.float64) * 0.3).requires_grad_(True)
+        for name, size in shape.network_shapes().items()
+    }
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_planes_and_their_gradient(shape: TrackedShape) -> None:
+    from nerv_codec.model.tracked_cuda import make_pyramid
+
+    nodes = [2, 0]
+    count, grids = 3, len(shape.grid_scales)
+    latents = torch.randn(count, shape.node_latents, dtype=torch.float64, requires_grad=True)
+    mix = torch.randn(count, grids, FEATURES, dtype=torch.float64, requires_grad=True)
+    starts = [slice(start, start + r * c) for start, (r, c) in zip(shape.grid_offsets, shape.grid_sizes, strict=True)]
+    expected = torch.stack(
+        [
+            plane(
+                shape,
+                [latents[n, part].reshape(size) for part, size in zip(starts, shape.grid_sizes, strict=True)],
+                mix[n],
+            )
+            for n in nodes
+        ]
+    )
+    slope = torch.randn(expected.shape, dtype=torch.float64)
+    expected.backward(slope)
+    pyramid, pad = make_pyramid(shape), kernels.PAD
+    planes = torch.zeros(count, shape.height + 2 * pad, shape.width + 2 * pad, FEATURES, device=DEVICE)
+    arguments = (_integers(nodes), _device(latents), _device(mix))
+    pyramid.build_planes(*arguments, planes, _integers(nodes))
+    assert (planes[nodes].cpu() - _padded(expected)).abs().max() < 1e-5
+    half = torch.zeros(2, *planes.shape[1:], device=DEVICE, dtype=torch.float16)
+    pyramid.build_planes(*arguments, half, _integers([1, 0]))
+    assert (half[[1, 0]].float().cpu() - _padded(expected)).abs().max() < 0.01
+    gradients = torch.zeros_like(planes)
+    gradients[nodes] = _device(_padded(slope))
+    # The border of a gradient counts for the edge: take away what the edge has too much.
+    gradients[:, :pad] = gradients[:, -pad:] = 0
+    gradients[:, :, :pad] = gradients[:, :, -pad:] = 0
+    gradients[nodes[0], pad, pad] -= 1
+    gradients[nodes[0], 1, 2] = 1
+    found = torch.zeros(count, shape.node_latents, device=DEVICE)
+    mix_gradient = pyramid.backward(*arguments[:1], gradients, *arguments[1:], found)
+    assert _relative(found, latents.grad) < 1e-5
+    assert _relative(mix_gradient, mix.grad) < 1e-5
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_colour_and_its_gradient(shape: TrackedShape) -> None:
+    from nerv_codec.kernels import triton_tracked, triton_tracks
+    from nerv_codec.model.tracked_cuda import Chains
+
+    times = [float(shape.tree.num_frames - 1), 2.0, 1.25]
+    used, stride, begin = [0, 2], 2, 1
+    count = len(shape.tree.nodes)
+    planes = torch.randn(count, shape.height, shape.width, FEATURES, dtype=torch.float64, requires_grad=True)
+    # Motion of several pixels also leads beyond the border, and blends beyond their range.
+    kept = [torch.randn(count, *size, KEPT, dtype=torch.float64) for size in shape.motion_sizes]
+    grids = motion_grids(shape, kept).detach().requires_grad_(True)
+    network = _random_network(shape)
+    kinds = np.arange(count) % 3
+    kinds[0] = kernels.CUBIC
+    rows = torch.arange(0, shape.height - 1, 1.5, dtype=torch.float64)
+    cols = torch.arange(shape.width, dtype=torch.float64)
+    codes = torch.randint(0, 255, (len(times), len(rows), len(cols), shape.outputs), dtype=torch.uint8)
+    weights = torch.arange(1, shape.outputs + 1, dtype=torch.float64) / 1000
+    places = torch.stack(torch.meshgrid(rows, cols, indexing="ij"), -1).reshape(-1, 2)
+    loss, colours, knots = torch.zeros((), dtype=torch.float64), [], []
+    for index, t in enumerate(times):
+        chain = shape.tree.chain(t)
+        knots.append(knot_tracks(shape, grids, chain))
+        if knots[-1].requires_grad:
+            knots[-1].retain_grad()
+        z = features(planes, kinds.tolist(), chain, knots[-1], places)
+        colours.append(synthesis(z, network).unflatten(0, (len(rows), len(cols))))
+        if index in used:
+            error = colours[-1][begin::stride] - codes[index, begin::stride] / 255
+            loss = loss + (error**2 * weights).sum()
+    loss.backward()
+
+    size = (shape.height, shape.width)
+    chains = Chains.at(shape, times, DEVICE)
+    chain = (chains.chain, chains.reals, chains.firsts)
+    tracks = chains.tracks(_device(grids), shape, _integers(range(len(times))))
+    expected_tracks = torch.cat(knots).detach().permute(0, 3, 1, 2)
+    assert (tracks.cpu() - expected_tracks).abs().max() < 1e-4
+    nodes = chains.chain[:, kernels.NODE].contiguous()
+    packed = triton_tracked.pack_network({name: _device(network[name]) for name in NETWORK}, shape.hidden)
+    shared = (_device(_padded(planes)), _integers(kinds), nodes, chains.firsts, tracks)
+    out = torch.empty(len(times), shape.outputs, len(rows), len(cols), device=DEVICE)
+    triton_tracked.evaluate(*shared, _device(rows), _device(cols), packed, shape.hidden, out, PRECISION)
+    expected = torch.stack(colours).detach().permute(0, 3, 1, 2)
+    assert (out.cpu() - expected).abs().max() < 2e-4
+
+    plane_gradients, d_tracks = torch.zeros_like(shared[0]), torch.zeros_like(tracks)
+    slots = triton_tracked.network_size(shape.hidden) + triton_tracked.LANES
+    sums = torch.zeros(triton_tracked.SLOTS, slots, device=DEVICE)
+    windows = tuple(
+        triton_tracked.knot_window(axis, knots)
+        for axis, knots in zip((rows[begin::stride], cols), shape.knots, strict=True)
+    )
+    triton_tracked.fit(
+        *shared, _device(rows), begin, stride, _device(cols), packed, shape.hidden, _integers(used),
+        codes.to(DEVICE), 255, _device(weights), windows, plane_gradients, d_tracks, sums, PRECISION,
+    )  # fmt: skip
+    sums = sums.sum(0).cpu()
+    assert float(sums[-triton_tracked.LANES :].sum()) == pytest.approx(float(loss.detach()), rel=1e-5)
+    found = triton_tracked.unpack_network(sums, {name: shape.network_shapes()[name] for name in NETWORK}, shape.hidden)
+    for name in NETWORK:
+        assert _relative(found[name], network[name].grad) < 1e-4, name
+    folded = plane_gradients.cpu().numpy()
+    for gradient in folded:
+        plane_kernels.fold_edges(gradient)
+    pad = kernels.PAD
+    assert _relative(torch.from_numpy(folded)[:, pad:-pad, pad:-pad], planes.grad) < 1e-4
+    for index, part in enumerate(d_tracks.cpu().split([len(shape.tree.chain(t)) for t in times])):
+        if index in used:
+            assert _relative(part, knots[index].grad.permute(0, 3, 1, 2)) < 1e-3
+    gradients = torch.zeros_like(_device(grids))
+    triton_tracks.backward(_device(grids), *chain, _integers(used), size, tracks, d_tracks, gradients)
+    assert _relative(gradients, grids.grad) < 1e-3
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_knots_far_apart_and_close_together(wide: bool) -> None:
+    from nerv_codec.kernels.triton_tracked import knot_window
+
+    assert knot_window(torch.arange(0, 200, 9 if wide else 1), 52) == (64 if wide else 16)
+
+
+@pytest.mark.parametrize(("hidden", "classwise"), [(1, False), (5, True)])
+def test_bits_and_gradients(hidden: int, classwise: bool) -> None:
+    from nerv_codec.kernels import triton_rate
+    from tests.kernels.test_rate_model import CLASSES, example
+
+    sizes = ((9, 22), (5, 11), (3, 6))
+    y, grids, maps, parameters = example(hidden, hidden, CLASSES if classwise else 1, sizes, amplitude=4.0)
+    y[::11] *= 20
+    expected = rate_model.rate_forward_backward(y, grids, maps, parameters)
+    gradient = torch.ones(len(y), device=DEVICE)
+    bits, found = triton_rate.rate(
+        _device(y), triton_rate.make_blocks(grids, DEVICE), _integers(grids), _integers(maps), parameters, 2.0, gradient
+    )
+    assert bits == pytest.approx(expected.bits.sum(), rel=1e-4)
+    for one, other in zip((gradient.cpu().numpy() - 1, *found), (expected.latents, *expected.parameters), strict=True):
+        close = np.abs(one - 2 * other) < 2e-4 * np.abs(2 * other).max() + 1e-3 * np.abs(other)
+        assert close.mean() > 0.995
+
+
+def test_soft_rounding_and_adam() -> None:
+    from nerv_codec.kernels import proxy, triton_proxy
+
+    rng = np.random.default_rng(0)
+    values, gradients, first = (rng.normal(0, 2, 3000).astype(np.float32) for _ in range(3))
+    second = first**2
+    spans = np.array([[10, 1500], [1600, 2999]])
+    out, slopes = np.zeros_like(values), np.ones_like(values)
+    tensors = [_device(array.copy()) for array in (values, gradients, slopes, first, second)]
+    blocks, found = triton_proxy.make_blocks(spans, DEVICE), _device(out.copy())
+    seed = 0xDEADBEEF
+    proxy.soft_round(values, spans, np.float32(0.3), np.float32(0.2), np.uint32(seed), out, slopes)
+    triton_proxy.soft_round(tensors[0], blocks, 0.3, 0.2, seed, found, tensors[2])
+    assert np.abs(found.cpu().numpy() - out).max() < 1e-3
+    assert np.abs(tensors[2].cpu().numpy() - slopes).max() < 1e-3 * slopes.max()
+    reals = [np.float32(v) for v in (0.01, 0.9, 0.99, 1 - 0.9**7, 1 - 0.99**7)]
+    proxy.adam(values, gradients, slopes, first, second, spans, *reals)
+    triton_proxy.adam(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], blocks, 0.01, (0.9, 0.99), 7)
+    for tensor, array in zip((tensors[0], tensors[3], tensors[4]), (values, first, second), strict=True):
+        assert np.abs(tensor.cpu().numpy() - array).max() < 1e-3
