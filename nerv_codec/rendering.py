@@ -17,7 +17,7 @@ from nerv_codec.types import PixelFormat, Plane, VideoInfo, plane_dtype
 
 MAX_PICTURE_PIXELS = 1 << 28
 MAX_PICTURE_SIDE = 1 << 16
-_BAND_SAMPLES = 1 << 18
+BAND_SAMPLES = 1 << 18
 """Samples evaluated between two copies into the picture: bounds memory whatever the picture's size."""
 
 
@@ -106,7 +106,7 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
     for group in plane_groups(out.pixel_format):
         rows, cols = plane_axes(out, group[0], view, info)
         pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(out.pixel_format.bit_depth))
-        band = max(1, _BAND_SAMPLES // len(cols))
+        band = max(1, BAND_SAMPLES // len(cols))
         for start in range(0, len(rows), band):
             values = model.render(times, rows[start : start + band], cols)[0, list(group)]
             pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).numpy()

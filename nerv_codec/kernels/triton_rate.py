@@ -107,14 +107,10 @@ def _input(
     first: tl.constexpr = _BEGIN[k]
     last: tl.constexpr = _BEGIN[k + 1]
     for t in tl.static_range(first, last):
-        index, inside = _index(
-            k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid
-        )
+        index, inside = _index(k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid)
         x += _fetch(y, index, inside, _MAGNITUDE[k])
         if k >= _COARSE:
-            index, inside = _index(
-                k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref1, maps, valid
-            )
+            index, inside = _index(k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref1, maps, valid)
             x += _fetch(y, index, inside, _MAGNITUDE[k])
     if k >= _COARSE:
         x *= weight
@@ -131,14 +127,10 @@ def _input_backward(
     first: tl.constexpr = _BEGIN[k]
     last: tl.constexpr = _BEGIN[k + 1]
     for t in tl.static_range(first, last):
-        index, inside = _index(
-            k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid
-        )
+        index, inside = _index(k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, maps, valid)
         _give(y, dy, index, inside, g, _MAGNITUDE[k])
         if k >= _COARSE:
-            index, inside = _index(
-                k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref1, maps, valid
-            )
+            index, inside = _index(k, t, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref1, maps, valid)
             _give(y, dy, index, inside, g, _MAGNITUDE[k])
 
 

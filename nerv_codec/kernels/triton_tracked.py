@@ -300,9 +300,7 @@ def _add_track_gradient(
 ):  # fmt: skip
     """Adds a tile's slopes (N,) to the knots around it."""
     slope = tl.reshape(slope, (_TILE, _TILE))
-    gathered = tl.dot(
-        tl.trans(hats_row), tl.dot(slope, hats_col, input_precision=PRECISION), input_precision=PRECISION
-    )
+    gathered = tl.dot(tl.trans(hats_row), tl.dot(slope, hats_col, input_precision=PRECISION), input_precision=PRECISION)
     row, col = first_row + tl.arange(0, KNOT_ROWS), first_col + tl.arange(0, KNOT_COLS)
     inside = (row < knot_rows)[:, None] & (col < knot_cols)[None, :]
     at = d_tracks + row[:, None] * knot_cols + col[None, :]

@@ -183,7 +183,9 @@ def backward_kernel(
         mover, source = tl.load(own + _MOVER), tl.load(own + _SOURCE)
         one, other = tl.load(own + _FIRST), tl.load(own + _SECOND)
         if one >= 0:
-            d_one = tl.load(d_tracks + tl.cast(first + one, tl.int64) * (3 * knots) + 2 * knots + at, mask=valid, other=0.0)
+            d_one = tl.load(
+                d_tracks + tl.cast(first + one, tl.int64) * (3 * knots) + 2 * knots + at, mask=valid, other=0.0
+            )
             d_mass = tl.load(d_place + 2 * knots, mask=valid, other=0.0) + d_one
             if other >= 0:
                 r, c = row, col

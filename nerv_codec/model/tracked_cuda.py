@@ -161,7 +161,9 @@ class TrackedCuda:
 
     def _tracks(self, moments: Sequence[float]) -> Tensor:
         chains = Chains.at(self.shape, moments, self._device)
-        return chains.tracks(self._grids, self.shape, torch.arange(len(moments), dtype=torch.int32, device=self._device))
+        return chains.tracks(
+            self._grids, self.shape, torch.arange(len(moments), dtype=torch.int32, device=self._device)
+        )
 
     def _prepare(self, moments: Sequence[float]) -> tuple[Chains, Tensor]:
         """Has the planes of some moments in their slots: their chains with slots for nodes, how slots are read."""

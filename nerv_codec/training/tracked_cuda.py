@@ -67,9 +67,7 @@ class DeviceVector(QuantisedVector):
         self.spans = self._spans()
 
     def step(self, gradient: Tensor, rate: float, count: int) -> None:
-        triton_proxy.adam(
-            self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count
-        )
+        triton_proxy.adam(self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count)
 
     def arrays(self) -> dict[str, np.ndarray]:
         tensors = {"values": self.values, "first": self.first, "second": self.second}
@@ -166,7 +164,12 @@ class CudaBackend:
     """Triton kernels; buffers stay on the device. See ``tracked_backend.Backend``."""
 
     def __init__(
-        self, shape: TrackedShape, targets: Sequence[Targets], peak: int, device: torch.device, precision: str = PRECISION
+        self,
+        shape: TrackedShape,
+        targets: Sequence[Targets],
+        peak: int,
+        device: torch.device,
+        precision: str = PRECISION,
     ) -> None:
         self._shape, self._peak, self._device, self._precision = shape, peak, device, precision
         self._chains = Chains.at(shape, [float(frame) for frame in range(shape.tree.num_frames)], device)
@@ -188,9 +191,7 @@ class CudaBackend:
         nodes = len(shape.tree.nodes)
         size = (nodes, shape.height + 2 * PAD, shape.width + 2 * PAD, FEATURES)
         self._planes, self._plane_gradients = (torch.zeros(size, device=device) for _ in range(2))
-        self._tracks, self._d_tracks = (
-            torch.zeros(len(self._nodes), 3, *shape.knots, device=device) for _ in range(2)
-        )
+        self._tracks, self._d_tracks = (torch.zeros(len(self._nodes), 3, *shape.knots, device=device) for _ in range(2))
         self._latent_gradients = torch.zeros(nodes, shape.node_latents, device=device)
         self._sums = torch.zeros(
             triton_tracked.SLOTS, triton_tracked.network_size(shape.hidden) + triton_tracked.LANES, device=device
@@ -239,9 +240,7 @@ class CudaBackend:
             motion_gradient = self._motion.backward(grid_gradients)[: len(motion.values)]
         mix_gradient = torch.zeros_like(held)
         if len(alive):
-            mix_gradient = self._pyramid.backward(
-                alive, self._plane_gradients, symbols, held, self._latent_gradients
-            )
+            mix_gradient = self._pyramid.backward(alive, self._plane_gradients, symbols, held, self._latent_gradients)
         sums = self._sums.double().sum(0).float().cpu()
         shapes = {name: shape.network_shapes()[name] for name in NETWORK}
         return Gradient(

@@ -14,7 +14,7 @@ Gradients come from compiled kernels; what joins them is written out here.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -27,12 +27,12 @@ from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import QuantizedTensor
 from nerv_codec.coding.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.config import EncoderConfig
-from nerv_codec.kernels.rate_model import ACTIVE, RateParameters, rate_forward_backward
+from nerv_codec.kernels.rate_model import RateParameters
 from nerv_codec.metrics.psnr import psnr_db
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.tracked import TrackedShape, motion_grids
-from nerv_codec.model.tracked_function import MOTION_UNITS, NETWORK, Tracked, node_mix
+from nerv_codec.model.tracked import TrackedShape
+from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
     latent_table,
     motion_indices,
@@ -48,7 +48,7 @@ from nerv_codec.training.quantise import choose_steps, quantise
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
-from nerv_codec.training.tracked_engine import TrackedEngine, TrackedGradient
+from nerv_codec.training.tracked_engine import TrackedEngine
 from nerv_codec.training.tracked_state import (
     BETAS,
     QuantisedVector,
@@ -223,21 +223,17 @@ class _Fit:
         self._prepare(step, phase, done)
         share = len(phase.frames) / self._shape.tree.num_frames
         weight = np.float32(_GROWTH_WEIGHT + (1 - _GROWTH_WEIGHT) * share)
-        moved = torch.from_numpy(state.motion.proxy).requires_grad_(not hard)
-        grids = self._motion_grids(moved)
         network = self._seen_network()
         mix = node_mix(self._shape, network)
         stride = 2 if final and done < _COARSE_FRACTION else 1
-        gradient = self._pass(grids, network, mix, frames=phase.frames, stride=stride, phase=step)
+        gradient = self._backend.gradient(
+            state.latents, state.motion, network, mix, frames=phase.frames, stride=stride, phase=step, moving=not hard
+        )
         self._optimizer.zero_grad(set_to_none=True)
         mix.backward(torch.from_numpy(weight * gradient.mix))
         for name in NETWORK:
             network[name].grad = torch.from_numpy(weight * gradient.network[name])
-        latent_gradient, motion_gradient = weight * gradient.latents.reshape(-1), np.zeros_like(state.motion.values)
-        if not hard and grids.requires_grad:
-            grids.backward(torch.from_numpy(weight * gradient.motion))
-            assert moved.grad is not None
-            motion_gradient = moved.grad.numpy()
+        latent_gradient, motion_gradient = gradient.latents * float(weight), gradient.motion * float(weight)
         bits = self._rate(state.latents, self._maps, state.latent_rate, latent_gradient)
         bits += self._rate(state.motion, self._motion_maps, state.motion_rate, motion_gradient)
         for name, tensor in state.network.items():
@@ -289,11 +285,11 @@ class _Fit:
             (state.latents, self._maps, state.latent_rate),
             (state.motion, self._motion_maps, state.motion_rate),
         ):
-            vector.proxy[:] = np.rint(vector.values)
-            bits += self._rate(vector, maps, network, np.zeros_like(vector.values))
-        grids = self._motion_grids(torch.from_numpy(state.motion.proxy))
+            vector.show_rounded()
+            bits += self._rate(vector, maps, network, None)
         network = self._seen_network()
-        passed = self._pass(grids, network, node_mix(self._shape, network), stride=2)
+        mix = node_mix(self._shape, network)
+        passed = self._backend.gradient(state.latents, state.motion, network, mix, stride=2, moving=False)
         psnr = psnr_db(float(passed.distortion[0]) / self._luma_weight, 1.0)
         self._control.measure(bits, psnr, whole)
 
@@ -315,27 +311,6 @@ class _Fit:
         ):
             vector.wake(np.isin(owners, nodes))
 
-    def _pass(
-        self,
-        grids: Tensor,
-        network: Mapping[str, Tensor],
-        mix: Tensor,
-        *,
-        frames: Sequence[int] | None = None,
-        stride: int = 1,
-        phase: int = 0,
-    ) -> TrackedGradient:
-        return self._engine.gradient(
-            self._state.latents.proxy.reshape(-1, self._shape.node_latents),
-            self._present(),
-            grids.detach().numpy(),
-            mix.detach().numpy(),
-            {name: network[name].detach().numpy() for name in NETWORK},
-            frames=frames,
-            stride=stride,
-            phase=phase,
-        )
-
     def _seen_network(self) -> dict[str, Tensor]:
         """Leaves with the values that the function has: those of the state, rounded in the later part of a fit."""
         tensors = {name: tensor.detach() for name, tensor in self._state.network.items()}
@@ -347,41 +322,34 @@ class _Fit:
             tensors = dict(zip(tensors, rounded, strict=True))
         return {name: tensor.clone().requires_grad_(True) for name, tensor in tensors.items()}
 
-    def _motion_grids(self, moved: Tensor) -> Tensor:
-        padded = torch.cat((moved, moved.new_zeros(1)))
-        units = torch.tensor(MOTION_UNITS)
-        return motion_grids(self._shape, [padded[index] * units for index in self._indices])
-
-    def _present(self) -> np.ndarray:
-        """(nodes, grids): which latent grids are alive."""
-        return self._state.latents.table[:, ACTIVE].reshape(len(self._shape.tree.nodes), -1) > 0
-
     def _choose_steps(self) -> list[int]:
         """Steps of the network's tensors by rate-distortion cost, where the fit stands now."""
         shape, names = self._shape, list(self._state.network)
         tensors = [tensor.detach() for tensor in self._state.network.values()]
-        grids = self._motion_grids(torch.from_numpy(self._state.motion.proxy))
         samples = shape.tree.num_frames * shape.height * shape.width
         stride = max(1, samples // _MAX_SEARCH_SAMPLES)
 
         def distortion(values: Sequence[Tensor]) -> float:
             network = dict(zip(names, values, strict=True))
-            return float(self._pass(grids, network, node_mix(shape, network), stride=stride).distortion.sum())
+            mix = node_mix(shape, network)
+            found = self._backend.gradient(
+                self._state.latents, self._state.motion, network, mix, stride=stride, moving=False
+            )
+            return float(found.distortion.sum())
 
         return choose_steps(tensors, distortion, self._lambda)
 
-    def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: np.ndarray) -> float:
+    def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: Any) -> float:
         """Adds lambda times the rate's gradients; returns the bits."""
         if not len(coded.table):
             return 0.0
         parameters = RateParameters(*(tensor.detach().numpy() for tensor in network))
         if self._network_steps:
             parameters = EntropyModel.from_tensors(quantise_parameters(parameters)).parameters()
-        rate = rate_forward_backward(coded.proxy, coded.table, maps, parameters, executor=self._executor)
-        gradient += np.float32(self._lambda) * rate.latents
-        for tensor, part in zip(network, rate.parameters, strict=True):
-            tensor.grad = torch.from_numpy(np.asarray(part, np.float32) * np.float32(self._lambda))
-        return float(rate.bits.sum())
+        bits, parts = self._backend.rate(coded, maps, parameters, self._lambda, gradient)
+        for tensor, part in zip(network, parts, strict=True):
+            tensor.grad = torch.from_numpy(part)
+        return bits
 
     def finish(self, geometry: GopGeometry) -> tuple[bytes, float, Tracked]:
         """Codes what has been rounded."""

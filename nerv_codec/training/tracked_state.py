@@ -80,10 +80,19 @@ class QuantisedVector:
         np.rint(self.values, out=self.values)
         self.proxy[:] = self.values
 
+    def show_rounded(self) -> None:
+        """Lets ``proxy`` be the nearest integers, until it is set anew."""
+        np.rint(self.values, out=self.proxy)
+
+    @staticmethod
+    def part(row: np.ndarray) -> slice:
+        """Where the grid of a row of the table stands."""
+        return slice(row[OFFSET], row[OFFSET] + row[ROWS] * row[COLS])
+
     def prune(self) -> None:
         """Takes grids that round to zero out of the fit: they cost a flag from here on, and no time."""
         for row in self.table:
-            part = slice(row[OFFSET], row[OFFSET] + row[ROWS] * row[COLS])
+            part = self.part(row)
             if row[ACTIVE] and np.abs(self.values[part]).max() <= 0.5:
                 row[ACTIVE] = 0
                 self.values[part] = self.proxy[part] = self.slopes[part] = 0

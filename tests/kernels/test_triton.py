@@ -28,7 +28,7 @@ from nerv_codec.model.tracked import (  # noqa: E402
     plane,
     synthesis,
 )
-from nerv_codec.model.tracked_function import NETWORK, build_plane, plane_kinds  # noqa: E402
+from nerv_codec.model.tracked_function import NETWORK  # noqa: E402
 from nerv_codec.training.tracked_engine import Targets  # noqa: E402
 
 SHAPES = [TrackedShape(GopTree(9, 4), 19, 37, 4, 12, 3), TrackedShape(GopTree(4), 7, 40, 3, 8, 1)]
@@ -236,3 +236,121 @@ def test_soft_rounding_and_adam() -> None:
     triton_proxy.adam(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], blocks, 0.01, (0.9, 0.99), 7)
     for tensor, array in zip((tensors[0], tensors[3], tensors[4]), (values, first, second), strict=True):
         assert np.abs(tensor.cpu().numpy() - array).max() < 1e-3
+
+
+def _video(shape: TrackedShape, dtype: type) -> list[Targets]:
+    """Targets as those of 4:2:0: the last two outputs have half the rows and columns."""
+    rng = np.random.default_rng(4)
+    height, width, outputs = shape.height, shape.width, shape.outputs
+    weights = np.array([0.75, 0.125, 0.125], np.float32)[:outputs]
+    groups = []
+    for step, chosen in ((1, [True, False, False]), (2, [False, True, True])):
+        rows, cols = (np.arange(0, size, step, dtype=np.float32) for size in (height, width))
+        codes = rng.integers(0, 200, (shape.tree.num_frames, len(rows), len(cols), outputs)).astype(dtype)
+        groups.append(Targets(rows, cols, codes, weights * np.array(chosen[:outputs])))
+    return groups if outputs > 1 else groups[:1]
+
+
+@pytest.mark.parametrize(("frames", "stride", "dtype"), [(None, 1, np.uint8), ((0, 3), 2, np.uint16)])
+def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: int, dtype: type) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from nerv_codec.tracked_codec import latent_table, motion_table
+    from nerv_codec.training.tracked_backend import CpuBackend
+    from nerv_codec.training.tracked_cuda import CudaBackend
+    from nerv_codec.training.tracked_state import QuantisedVector
+    from nerv_codec.workers import Workers
+
+    shape = TrackedShape(GopTree(4), 14, 21, 3, 8, 3)
+    rng = np.random.default_rng(0)
+    tables = latent_table(shape), motion_table(shape)
+    network = {name: tensor.detach().float() for name, tensor in _random_network(shape).items()}
+    mix = torch.from_numpy(rng.normal(size=(4, len(shape.grid_scales), FEATURES)).astype(np.float32))
+
+    def vectors() -> list[QuantisedVector]:
+        found = []
+        for seed, table in enumerate(tables):
+            draw = np.random.default_rng(seed)
+            count = int((table[:, rate_model.ROWS] * table[:, rate_model.COLS]).sum())
+            vector = QuantisedVector(draw.normal(0, 1.5, count), table.copy())
+            vector.wake(draw.random(len(table)) < 0.8)
+            found.append(vector)
+        return found
+
+    results = []
+    with Workers() as workers, ThreadPoolExecutor(1) as executor:
+        targets = _video(shape, dtype)
+        cpu = CpuBackend(shape, targets, 255, workers, executor)
+        for backend in (cpu, CudaBackend(shape, targets, 255, DEVICE, PRECISION)):
+            latents, motion = (backend.vector(vector) for vector in vectors())
+            for vector in (latents, motion):
+                vector.soften(0.3, 0.2, 12345678901)
+            found = backend.gradient(latents, motion, network, mix, frames=frames, stride=stride, phase=3)
+            latents.step(found.latents, 0.01, 1)
+            motion.step(found.motion, 0.01, 1)
+            motion.show_rounded()
+            latents.prune()
+            latents.round()
+            results.append((found, latents, motion))
+    (expected, *states), (found, *others) = results
+    assert found.distortion == pytest.approx(expected.distortion, rel=1e-3)
+    alive = np.flatnonzero(
+        np.concatenate([np.repeat(row[rate_model.ACTIVE], row[1] * row[2]) for row in states[0].table])
+    )
+
+    def close(one: object, other: np.ndarray) -> bool:
+        return _relative(torch.as_tensor(one), torch.from_numpy(np.asarray(other, np.float64))) < 2e-3
+
+    assert close(found.latents.cpu()[alive], expected.latents[alive])
+    assert close(found.motion, expected.motion)
+    assert close(found.mix, expected.mix)
+    for name in NETWORK:
+        assert close(found.network[name], expected.network[name]), name
+    for one, other in zip(others, states, strict=True):
+        assert (one.symbols != other.symbols).mean() < 1e-3
+        assert np.array_equal(one.table, other.table)
+        saved = one.arrays()
+        one.restore(saved)
+        assert all(np.array_equal(saved[name], array) for name, array in one.arrays().items())
+
+
+def test_motion_is_made_by_one_matrix() -> None:
+    from nerv_codec.model.tracked_function import MOTION_UNITS
+    from nerv_codec.tracked_codec import motion_indices
+    from nerv_codec.training.tracked_cuda import Motion
+
+    shape = TrackedShape(GopTree(9, 4), 19, 37, 4, 12, 3)
+    indices = [torch.from_numpy(index) for index in motion_indices(shape)]
+    symbols = torch.randn(max(int(index.max()) for index in indices), requires_grad=True)
+    padded = torch.cat((symbols, torch.zeros(1)))
+    expected = motion_grids(shape, [padded[index] * torch.tensor(MOTION_UNITS) for index in indices])
+    slope = torch.randn(expected.shape)
+    expected.backward(slope)
+    motion = Motion(shape, DEVICE)
+    assert _relative(motion.forward(_device(symbols)), expected.detach().double()) < 1e-5
+    found = motion.backward(_device(slope))[: len(symbols)]
+    assert _relative(found, symbols.grad.double()) < 1e-5
+
+
+def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nerv_codec.model import tracked_cuda
+    from nerv_codec.model.coordinates import GopGeometry
+    from nerv_codec.model.tracked_function import Tracked
+
+    shape = TrackedShape(GopTree(6, 2), 14, 30, 3, 8, 3)
+    rng = np.random.default_rng(3)
+    latents = rng.integers(-3, 4, (6, shape.node_latents)).astype(np.int32)
+    latents[2] = 0
+    motion = [rng.integers(-3, 4, (6, *size, KEPT)).astype(np.int32) for size in shape.motion_sizes]
+    network = {name: tensor.detach().float() for name, tensor in _random_network(shape).items()}
+    geometry = GopGeometry(6, shape.height, shape.width, 3)
+    cpu = Tracked(geometry, shape, latents, motion, network)
+    monkeypatch.setattr(tracked_cuda, "PLANE_BYTES", 0)
+    gpu = tracked_cuda.TrackedCuda(geometry, shape, latents, cpu._grids, network, DEVICE)
+    times = torch.tensor([0.0, 4.5, 1.0], dtype=torch.float64)
+    rows, cols = (torch.arange(0, size, 0.75, dtype=torch.float64) for size in (shape.height, shape.width))
+    expected = cpu.render(times, rows, cols)
+    assert (gpu.render(times, rows, cols).cpu() - expected).abs().max() < 1e-3
+    assert gpu.macs_per_sample == cpu.macs_per_sample
+    coords = torch.tensor([[4.5, 3.25, 7.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
+    assert (gpu.sample(coords).cpu() - cpu.sample(coords)).abs().max() < 1e-4
