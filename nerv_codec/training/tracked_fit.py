@@ -52,7 +52,6 @@ from nerv_codec.training.tracked_engine import TrackedEngine
 from nerv_codec.training.tracked_state import (
     BETAS,
     QuantisedVector,
-    Softness,
     TrackedState,
     initial_state,
     make_targets,
@@ -60,10 +59,7 @@ from nerv_codec.training.tracked_state import (
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
-_TEMPERATURES = (0.35, 0.2)
-"""Of the rounding at the start: in frame 0, and in all others. A point adds up several of these, and so their noise,
-though most latents are zeros: harder rounding keeps it out."""
-_TEMPERATURE_END = 0.08
+_TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
 _GROWTH = (4.0, 1.2, 0.4, 0.25, 0.15)
 """Steps in which the frames of depth 0, 1 .. are the youngest, as shares of the steps in which all frames move."""
@@ -75,7 +71,7 @@ _HARD_FRACTION = 0.1
 """Share of those steps at the end in which latents and motion are rounded and only networks move."""
 _COARSE_FRACTION = 0.5
 """Share of those steps that look at every second row only."""
-_CONTROL_STEPS = 20
+_CONTROL_STEPS = 10
 _NETWORK_BITS = 5000
 """Of all networks, about, before they are rounded."""
 _FLOOR = 1e-3
@@ -85,6 +81,8 @@ _PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
 _REPORT_STEPS = 10
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
+_FEW = 32
+"""Numbers in a tensor whose bits hardly count."""
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,8 @@ class _Fit:
             floor = _FLOOR * self._lambda
             state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1, floor)
             state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1, floor)
-        if self._control.steers and not hard and (step + 1) % _CONTROL_STEPS == 0:
+        steered = final or phase.depth == 0  # in between, young nodes cost more than they will
+        if self._control.steers and steered and not hard and (step + 1) % _CONTROL_STEPS == 0:
             self._steer(whole=final)
         if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self.steps:
             psnr = psnr_db(float(gradient.distortion[0]) / self._luma_weight, 1.0)
@@ -267,13 +266,11 @@ class _Fit:
             self._mapped = state.motion.symbols
             self._maps = reference_maps(self._shape, self._mapped)
         if not hard:
-            softness = [
-                Softness(start + (_TEMPERATURE_END - start) * done, _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done)
-                for start in _TEMPERATURES
-            ]
+            temperature = _TEMPERATURE[0] + (_TEMPERATURE[1] - _TEMPERATURE[0]) * done
+            deviation = _NOISE[0] + (_NOISE[1] - _NOISE[0]) * done
             seed = (self._seed * 1000003 + step) * 2654435761
-            state.latents.soften(*softness, seed)
-            state.motion.soften(*softness, seed + 0x51ED270B)
+            state.latents.soften(temperature, deviation, seed)
+            state.motion.soften(temperature, deviation, seed + 0x51ED270B)
         if step == self._round_from:
             self._network_steps = self._choose_steps()
 
@@ -337,7 +334,9 @@ class _Fit:
             )
             return float(found.distortion.sum())
 
-        return choose_steps(tensors, distortion, self._lambda)
+        steps = choose_steps(tensors, distortion, self._lambda)
+        # Rounded weights go on moving: where a finer step costs next to nothing, it leaves them room.
+        return [step - 2 if tensor.numel() <= _FEW else step for tensor, step in zip(tensors, steps, strict=True)]
 
     def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: Any) -> float:
         """Adds lambda times the rate's gradients; returns the bits."""

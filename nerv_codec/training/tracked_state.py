@@ -28,21 +28,10 @@ FIRST_SCALE = 2.0
 """Deviation of the first layer's weights at the start."""
 
 
-@dataclass(frozen=True)
-class Softness:
-    """How far from integers latents may be."""
-
-    temperature: float
-    deviation: float
-    """Of the noise."""
-
-
 class QuantisedVector:
     """Integers to be: their real values, the optimiser's moments, and which grids of them are still alive."""
 
-    def __init__(self, values: np.ndarray, table: np.ndarray, first: int = 0) -> None:
-        """Starts with ``values``, of which ``first`` belong to frame 0; no grid of ``table`` takes part yet."""
-        self._first = first
+    def __init__(self, values: np.ndarray, table: np.ndarray) -> None:
         self.values = np.ascontiguousarray(values, np.float32)
         self.table = table
         self.table[:, ACTIVE] = 0
@@ -65,14 +54,12 @@ class QuantisedVector:
         self.table[rows, ACTIVE] = 1
         self.spans = self._spans()
 
-    def soften(self, first: Softness, others: Softness, seed: int) -> None:
-        """Sets ``proxy`` and ``slopes``, with a softness for frame 0 and one for the other frames."""
-        edge = self.spans.clip(max=self._first), self.spans.clip(min=self._first)
-        for spans, softness in zip(edge, (first, others), strict=True):
-            soft_round(
-                self.values, spans, np.float32(softness.temperature), np.float32(softness.deviation),
-                np.uint32(seed & 0xFFFFFFFF), self.proxy, self.slopes,
-            )  # fmt: skip
+    def soften(self, temperature: float, deviation: float, seed: int) -> None:
+        """Sets ``proxy`` and ``slopes``."""
+        soft_round(
+            self.values, self.spans, np.float32(temperature), np.float32(deviation), np.uint32(seed & 0xFFFFFFFF),
+            self.proxy, self.slopes,
+        )  # fmt: skip
 
     def round(self) -> None:
         """Makes them the integers that they are nearest to."""
@@ -181,9 +168,7 @@ def initial_state(
     for index, part in zip(motion_indices(shape), kept, strict=True):
         motion[torch.from_numpy(index)] = part / torch.tensor(MOTION_UNITS)
     return TrackedState(
-        latents=QuantisedVector(
-            np.zeros(len(shape.tree.nodes) * shape.node_latents, np.float32), latent_table(shape), shape.node_latents
-        ),
+        latents=QuantisedVector(np.zeros(len(shape.tree.nodes) * shape.node_latents, np.float32), latent_table(shape)),
         motion=QuantisedVector(motion[:-1].numpy(), table),
         network={name: tensor.requires_grad_(True) for name, tensor in network.items()},
         latent_rate=rates[0],
