@@ -21,7 +21,7 @@ from nerv_codec.media.writer import open_writer
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
 from nerv_codec.progress import Progress, ProgressSink, ignore_progress
-from nerv_codec.rendering import View, render_planes
+from nerv_codec.rendering import BAND_SAMPLES, View, render_planes
 from nerv_codec.types import PlanarFrame
 from nerv_codec.video_decoder import VideoDecoder
 
@@ -148,6 +148,10 @@ class _Timed:
         return self._model.geometry
 
     @property
+    def band_samples(self) -> int:
+        return int(getattr(self._model, "band_samples", BAND_SAMPLES))
+
+    @property
     def macs_per_sample(self) -> int:
         return self._model.macs_per_sample
 
@@ -157,7 +161,10 @@ class _Timed:
     def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         began = time.perf_counter()
         try:
-            return self._model.render(times, rows, cols)
+            values = self._model.render(times, rows, cols)
+            if values.is_cuda:
+                torch.cuda.synchronize(values.device)
+            return values
         finally:
             self.seconds += time.perf_counter() - began
 

@@ -106,10 +106,10 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
     for group in plane_groups(out.pixel_format):
         rows, cols = plane_axes(out, group[0], view, info)
         pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(out.pixel_format.bit_depth))
-        band = max(1, BAND_SAMPLES // len(cols))
+        band = max(1, getattr(model, "band_samples", BAND_SAMPLES) // len(cols))
         for start in range(0, len(rows), band):
             values = model.render(times, rows[start : start + band], cols)[0, list(group)]
-            pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).numpy()
+            pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).cpu().numpy()
         planes += list(pictures)
     return tuple(planes)
 

@@ -68,7 +68,7 @@ def test_planes_are_rounded_and_clipped():
 def test_bands_join(monkeypatch):
     view = View.whole(24, 40)
     whole = render_planes(Ramp(), 1, INFO, view, view_info(INFO, view))
-    monkeypatch.setattr("nerv_codec.rendering._BAND_SAMPLES", 90)
+    monkeypatch.setattr("nerv_codec.rendering.BAND_SAMPLES", 90)
     for one, other in zip(whole, render_planes(Ramp(), 1, INFO, view, view_info(INFO, view)), strict=True):
         assert np.array_equal(one, other)
 

@@ -26,7 +26,7 @@ from nerv_codec.training import tracked_fit
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus
 from nerv_codec.training.sites import distortion_weights
-from nerv_codec.training.tracked_engine import TrackedEngine
+from nerv_codec.training.tracked_backend import make_backend
 from nerv_codec.training.tracked_state import TrackedState, initial_state, make_targets
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
@@ -89,7 +89,7 @@ Step = Callable[[int], Moment]
 
 
 @contextmanager
-def compiled(problem: Problem) -> Iterator[Step]:
+def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
     """The fit that the encoder does, in its last phase: all frames, all rows, nothing rounded or pruned; no noise."""
     shape, config = problem.shape, problem.config
     told: list[FitStatus] = []
@@ -100,7 +100,8 @@ def compiled(problem: Problem) -> Iterator[Step]:
     try:
         with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
             peak = problem.info.pixel_format.max_value
-            engine = TrackedEngine(shape, problem.targets(), peak, workers)
+            backend = make_backend(shape, problem.targets(), peak, workers, executor, device)
+            control = RateController(config.tracked.rd_lambda, None, problem.pixels)
             weight = distortion_weights(problem.info)[0]
             control = RateController(config.tracked.rd_lambda, None, problem.pixels)
             fit = tracked_fit._Fit(

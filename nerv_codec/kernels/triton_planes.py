@@ -167,8 +167,9 @@ class Pyramid:
             above = (0, 0) if coarse is None else coarse.shape[1:3]
             (own, offset), (other, other_offset) = self._grids[scale][0], self._grids[scale][-1]
             upsample_kernel[(triton.cdiv((rows + 2 * pad) * (cols + 2 * pad), BLOCK), len(nodes))](
-                nodes, order if scale else places, latents if coarse is None else coarse, *above, latents, latents.shape[1], offset, other_offset,
-                rows, cols, mix, mix[0].numel(), own, other, out, pad, out[0].numel(),
+                nodes, order if scale else places, latents if coarse is None else coarse, *above,
+                latents, latents.shape[1], offset, other_offset, rows, cols,
+                mix, mix[0].numel(), own, other, out, pad, out[0].numel(),
                 COARSE=coarse is not None, OTHER=len(self._grids[scale]) > 1, TAPS=self._taps, BLOCK=BLOCK,
             )  # fmt: skip
             coarse = out

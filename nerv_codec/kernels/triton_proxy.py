@@ -62,7 +62,9 @@ def soft_round_kernel(blocks, values, inverse, scale, deviation, seeds, out, slo
 
 
 @triton.jit
-def adam_kernel(blocks, values, gradients, slopes, first, second, step, beta1, beta2, inverse, BLOCK: tl.constexpr):
+def adam_kernel(
+    blocks, values, gradients, slopes, first, second, step, beta1, beta2, inverse, floor, BLOCK: tl.constexpr
+):
     """See :func:`adam`."""
     start, last = tl.load(blocks + 2 * tl.program_id(0)), tl.load(blocks + 2 * tl.program_id(0) + 1)
     at = start + tl.arange(0, BLOCK)
@@ -73,7 +75,7 @@ def adam_kernel(blocks, values, gradients, slopes, first, second, step, beta1, b
     tl.store(first + at, a, mask=valid)
     tl.store(second + at, b, mask=valid)
     value = tl.load(values + at, mask=valid, other=0.0)
-    tl.store(values + at, value - step * a / (tl.sqrt(b * inverse) + 1e-12), mask=valid)
+    tl.store(values + at, value - step * a / (tl.sqrt(b * inverse) + floor), mask=valid)
 
 
 def soft_round(
@@ -90,12 +92,15 @@ def soft_round(
 
 def adam(
     values: Tensor, gradients: Tensor, slopes: Tensor, first: Tensor, second: Tensor, blocks: Tensor,
-    rate: float, betas: tuple[float, float], count: int,
+    rate: float, betas: tuple[float, float], count: int, floor: float,
 ) -> None:  # fmt: skip
-    """Step ``count`` (from 1) of Adam on ``values`` for the gradient ``gradients`` times ``slopes``."""
+    """Step ``count`` (from 1) of Adam on ``values`` for the gradient ``gradients`` times ``slopes``.
+
+    ``floor`` is Adam's epsilon.
+    """
     if len(blocks):
         beta1, beta2 = betas
         adam_kernel[(len(blocks),)](
             blocks, values, gradients, slopes, first, second, rate / (1 - beta1**count), beta1, beta2,
-            1 / (1 - beta2**count), BLOCK=BLOCK,
+            1 / (1 - beta2**count), floor, BLOCK=BLOCK,
         )  # fmt: skip

@@ -30,7 +30,7 @@ class Representation(Protocol):
                 inside ``geometry.bounds``.
 
         Returns:
-            (T, num_planes, R, C) float32, code values divided by the largest one; not clipped.
+            (T, num_planes, R, C) float32, code values divided by the largest one; not clipped. On any device.
 
         Raises:
             CoordinateRangeError: A coordinate lies outside the box.

@@ -50,7 +50,10 @@ def _fit_tracked(
 ) -> tuple[bytes, float, Representation]:
     from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
 
-    return fit_tracked(frames, info, config, seed=seed, report=report, checkpoint=checkpoint, target=target)
+    payload, bits, model = fit_tracked(
+        frames, info, config, seed=seed, report=report, checkpoint=checkpoint, target=target, device=device
+    )
+    return payload, bits, model.to(device)
 
 
 _FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.device import runs_triton
 from nerv_codec.kernels.rate_model import ACTIVE, RateParameters, rate_forward_backward
 from nerv_codec.model.tracked import TrackedShape, motion_grids
 from nerv_codec.model.tracked_function import MOTION_UNITS, NETWORK
@@ -83,6 +84,22 @@ class Backend(Protocol):
             The bits, and ``factor`` times the gradient of each parameter.
         """
         ...
+
+
+def make_backend(
+    shape: TrackedShape,
+    targets: Sequence[Targets],
+    peak: int,
+    workers: Workers,
+    executor: Executor,
+    device: torch.device,
+) -> Backend:
+    """Triton kernels where they run, else compiled ones on the CPU."""
+    if runs_triton(device):
+        from nerv_codec.training.tracked_cuda import CudaBackend  # brings Triton, which not every machine has
+
+        return CudaBackend(shape, targets, peak, device)
+    return CpuBackend(shape, targets, peak, workers, executor)
 
 
 def present_grids(shape: TrackedShape, latents: QuantisedVector) -> npt.NDArray[np.bool_]:

@@ -66,8 +66,10 @@ class DeviceVector(QuantisedVector):
                         tensor[part] = 0
         self.spans = self._spans()
 
-    def step(self, gradient: Tensor, rate: float, count: int) -> None:
-        triton_proxy.adam(self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count)
+    def step(self, gradient: Tensor, rate: float, count: int, floor: float) -> None:
+        triton_proxy.adam(
+            self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count, floor
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         tensors = {"values": self.values, "first": self.first, "second": self.second}

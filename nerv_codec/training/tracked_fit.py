@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -35,7 +36,6 @@ from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
     latent_table,
-    motion_indices,
     motion_maps,
     motion_owners,
     motion_table,
@@ -48,7 +48,7 @@ from nerv_codec.training.quantise import choose_steps, quantise
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
-from nerv_codec.training.tracked_engine import TrackedEngine
+from nerv_codec.training.tracked_backend import Backend, make_backend
 from nerv_codec.training.tracked_state import (
     BETAS,
     QuantisedVector,
@@ -59,6 +59,7 @@ from nerv_codec.training.tracked_state import (
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
+_CPU = torch.device("cpu")
 _TEMPERATURE = (0.35, 0.08)
 _NOISE = (0.25, 0.15)
 _GROWTH = (4.0, 1.2, 0.4, 0.25, 0.15)
@@ -118,6 +119,7 @@ def fit_tracked(
     report: Report,
     checkpoint: Checkpoint | None = None,
     target: FitTarget | None = None,
+    device: torch.device = _CPU,
 ) -> tuple[bytes, float, Tracked]:
     """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
 
@@ -131,9 +133,10 @@ def fit_tracked(
     state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed))
     pixels = len(frames) * info.height * info.width
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
-        engine = TrackedEngine(shape, make_targets(frames, info), info.pixel_format.max_value, workers)
+        targets, peak = make_targets(frames, info), info.pixel_format.max_value
+        backend = make_backend(shape, targets, peak, workers, executor, device)
         control = RateController(settings.rd_lambda, target, pixels)
-        fit = _Fit(shape, engine, state, config, pixels, distortion_weights(info)[0], seed, executor, report, control)
+        fit = _Fit(shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control)
         keeper = checkpoint or Checkpoint()
         first = fit.restore(keeper.load())
         for step in range(first, fit.steps):
@@ -148,20 +151,20 @@ class _Fit:
     def __init__(
         self,
         shape: TrackedShape,
-        engine: TrackedEngine,
+        backend: Backend,
         state: TrackedState,
         config: EncoderConfig,
         pixels: int,
         luma_weight: float,
         seed: int,
-        executor: ThreadPoolExecutor,
         report: Report,
         control: RateController,
     ) -> None:
-        self._shape, self._engine, self._state, self._config = shape, engine, state, config
+        state.latents, state.motion = backend.vector(state.latents), backend.vector(state.motion)
+        self._shape, self._backend, self._state, self._config = shape, backend, state, config
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
-        self._seed, self._executor, self._report = seed, executor, report
+        self._seed, self._report = seed, report
         self._phases = make_phases(shape.tree, config.tracked.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
         self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
@@ -169,7 +172,6 @@ class _Fit:
         self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
         self._network_steps: list[int] = []
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
-        self._indices = [torch.from_numpy(index) for index in motion_indices(shape)]
         self._mapped = np.zeros_like(state.motion.symbols)
         self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
         self._optimizer = torch.optim.Adam(self._networks, betas=BETAS, fused=True)

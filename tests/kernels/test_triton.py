@@ -231,9 +231,9 @@ def test_soft_rounding_and_adam() -> None:
     triton_proxy.soft_round(tensors[0], blocks, 0.3, 0.2, seed, found, tensors[2])
     assert np.abs(found.cpu().numpy() - out).max() < 1e-3
     assert np.abs(tensors[2].cpu().numpy() - slopes).max() < 1e-3 * slopes.max()
-    reals = [np.float32(v) for v in (0.01, 0.9, 0.99, 1 - 0.9**7, 1 - 0.99**7)]
+    reals = [np.float32(v) for v in (0.01, 0.9, 0.99, 1 - 0.9**7, 1 - 0.99**7, 0.001)]
     proxy.adam(values, gradients, slopes, first, second, spans, *reals)
-    triton_proxy.adam(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], blocks, 0.01, (0.9, 0.99), 7)
+    triton_proxy.adam(tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], blocks, 0.01, (0.9, 0.99), 7, 0.001)
     for tensor, array in zip((tensors[0], tensors[3], tensors[4]), (values, first, second), strict=True):
         assert np.abs(tensor.cpu().numpy() - array).max() < 1e-3
 
@@ -286,8 +286,8 @@ def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: i
             for vector in (latents, motion):
                 vector.soften(0.3, 0.2, 12345678901)
             found = backend.gradient(latents, motion, network, mix, frames=frames, stride=stride, phase=3)
-            latents.step(found.latents, 0.01, 1)
-            motion.step(found.motion, 0.01, 1)
+            latents.step(found.latents, 0.01, 1, 1e-6)
+            motion.step(found.motion, 0.01, 1, 1e-6)
             motion.show_rounded()
             latents.prune()
             latents.round()
