@@ -58,7 +58,7 @@ def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     problem = Problem(tuple(tiny_frames[:5]), tiny_info, config)
     assert problem.coordinates == 5 * (24 * 40 + 12 * 20)
     curves = []
-    for make in (compiled(problem), plain(problem, torch.device("cpu"))):
+    for make in (compiled(problem, torch.device("cpu")), plain(problem, torch.device("cpu"))):
         with make as step:
             curves.append([step(number) for number in range(20)])
     first, last = curves[0][0], curves[0][-1]

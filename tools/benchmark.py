@@ -1,6 +1,7 @@
 """Speed of fitting and decoding `tracked`, each beside plain torch in the same run and beside what the machine allows.
 
     python tools/benchmark.py CLIP [--frames 33] [--steps 20] [--rounds 3] [--nvc FILE.nvc] [--preset fast] [--json F]
+    python tools/benchmark.py CLIP --device cuda --size 1920x1080 [--nvc FILE_OF_1080p.nvc]
 
 A floor is the time that the floating-point operations take at the rate of a large matrix product, or the bytes at the
 rate of a large copy, whichever is longer; both are counted from shapes (``floors``) and measured here (``machine``).
@@ -29,6 +30,7 @@ from nerv_codec.benchmark import benchmark_decode
 from nerv_codec.config import PRESETS, load_preset, override, parse_assignment
 from nerv_codec.device import choose_device
 from nerv_codec.encoder import encode
+from nerv_codec.errors import UsageError
 from nerv_codec.kernels.rate_model import NUM_INPUTS
 from nerv_codec.model.tracked import CUBIC_DEPTH, FEATURES, TrackedShape
 from nerv_codec.rendering import View, plane_axes, plane_groups
@@ -42,7 +44,10 @@ _FIT_TO_FORWARD = 3
 def main() -> None:
     options = _parser().parse_args()
     keep_memory()
-    device = choose_device(options.device)
+    try:
+        device = choose_device(options.device)
+    except UsageError as error:
+        raise SystemExit(f"nothing to measure: {error}") from error
     config = dataclasses.replace(load_preset(options.preset or "medium"), model="tracked")
     for assignment in options.set:
         config = override(config, parse_assignment(assignment))
@@ -50,7 +55,7 @@ def main() -> None:
     rates = report["machine"]
     speed = f"{rates['matmul_gflops']:.0f} GFLOP/s, copies {rates['copy_gbytes']:.1f} GB/s"
     print(f"machine: {speed}, {rates['threads']} threads", flush=True)
-    problem = load(options.clip, options.frames, config)
+    problem = load(options.clip, options.frames, config, options.size)
     if options.steps:
         report["fit"] = bench_fit(problem, options.steps, options.rounds, device, rates)
         print(fit_text(report["fit"]), flush=True)
@@ -72,6 +77,12 @@ def keep_memory() -> None:
             library.mallopt(parameter, 1 << 30)
 
 
+def wait(device: torch.device) -> None:
+    """Until a GPU has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Rates of a large matrix product in float32, and of a large copy (read and written bytes)."""
 
@@ -80,8 +91,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         for _ in range(5):
             began = time.perf_counter()
             work()
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
+            wait(device)
             times.append(time.perf_counter() - began)
         return min(times)
 
@@ -101,15 +111,16 @@ def bench_fit(problem: Problem, steps: int, rounds: int, device: torch.device, r
     """Steps over all rows of all frames: compiled, plain, and the floor; and whether their losses agree."""
     seconds: dict[str, list[float]] = {"compiled": [], "plain": []}
     curves: dict[str, list[Moment]] = {}
-    with compiled(problem) as step:
+    with compiled(problem, device) as step:
         step(0)  # compiles
     for _ in range(rounds):
-        for name, make in (("compiled", compiled(problem)), ("plain", plain(problem, device))):
+        for name, make in (("compiled", compiled(problem, device)), ("plain", plain(problem, device))):
             with make as step:
                 moments = []
                 for number in range(steps):
                     began = time.perf_counter()
                     moments.append(step(number))
+                    wait(device)
                     seconds[name].append(time.perf_counter() - began)
                 curves[name] = moments
     median = {name: statistics.median(times) for name, times in seconds.items()}
@@ -198,8 +209,10 @@ def bench_decode(path: Path, device: torch.device, rates: dict[str, Any]) -> dic
             parts.append(torch.cartesian_prod(torch.tensor([float(frame)], dtype=torch.float64), rows, cols))
         coords = torch.cat(parts)
         model.sample(coords)
+        wait(device)
         began = time.perf_counter()
         model.sample(coords)
+        wait(device)
         plain_seconds = time.perf_counter() - began
         macs = model.macs_per_sample
     pixels = info.height * info.width
@@ -264,6 +277,11 @@ def decode_text(report: dict[str, Any]) -> str:
     )
 
 
+def size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clip", type=Path)
@@ -273,7 +291,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--nvc", type=Path, help="a file to decode")
     parser.add_argument("--preset", choices=PRESETS, help="also the wall time of a whole encode")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
-    parser.add_argument("--device", default="cpu", help="of plain torch and of decoding (cpu)")
+    parser.add_argument("--device", default="cpu", help="cuda: compiled and plain torch on the GPU (cpu)")
+    parser.add_argument("--size", type=size, metavar="WxH", help="stretch the clip for the fit, to 1920x1080, say")
     parser.add_argument("--json", type=Path)
     return parser
 

@@ -5,6 +5,7 @@ All that the benchmark knows of the inside of a fit stands here.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from plain_torch import TorchFit
@@ -69,9 +71,23 @@ class Problem:
         return initial_state(self.shape, self.frames, self.info, self.config, generator)
 
 
-def load(path: Path, frames: int, config: EncoderConfig) -> Problem:
+def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:
+    """The first frames of a clip, at another (width, height) if one is given."""
     with open_video(path) as reader:
-        return Problem(tuple(frame for frame, _ in zip(reader, range(frames), strict=False)), reader.info, config)
+        pictures, info = [frame for frame, _ in zip(reader, range(frames), strict=False)], reader.info
+    if size is not None:
+        info = dataclasses.replace(info, width=size[0], height=size[1])
+        pictures = [resized(picture, info) for picture in pictures]
+    return Problem(tuple(pictures), info, config)
+
+
+def resized(picture: PlanarFrame, info: VideoInfo) -> PlanarFrame:
+    """Each plane stretched to the size that it has in ``info``."""
+    planes = []
+    for number, plane in enumerate(picture.planes):
+        rows, cols = info.pixel_format.plane_size(number, info.height, info.width)
+        planes.append(cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_CUBIC))
+    return dataclasses.replace(picture, planes=tuple(planes))
 
 
 @dataclass(frozen=True)
@@ -101,18 +117,16 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
         with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
             peak = problem.info.pixel_format.max_value
             backend = make_backend(shape, problem.targets(), peak, workers, executor, device)
-            control = RateController(config.tracked.rd_lambda, None, problem.pixels)
             weight = distortion_weights(problem.info)[0]
             control = RateController(config.tracked.rd_lambda, None, problem.pixels)
             fit = tracked_fit._Fit(
                 shape,
-                engine,
+                backend,
                 problem.state(),
                 config,
                 problem.pixels,
                 weight,
                 config.seed,
-                executor,
                 told.append,
                 control,
             )
