@@ -129,6 +129,20 @@ def _cubic_slope(t, tap: tl.constexpr):
 
 
 @triton.jit
+def _any_cubic(t, tap):
+    """:func:`_cubic` for a tap that is known only when the kernel runs: such loops need fewer registers."""
+    held = tl.where(tap < 2, t, 1.0 - t)
+    return tl.where((tap == 1) | (tap == 2), _cubic(held, 1), _cubic(held, 0))
+
+
+@triton.jit
+def _any_cubic_slope(t, tap):
+    held = tl.where(tap < 2, t, 1.0 - t)
+    slope = tl.where((tap == 1) | (tap == 2), _cubic_slope(held, 1), _cubic_slope(held, 0))
+    return tl.where(tap < 2, slope, -slope)
+
+
+@triton.jit
 def _cells(places, knots):
     """Knot before each place on one axis, and the fraction of the way to the next."""
     position = (places - _ORIGIN) * _INVERSE_STEP
@@ -174,11 +188,11 @@ def _read(plane, kind, base, down, right, mass, pitch):
     """One sample of a tile's pixels: (N, 8)."""
     z = tl.zeros((_TILE * _TILE, _FEATURES), tl.float32)
     if kind == _CUBIC:
-        for i in tl.static_range(4):
+        for i in range(4):
             row = tl.zeros((_TILE * _TILE, _FEATURES), tl.float32)
             for j in tl.static_range(4):
                 row += _tap(plane, base + (i - 1) * pitch + (j - 1) * _FEATURES) * _cubic(right, j)[:, None]
-            z += row * (mass * _cubic(down, i))[:, None]
+            z += row * (mass * _any_cubic(down, i))[:, None]
     else:
         r, c = down[:, None], right[:, None]
         upper = _tap(plane, base)
@@ -197,10 +211,10 @@ def _read_backward(plane, gradients, kind, base, down, right, mass, pitch, g, va
     value = tl.zeros((_TILE * _TILE, _FEATURES), tl.float32)
     scaled = g * mass[:, None]
     if kind == _CUBIC:
-        for i in tl.static_range(4):
+        for i in range(4):
             row = tl.zeros((_TILE * _TILE, _FEATURES), tl.float32)
             slope = tl.zeros((_TILE * _TILE, _FEATURES), tl.float32)
-            weight = _cubic(down, i)
+            weight = _any_cubic(down, i)
             for j in tl.static_range(4):
                 at = base + (i - 1) * pitch + (j - 1) * _FEATURES
                 tap = _tap(plane, at)
@@ -209,7 +223,7 @@ def _read_backward(plane, gradients, kind, base, down, right, mass, pitch, g, va
                 slope += tap * _cubic_slope(right, j)[:, None]
                 _add(gradients, at, scaled * (weight * across)[:, None], valid)
             value += row * weight[:, None]
-            by_row += row * _cubic_slope(down, i)[:, None]
+            by_row += row * _any_cubic_slope(down, i)[:, None]
             by_col += slope * weight[:, None]
     else:
         r, c = down[:, None], right[:, None]

@@ -3,7 +3,10 @@
 Here they run on a GPU; test_triton_interpreted.py runs this file in Triton's interpreter on the CPU.
 """
 
+import dataclasses
 import os
+from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +17,8 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 pytestmark = [] if INTERPRETED else [pytest.mark.needs_cuda]
 
+import nerv_codec  # noqa: E402
+from nerv_codec.config import EncoderConfig, override  # noqa: E402
 from nerv_codec.kernels import planes as plane_kernels  # noqa: E402
 from nerv_codec.kernels import rate_model  # noqa: E402
 from nerv_codec.kernels import tracked as kernels  # noqa: E402
@@ -29,7 +34,10 @@ from nerv_codec.model.tracked import (  # noqa: E402
     synthesis,
 )
 from nerv_codec.model.tracked_function import NETWORK  # noqa: E402
+from nerv_codec.rendering import View  # noqa: E402
+from nerv_codec.training.result import FitStatus, FitTarget  # noqa: E402
 from nerv_codec.training.tracked_engine import Targets  # noqa: E402
+from nerv_codec.types import PlanarFrame, VideoInfo  # noqa: E402
 
 SHAPES = [TrackedShape(GopTree(9, 4), 19, 37, 4, 12, 3), TrackedShape(GopTree(4), 7, 40, 3, 8, 1)]
 PRECISION = "ieee"
@@ -354,3 +362,50 @@ def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> 
     assert gpu.macs_per_sample == cpu.macs_per_sample
     coords = torch.tensor([[4.5, 3.25, 7.0], [1.0, 2.0, 3.0]], dtype=torch.float64)
     assert (gpu.sample(coords).cpu() - cpu.sample(coords)).abs().max() < 1e-4
+
+
+def test_a_whole_fit(
+    monkeypatch: pytest.MonkeyPatch, tiny_frames: list[PlanarFrame], tiny_info: VideoInfo, tmp_path: Path
+) -> None:
+    from nerv_codec.training import tracked_fit
+    from nerv_codec.training.tracked_cuda import CudaBackend
+
+    def backend(shape: TrackedShape, targets: list[Targets], peak: int, *_: object) -> CudaBackend:
+        return CudaBackend(shape, targets, peak, DEVICE)
+
+    monkeypatch.setattr(tracked_fit, "make_backend", backend)
+    monkeypatch.setattr(tracked_fit, "choose_steps", lambda tensors, *_: [-6] * len(tensors))
+    monkeypatch.setattr(tracked_fit, "_CONTROL_STEPS", 3)
+    info = dataclasses.replace(tiny_info, width=24, height=24)
+    frames = [
+        dataclasses.replace(
+            frame, planes=tuple(p[: 24 >> (n > 0), : 24 >> (n > 0)] for n, p in enumerate(frame.planes))
+        )
+        for frame in tiny_frames[:2]
+    ]
+    config = override(EncoderConfig(), {"model": "tracked", "tracked": {"scales": 2, "steps": 1}})
+    told: list[FitStatus] = []
+    monkeypatch.setattr(tracked_fit, "_REPORT_STEPS", 1)
+    payload, bits, model = tracked_fit.fit_tracked(
+        frames, info, config, seed=0, report=told.append, target=FitTarget(psnr_db=30.0)
+    )
+    assert 8 * len(payload) == pytest.approx(bits, rel=0.05)
+    assert told[-1].psnr_db > told[0].psnr_db
+    assert model.geometry.num_frames == 2
+
+
+@pytest.mark.skipif(INTERPRETED, reason="a video is too long for the interpreter")
+def test_files_are_the_same_on_either_device(tmp_path: Path, tiny_clip: Path, tiny_frames: list[PlanarFrame]) -> None:
+    config = override(EncoderConfig(), {"model": "tracked", "gop": 8, "tracked": {"scales": 4, "steps": 40}})
+    for made in ("cpu", "cuda"):
+        nerv_codec.encode(tiny_clip, tmp_path / "a.nvc", config=config, device=made, audio=False)
+        with (
+            nerv_codec.VideoDecoder(tmp_path / "a.nvc", device="cpu") as cpu,
+            nerv_codec.VideoDecoder(tmp_path / "a.nvc", device="cuda") as cuda,
+        ):
+            view = View.whole(cpu.metadata.height, cpu.metadata.width)
+            assert cpu.unpack(0)[1:] == cuda.unpack(0)[1:]
+            for index in range(len(cpu)):
+                one, other = (video.render(Fraction(index), view).planes for video in (cpu, cuda))
+                for a, b in zip(one, other, strict=True):
+                    assert np.abs(a.astype(int) - b.astype(int)).max() <= 1
