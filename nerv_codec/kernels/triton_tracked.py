@@ -455,8 +455,9 @@ def evaluate(
 def knot_window(places: Tensor, knots: int) -> int:
     """The most track knots on one axis that the samples of one tile lie between, as the kernel takes it."""
     cells = ((places.double() - TRACK_ORIGIN) / (1 << TRACK_SHIFT)).floor().long().clamp(0, knots - 2)
-    spans = [int(part[-1] - part[0]) + 2 for part in cells.split(TILE)]
-    return max(LANES, triton.next_power_of_2(max(spans)))
+    starts = cells[::TILE]
+    ends = torch.cat((cells[TILE - 1 :: TILE], cells[-1:]))[: len(starts)]
+    return max(LANES, triton.next_power_of_2(int((ends - starts).max()) + 2))
 
 
 def fit(

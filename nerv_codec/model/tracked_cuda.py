@@ -61,7 +61,7 @@ def make_pyramid(shape: TrackedShape) -> Pyramid:
 
 
 class TrackedCuda:
-    """See :class:`~nerv_codec.model.representation.Representation`; values stay on the device.
+    """See :class:`~nerv_codec.model.representation.Representation`; pictures stay on the device.
 
     Planes are made when they are first read, and kept while there is room.
 
@@ -137,15 +137,16 @@ class TrackedCuda:
         """f at single points; see :class:`~nerv_codec.model.representation.Representation`."""
         flat = coords.reshape(-1, 3).double()
         self.geometry.normalise(flat.unbind(-1))
-        out = torch.empty(len(flat), self.shape.outputs, device=self._device)
+        out = torch.empty(len(flat), self.shape.outputs)
         for t in flat[:, 0].unique().tolist():
-            chosen = (flat[:, 0] == t).to(self._device)
+            chosen = flat[:, 0] == t
             self._prepare([t])
             chain = self.shape.tree.chain(t)
             planes = {node: self._planes[slot, PAD:-PAD, PAD:-PAD].float() for node, slot in self._slots.items()}
-            places = flat[:, 1:].float().to(self._device)[chosen]
+            places = flat[chosen, 1:].float().to(self._device)
             knots = knot_tracks(self.shape, self._grids, chain)
-            out[chosen] = synthesis(features(planes, self._kinds.tolist(), chain, knots, places), self._network)
+            z = features(planes, self._kinds.tolist(), chain, knots, places)
+            out[chosen] = synthesis(z, self._network).cpu()
         return out.reshape(*coords.shape[:-1], -1)
 
     def _nodes(self, t: float) -> set[int]:

@@ -156,6 +156,8 @@ def _prediction(shape: TrackedShape) -> Tensor:
 class _Group:
     """Targets on the device."""
 
+    axes: tuple[Tensor, Tensor]
+    """Rows and columns, on the CPU."""
     rows: Tensor
     cols: Tensor
     codes: Tensor
@@ -181,6 +183,7 @@ class CudaBackend:
         self._pyramid = make_pyramid(shape)
         self._groups = [
             _Group(
+                (torch.from_numpy(group.rows), torch.from_numpy(group.cols)),
                 torch.from_numpy(group.rows).to(device),
                 torch.from_numpy(group.cols).to(device),
                 torch.from_numpy(group.codes if group.codes.dtype == np.uint8 else group.codes.astype(np.int32)).to(
@@ -263,11 +266,11 @@ class CudaBackend:
         self, group: _Group, kinds: Tensor, packed: Tensor, frames: Tensor, count: int, stride: int, phase: int
     ) -> None:
         begin = phase % min(stride, len(group.rows))
-        used = group.rows[begin::stride]
+        used = group.axes[0][begin::stride]
         knots = self._shape.knots
         windows = (
-            triton_tracked.knot_window(used.cpu(), knots[0]),
-            triton_tracked.knot_window(group.cols.cpu(), knots[1]),
+            triton_tracked.knot_window(used, knots[0]),
+            triton_tracked.knot_window(group.axes[1], knots[1]),
         )
         triton_tracked.fit(
             self._planes, kinds, self._nodes, self._chains.firsts, self._tracks,
