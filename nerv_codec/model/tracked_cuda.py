@@ -16,7 +16,14 @@ from nerv_codec.kernels.tracked import NODE, PAD, SKIPPED
 from nerv_codec.kernels.triton_planes import Pyramid
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.tracked import FEATURES, UPSAMPLING, TrackedShape, features, knot_tracks, synthesis
-from nerv_codec.model.tracked_function import chain_arrays, macs_per_sample, node_mix, plane_kinds, present_grids
+from nerv_codec.model.tracked_function import (
+    chain_arrays,
+    longest_chain,
+    macs_per_sample,
+    node_mix,
+    plane_kinds,
+    present_grids,
+)
 
 PLANE_BYTES = 4 << 30
 """Memory for planes beyond what one moment needs."""
@@ -101,8 +108,9 @@ class TrackedCuda:
         dtype = torch.float16 if half else torch.float32
         size = (shape.height + 2 * PAD, shape.width + 2 * PAD, FEATURES)
         nodes, bytes_each = len(shape.tree.nodes), size[0] * size[1] * size[2] * dtype.itemsize
-        least = max(len(shape.tree.chain(t + 0.5 * k)) for t in range(max(1, geometry.num_frames - 1)) for k in (0, 1))
-        self._planes = torch.zeros(min(nodes, max(least, PLANE_BYTES // bytes_each)), *size, dtype=dtype, device=device)
+        self._planes = torch.zeros(
+            min(nodes, max(longest_chain(shape), PLANE_BYTES // bytes_each)), *size, dtype=dtype, device=device
+        )
         self._slots: OrderedDict[int, int] = OrderedDict()
 
     def to(self, _: torch.device) -> TrackedCuda:

@@ -69,7 +69,7 @@ class Tracked:
         self._mix = node_mix(shape, self._network).numpy()
         self._present = present_grids(shape, latents)
         self._kinds = plane_kinds(shape, self._present)
-        slots = 2 * (max(node.depth for node in shape.tree.nodes) + 2)
+        slots = max(longest_chain(shape), 2 * (max(node.depth for node in shape.tree.nodes) + 2))
         size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)
         self._planes = np.zeros((*size, FEATURES), np.float32)
         self._slots: OrderedDict[int, int] = OrderedDict()
@@ -149,6 +149,11 @@ class Tracked:
             kinds[slot] = self._kinds[node]
         chain[:, kernels.NODE] = [self._slots[int(node)] for node in chain[:, kernels.NODE]]
         return kinds, chain, tracks
+
+
+def longest_chain(shape: TrackedShape) -> int:
+    """The most planes that one moment reads."""
+    return max(len(shape.tree.chain(half / 2)) for half in range(2 * shape.tree.num_frames - 1))
 
 
 def macs_per_sample(shape: TrackedShape) -> int:

@@ -7,6 +7,7 @@ import torch
 from nerv_codec.kernels import planes as plane_kernels
 from nerv_codec.kernels import tracked as kernels
 from nerv_codec.kernels import tracks as track_kernels
+from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import (
     FEATURES,
@@ -18,7 +19,7 @@ from nerv_codec.model.tracked import (
     plane,
     synthesis,
 )
-from nerv_codec.model.tracked_function import NETWORK, build_plane, chain_arrays, grid
+from nerv_codec.model.tracked_function import NETWORK, Tracked, build_plane, chain_arrays, grid
 from nerv_codec.training.tracked_engine import Targets, TrackedEngine, backward_plane
 from nerv_codec.workers import Workers
 
@@ -176,3 +177,13 @@ def test_grids_lie_one_behind_the_other_coarsest_first() -> None:
     latents = np.arange(shape.node_latents, dtype=np.float32)
     assert grid(shape, latents, 0)[0, 0] == 0
     assert grid(shape, latents, len(shape.grid_scales) - 1)[-1, -1] == shape.node_latents - 1
+
+
+def test_a_decoder_has_room_for_the_longest_chain() -> None:
+    shape = TrackedShape(GopTree(97, 8), 6, 8, 2, 8, 1)
+    network = {name: tensor.detach().float() for name, tensor in _random_network(shape).items()}
+    motion = [np.zeros((97, *size, KEPT), np.int32) for size in shape.motion_sizes]
+    latents = np.ones((97, shape.node_latents), np.int32)
+    model = Tracked(GopGeometry(97, 6, 8, 1), shape, latents, motion, network)
+    times, axis = torch.tensor([95.5], dtype=torch.float64), torch.arange(6, dtype=torch.float64)
+    assert model.render(times, axis, axis).isfinite().all()
