@@ -12,6 +12,7 @@ from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
 from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
 from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
 from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
+from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.rate_model import COLS, ROWS
 from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.coordinates import GopGeometry
@@ -246,6 +247,8 @@ def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int,
     span = reader.varint(1, MAX_SPAN, "the distance of anchors")
     scales = reader.varint(1, MAX_SCALES, "the number of scales")
     hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
+    if hidden % 4:  # the kernels take four neurons at a time
+        raise BitstreamError(f"expected a network whose width is a multiple of 4, found {hidden}")
     rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
     shape = TrackedShape(
         GopTree(geometry.num_frames, span), geometry.height, geometry.width, scales, hidden, geometry.num_planes

@@ -46,8 +46,8 @@ def test_eval_draws_a_curve_through_them(clip, tmp_path, capsys):
     target = tmp_path / "out.nvc"
     nerv_codec.encode(clip, target, config=CONFIG, crf=28)
     settings = [
-        "--model",
-        "siren",
+        "--set",
+        "model=siren",
         "--set",
         "training.steps=20",
         "--set",

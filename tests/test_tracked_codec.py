@@ -137,3 +137,13 @@ def test_every_motion_symbol_has_one_place() -> None:
         np.array_equal(part == 0, index == NUM_MOTION)
         for part, index in zip(spread, motion_indices(SHAPE), strict=True)
     )
+
+
+def test_widths_that_the_kernels_cannot_take_are_refused() -> None:
+    """Found by fuzzing: with 47 neurons they read past the end of their arrays."""
+    payload = bytearray(pack_tracked(SHAPE, *_random_parts()))
+    place = payload.index(SHAPE.hidden, 2)  # behind the distance of anchors and the number of scales
+    for hidden in (3, 5, 47, 65):
+        payload[place] = hidden
+        with pytest.raises(BitstreamError, match="width"):
+            unpack_tracked(bytes(payload), GEOMETRY)

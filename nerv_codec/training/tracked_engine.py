@@ -17,6 +17,8 @@ from nerv_codec.workers import Workers
 
 Array = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
+PARTS = 4
+"""Pieces in which a pass is computed, and so the most threads that it can use; more GOPs at once use more."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,11 @@ class _Plan:
     """Who computes what of a set of frames."""
 
     parts: tuple[tuple[tuple[int, float, float], ...], ...]
-    """Of each thread: frames, and from where to where as shares of the height."""
+    """Of each part: frames, and from where to where as shares of the height."""
     users: tuple[tuple[int, ...], ...]
-    """Of each node: the threads that read it."""
+    """Of each node: the parts that read it."""
     buffers: npt.NDArray[np.int64]
-    """(threads, nodes): where a thread adds up a node's gradient."""
+    """(parts, nodes): where a part adds up a node's gradient."""
     count: int
     """Buffers in all."""
 
@@ -64,9 +66,9 @@ class _Plan:
 class TrackedEngine:
     """Keeps the buffers of one GOP, and computes pass after pass.
 
-    Each thread takes a run of neighbouring frames and parts of frames. Nodes that several threads read have a gradient
-    buffer for each of them, added up in a fixed order; the others have one. So there are no races, the sums
-    are reproducible, and few buffers are needed beyond one for each node.
+    The work is cut into PARTS runs of neighbouring frames and parts of frames. Nodes that several parts read have a
+    gradient buffer for each of them, added up in a fixed order; the others have one. So there are no races, the sums
+    do not depend on the number of threads, and few buffers are needed beyond one for each node.
     """
 
     def __init__(self, shape: TrackedShape, targets: Sequence[Targets], peak: int, workers: Workers) -> None:
@@ -91,10 +93,10 @@ class TrackedEngine:
         return plan
 
     def _make_plan(self, frames: tuple[int, ...]) -> _Plan:
-        threads, nodes = self._workers.count, len(self.planes)
+        count_parts, nodes = PARTS, len(self.planes)
         parts = []
-        for thread in range(threads):
-            first, last = (len(frames) * number / threads for number in (thread, thread + 1))
+        for part in range(count_parts):
+            first, last = (len(frames) * number / count_parts for number in (part, part + 1))
             own = [
                 (frame, max(first - index, 0.0), min(last - index, 1.0))
                 for index, frame in enumerate(frames)
@@ -102,12 +104,12 @@ class TrackedEngine:
             ]
             parts.append(tuple(own))
         read = [{int(node) for frame, _, _ in part for node in self._chains[frame][0][:, 0]} for part in parts]
-        users = tuple(tuple(thread for thread in range(threads) if node in read[thread]) for node in range(nodes))
-        buffers = np.tile(np.arange(nodes), (threads, 1))
+        users = tuple(tuple(part for part in range(count_parts) if node in read[part]) for node in range(nodes))
+        buffers = np.tile(np.arange(nodes), (count_parts, 1))
         count = nodes
         for node, own_users in enumerate(users):
-            for thread in own_users[1:]:
-                buffers[thread, node] = count
+            for part in own_users[1:]:
+                buffers[part, node] = count
                 count += 1
         return _Plan(tuple(parts), users, buffers, count)
 
@@ -152,14 +154,14 @@ class TrackedEngine:
         transposed = tuple(np.ascontiguousarray(network[name].T) for name in ("w1", "w2", "w3", "skip"))
 
         def clear(node: int) -> None:
-            for thread in plan.users[node]:
-                self._plane_gradients[plan.buffers[thread, node]] = 0
+            for part in plan.users[node]:
+                self._plane_gradients[plan.buffers[part, node]] = 0
 
-        def fit(thread: int) -> tuple[Array, Array, tuple[Array, ...]]:
+        def fit(part: int) -> tuple[Array, Array, tuple[Array, ...]]:
             gradients = tuple(np.zeros((*tensor.shape, 8), np.float32) for tensor in weights)
             motion_gradient = np.zeros_like(motion)
             total = np.zeros(shape.outputs, np.float32)
-            for frame, first, last in plan.parts[thread]:
+            for frame, first, last in plan.parts[part]:
                 chain, reals = self._chains[frame]
                 tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
                 d_tracks = np.zeros_like(tracks)
@@ -171,7 +173,7 @@ class TrackedEngine:
                     share = group.weights / np.float32(len(rows) * len(group.cols) * len(chosen))
                     kernels.fit_step(
                         self.planes, kinds, chain, tracks, rows[own], group.cols, weights, transposed, codes[own],
-                        share, self._peak, self._plane_gradients, plan.buffers[thread], d_tracks, gradients, total,
+                        share, self._peak, self._plane_gradients, plan.buffers[part], d_tracks, gradients, total,
                     )  # fmt: skip
                 if len(chain) > 1:
                     track_kernels.tracks_backward(
@@ -181,14 +183,14 @@ class TrackedEngine:
 
         def back(node: int) -> Array:
             own = self._plane_gradients[plan.buffers[plan.users[node][0], node]]
-            for thread in plan.users[node][1:]:
-                own += self._plane_gradients[plan.buffers[thread, node]]
+            for part in plan.users[node][1:]:
+                own += self._plane_gradients[plan.buffers[part, node]]
             plane_kernels.fold_edges(own)
             return backward_plane(shape, own, latents[node], present[node], mix[node], self._latent_gradients[node])
 
         alive = [int(node) for node in np.flatnonzero(present.any(1)) if plan.users[node]]
         self._workers.map(clear, alive)
-        results = self._workers.map(fit, range(self._workers.count))
+        results = self._workers.map(fit, range(PARTS))
         mix_gradient = np.zeros_like(mix)
         for node, gradient in zip(alive, self._workers.map(back, alive), strict=True):
             mix_gradient[node] = gradient
