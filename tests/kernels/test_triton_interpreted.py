@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.timeout(1200)
 def test_all_kernels_in_the_interpreter() -> None:
     pytest.importorskip("triton")
     run = subprocess.run(
