@@ -22,8 +22,8 @@ from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.tracked import KEPT, TrackedShape, motion_grids, refinement_matrix
 from nerv_codec.types import PlanarFrame
 
-_MIN_SIDE = 16
-"""Smaller pictures give dense inverse search no patch to work with: their motion starts at 0."""
+_MIN_SIDE = 32
+"""Smaller pictures give dense inverse search no patches to work with: their motion starts at 0."""
 _BITS_PER_PIXEL_MOVED = 33.0
 """Price of a coefficient of one pixel: some six times the bits that one costs; measured on whole fits."""
 _NOISE_CODES = 0.5

@@ -167,7 +167,8 @@ class _Fit:
         self._seed, self._report = seed, report
         self._phases = make_phases(shape.tree, config.tracked.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
-        self._hard_from = self.steps - round(self._phases[-1].steps * _HARD_FRACTION)
+        # The last step at least is hard, for what is coded has to be rounded.
+        self._hard_from = self.steps - max(1, round(self._phases[-1].steps * _HARD_FRACTION))
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
         self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
         self._network_steps: list[int] = []

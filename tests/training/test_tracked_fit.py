@@ -1,18 +1,23 @@
 """A short fit of `tracked`: it learns, it repeats itself, and its estimate is what it writes."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import nerv_codec
 from nerv_codec.config import EncoderConfig, override
 from nerv_codec.errors import Interrupted
 from nerv_codec.media.reader import open_video
 from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.tracked_codec import unpack_tracked
 from nerv_codec.training.checkpoint import FileCheckpoint
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitTarget
+from nerv_codec.training.sites import gop_geometry
 from nerv_codec.training.tracked_fit import fit_tracked, make_phases
 from nerv_codec.types import PlanarFrame, VideoInfo
 
@@ -95,3 +100,18 @@ def test_the_controller_moves_lambda_against_the_error() -> None:
     control.measure(50, 30.0, whole=True)
     assert control.rd_lambda < start
     assert not RateController(1e-3, None, 1000).steers
+
+
+@pytest.mark.parametrize(("height", "width", "count"), [(1, 1, 3), (16, 16, 2), (33, 8, 4), (31, 40, 1)])
+def test_small_pictures_and_a_single_step(height: int, width: int, count: int) -> None:
+    rng = np.random.default_rng(0)
+    half = ((height + 1) // 2, (width + 1) // 2)
+    sizes = ((height, width), half, half)
+    frames = [
+        PlanarFrame(tuple(rng.integers(0, 256, size).astype(np.uint8) for size in sizes), number, 1)
+        for number in range(count)
+    ]
+    info = dataclasses.replace(_frames(1)[1], height=height, width=width)
+    payload, _, _ = fit_tracked(frames, info, _config(1), seed=0, report=lambda status: None)
+    model, _, _ = unpack_tracked(payload, gop_geometry(frames, info))
+    assert model.render(*(torch.zeros(1, dtype=torch.float64) for _ in range(3))).isfinite().all()
