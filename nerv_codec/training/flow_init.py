@@ -10,6 +10,7 @@ coefficient, in the balance that rd_lambda strikes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import cv2
@@ -32,6 +33,10 @@ _SMALL = 0.12
 """Coefficients below, in pixels, would round to 0."""
 _REWEIGHTINGS = 3
 _ITERATIONS = 15
+_ENOUGH = 400.0
+"""Side of a square that has enough pixels to fit motion to."""
+_FULL_RESOLUTION = 1 << 19
+"""Pixels of the largest picture whose flow is searched down to single pixels."""
 
 Flow = npt.NDArray[np.float32]
 
@@ -46,19 +51,21 @@ def initial_motion(
         return kept
     luma = [(frame.planes[0] >> (bit_depth - 8)).astype(np.uint8) for frame in frames]
     flows = _Flows(luma)
-    ups = _upsampling(shape)
+    # A motion grid has one sample for 8 x 8 pixels: of large pictures some of the pixels are enough.
+    stride = 1 << max(0, round(math.log2(math.sqrt(shape.height * shape.width) / _ENOUGH)))
+    ups = [(rows[::stride], cols[::stride]) for rows, cols in _upsampling(shape)]
     for index, node in enumerate(nodes):
         if not node.parents:
             continue
         predicted = motion_grids(shape, kept)[index]
         picture = cv2.GaussianBlur(luma[node.frame].astype(np.float32), (0, 0), 1.0)
-        slopes = torch.from_numpy(np.stack(np.gradient(picture), -1)) / 255
+        slopes = torch.from_numpy(np.stack(np.gradient(picture), -1))[::stride, ::stride] * (stride / 255)
         # A motion serves all frames that it is followed for: twice as many one level further up.
         followers = 1 << (nodes[-1].depth - node.depth)
         price = _BITS_PER_PIXEL_MOVED * rd_lambda / followers
         for number, parent in enumerate(node.parents):
             channels = slice(2 * number, 2 * number + 2)
-            flow = torch.from_numpy(flows.between(node.frame, nodes[parent].frame))
+            flow = torch.from_numpy(flows.between(node.frame, nodes[parent].frame))[::stride, ::stride]
             rest = flow - _apply(ups[0], predicted[..., channels])
             for scale, part in enumerate(_fit(rest, slopes, ups, price)):
                 kept[scale][index][..., channels] = part
@@ -71,8 +78,9 @@ class _Flows:
     def __init__(self, luma: Sequence[npt.NDArray[np.uint8]]) -> None:
         self._luma = luma
         self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        # Large patches down to full resolution predict 1 to 3 dB better than the preset's over 7 frames.
-        self._search.setFinestScale(0)
+        # Large patches down to full resolution predict 1 to 3 dB better than the preset's over 7 frames; large
+        # pictures cannot afford that.
+        self._search.setFinestScale(int(luma[0].size > _FULL_RESOLUTION))
         self._search.setPatchSize(12)
         self._search.setPatchStride(4)
         self._search.setVariationalRefinementIterations(10)
