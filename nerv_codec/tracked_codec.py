@@ -14,6 +14,7 @@ from nerv_codec.coding.latents import decode_latents, encode_latents, latent_dig
 from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
 from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.rate_model import COLS, ROWS
+from nerv_codec.kernels.references import follow
 from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
@@ -21,8 +22,8 @@ from nerv_codec.model.tracked import KEPT, MOTION_SCALES, MOTION_STEPS, TrackedS
 from nerv_codec.model.tracked_function import Tracked
 
 MAX_SCALES = 10
-UNIT = 256
-"""Parts of a pixel in which motion is reckoned with integers."""
+UNIT_LOG2 = 8
+"""log2 of the parts of a pixel in which motion is reckoned with integers."""
 MAX_HIDDEN = 64
 MAX_SPAN = 1024
 DEPTH_CLASSES = 4
@@ -132,7 +133,9 @@ def _refined(coarse: Table, size: tuple[int, int]) -> Table:
 def whole_motion(shape: TrackedShape, symbols: Integers) -> Table:
     """``model.tracked.motion_grids`` in integers: (nodes, rows, cols, 4) in units of 1 / 256 pixel, rounded down."""
     nodes = shape.tree.nodes
-    kept = [part[..., :4].astype(np.int64) * (UNIT // MOTION_STEPS) for part in spread_motion(shape, symbols)]
+    kept = [
+        part[..., :4].astype(np.int64) * ((1 << UNIT_LOG2) // MOTION_STEPS) for part in spread_motion(shape, symbols)
+    ]
     whole = kept[-1]
     for finer, size in zip(reversed(kept[:-1]), reversed(shape.motion_sizes[:-1]), strict=True):
         whole = _refined(whole, size) + finer
@@ -178,21 +181,10 @@ def reference_maps(shape: TrackedShape, symbols: Integers) -> Integers:
             for (height, width), start, scale in zip(
                 shape.grid_sizes, shape.grid_offsets, shape.grid_scales, strict=True
             ):
-                targets = []
-                for size, knots in zip((height, width), shape.motion_sizes[0], strict=True):
-                    # Centres of the latents' cells, in half pixels: (2 i + 1) 2^scale - 1.
-                    centres = (2 * np.arange(size) + 1) * (1 << scale) - 1
-                    nearest = np.clip((centres + (1 << MOTION_SHIFT)) >> (MOTION_SHIFT + 1), 0, knots - 1)
-                    targets.append((centres, nearest))
-                moved = whole[index][np.ix_(targets[0][1], targets[1][1])][..., 2 * number : 2 * number + 2]
-                places = []
-                for axis, size in enumerate((height, width)):
-                    centre = targets[axis][0][:, None] if axis == 0 else targets[axis][0][None, :]
-                    # Centre plus motion, in 1 / 256 pixel from the picture's edge, to the cell that holds it.
-                    pixel = centre * (UNIT // 2) + UNIT // 2 + moved[..., axis]
-                    places.append(np.clip(pixel // (UNIT << scale), 0, size - 1))
-                flat = parent * shape.node_latents + start + places[0] * width + places[1]
-                maps[number, index, start : start + height * width] = flat.ravel()
+                follow(
+                    whole[index], 2 * number, MOTION_SHIFT, UNIT_LOG2, scale, parent * shape.node_latents + start,
+                    height, width, maps[number, index, start : start + height * width],
+                )  # fmt: skip
     return maps.ravel()
 
 

@@ -147,3 +147,23 @@ def test_widths_that_the_kernels_cannot_take_are_refused() -> None:
         payload[place] = hidden
         with pytest.raises(BitstreamError, match="width"):
             unpack_tracked(bytes(payload), GEOMETRY)
+
+
+def test_references_follow_the_rule() -> None:
+    """In plain array arithmetic: centre plus motion at the nearest sample, and the cell that holds the sum."""
+    motion = np.random.default_rng(5).integers(-300, 300, NUM_MOTION).astype(np.int32)
+    whole = whole_motion(SHAPE, motion)
+    maps = reference_maps(SHAPE, motion).reshape(2, 6, -1)
+    for index, node in enumerate(SHAPE.tree.nodes):
+        for number, parent in enumerate(node.parents):
+            for size, start, scale in zip(SHAPE.grid_sizes, SHAPE.grid_offsets, SHAPE.grid_scales, strict=True):
+                centres = [(2 * np.arange(count) + 1) * (1 << scale) - 1 for count in size]
+                nearest = [
+                    np.clip((centre + 8) >> 4, 0, knots - 1)
+                    for centre, knots in zip(centres, SHAPE.motion_sizes[0], strict=True)
+                ]
+                moved = whole[index][np.ix_(*nearest)][..., 2 * number : 2 * number + 2]
+                rows = np.clip((centres[0][:, None] * 128 + 128 + moved[..., 0]) // (256 << scale), 0, size[0] - 1)
+                cols = np.clip((centres[1][None, :] * 128 + 128 + moved[..., 1]) // (256 << scale), 0, size[1] - 1)
+                expected = parent * SHAPE.node_latents + start + rows * size[1] + cols
+                assert np.array_equal(maps[number, index, start : start + expected.size], expected.ravel())

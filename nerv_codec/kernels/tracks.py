@@ -147,20 +147,21 @@ def _follow(grids, chain, reals, row, col, high_row, high_col, places, values, m
 
 
 @njit(**JIT)
-def tracks_forward(grids, chain, reals, height, width, tracks):
+def tracks_forward(grids, chain, reals, height, width, first, last, tracks):
     """Row, column and weight of every sample of a chain at the track knots.
 
     Args:
         grids: (nodes, rows, cols, 8) float32: motion in pixels towards both parents, blend, three unused.
         chain: (K, 6) int64, reals: (K, 3) float32, see ``kernels.tracked``.
         height: Of the picture; width: likewise.
-        tracks: (K, 3, KR, KC), written.
+        first: Row of knots to begin with; last: where to stop, not included.
+        tracks: (K, 3, KR, KC), written there.
     """
     samples = chain.shape[0]
     high_row, high_col = np.float32(height - 1 + BOUND), np.float32(width - 1 + BOUND)
     places, values = np.empty((samples, 2), np.float32), np.empty((samples + 1, CHANNELS), np.float32)
     masses = np.empty(samples, np.float32)
-    for i in range(tracks.shape[2]):
+    for i in range(first, last):
         for j in range(tracks.shape[3]):
             row = np.float32((i << TRACK_SHIFT) + TRACK_ORIGIN)
             col = np.float32((j << TRACK_SHIFT) + TRACK_ORIGIN)

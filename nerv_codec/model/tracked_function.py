@@ -73,6 +73,7 @@ class Tracked:
         size = (min(slots, len(shape.tree.nodes)), shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD)
         self._planes = np.zeros((*size, FEATURES), np.float32)
         self._slots: OrderedDict[int, int] = OrderedDict()
+        self._latest: tuple[float, tuple[Kinds, npt.NDArray[np.int64], Array]] | None = None
 
     def to(self, device: torch.device) -> Representation:
         """The function on a GPU if kernels run there; else itself, on the CPU."""
@@ -94,7 +95,7 @@ class Tracked:
         out = np.empty((len(times), len(rows), len(cols), self.shape.outputs), np.float32)
         with Workers() as workers:
             for index, t in enumerate(times.tolist()):
-                kinds, chain, tracks = self._prepare(t)
+                kinds, chain, tracks = self._prepare(t, workers)
 
                 def band(part: slice, out: Array = out[index], kinds=kinds, chain=chain, tracks=tracks) -> None:  # type: ignore[no-untyped-def]
                     kernels.evaluate(
@@ -114,7 +115,8 @@ class Tracked:
         pad = kernels.PAD
         for t in flat[:, 0].unique().tolist():
             chosen = flat[:, 0] == t
-            self._prepare(t)
+            with Workers() as workers:
+                self._prepare(t, workers)
             chain = self.shape.tree.chain(t)
             held = {node: torch.from_numpy(self._planes[slot]) for node, slot in self._slots.items()}
             planes = {node: plane[pad:-pad, pad:-pad] for node, plane in held.items()}
@@ -123,16 +125,26 @@ class Tracked:
             out[chosen] = synthesis(z, self._network)
         return out.reshape(*coords.shape[:-1], -1)
 
-    def _prepare(self, t: float) -> tuple[Kinds, npt.NDArray[np.int64], Array]:
+    def _prepare(self, t: float, workers: Workers) -> tuple[Kinds, npt.NDArray[np.int64], Array]:
         """Has the planes of the chain at ``t`` in their slots.
 
         Returns:
             How each slot is read, the chain with slots in place of nodes, and the tracks at the knots.
         """
+        if self._latest and self._latest[0] == t:
+            return self._latest[1]
         chain, reals = chain_arrays(self.shape, t)
         tracks = np.empty((len(chain), 3, *self.shape.knots), np.float32)
-        grids = self._grids.numpy()
-        track_kernels.tracks_forward(grids, chain, reals, self.shape.height, self.shape.width, tracks)
+        size = self.shape.height, self.shape.width
+        edges = [round(self.shape.knots[0] * part / workers.count) for part in range(workers.count + 1)]
+
+        by_node = chain.copy()
+
+        def follow(part: int) -> None:
+            first, last = edges[part], edges[part + 1]
+            track_kernels.tracks_forward(self._grids.numpy(), by_node, reals, *size, first, last, tracks)
+
+        workers.map(follow, range(workers.count))
         needed = {int(node) for node in chain[:, kernels.NODE]}
         for node in needed & set(self._slots):
             self._slots.move_to_end(node)
@@ -148,7 +160,8 @@ class Tracked:
         for node, slot in self._slots.items():
             kinds[slot] = self._kinds[node]
         chain[:, kernels.NODE] = [self._slots[int(node)] for node in chain[:, kernels.NODE]]
-        return kinds, chain, tracks
+        self._latest = t, (kinds, chain, tracks)
+        return self._latest[1]
 
 
 def longest_chain(shape: TrackedShape) -> int:

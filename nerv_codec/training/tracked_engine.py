@@ -165,7 +165,7 @@ class TrackedEngine:
                 chain, reals = self._chains[frame]
                 tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
                 d_tracks = np.zeros_like(tracks)
-                track_kernels.tracks_forward(motion, chain, reals, shape.height, shape.width, tracks)
+                track_kernels.tracks_forward(motion, chain, reals, shape.height, shape.width, 0, shape.knots[0], tracks)
                 for group in self._targets:
                     begin = phase % min(stride, len(group.rows))
                     rows, codes = group.rows[begin::stride], group.codes[frame, begin::stride]

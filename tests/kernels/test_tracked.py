@@ -122,7 +122,7 @@ def test_colour_and_its_gradient(shape: TrackedShape, t: float) -> None:
     axes = (_numpy(rows), _numpy(cols))
     padded, size = _padded(planes), (shape.height, shape.width)
     tracks = np.empty((len(chain), 3, *shape.knots), np.float32)
-    track_kernels.tracks_forward(_numpy(grids), chain, reals, *size, tracks)
+    track_kernels.tracks_forward(_numpy(grids), chain, reals, *size, 0, shape.knots[0], tracks)
     assert np.abs(tracks - knots.detach().permute(0, 3, 1, 2).numpy()).max() < 1e-4
     kernels.evaluate(padded, kinds, chain, tracks, *axes, tensors, out)
     assert np.abs(out.reshape(-1, shape.outputs) - expected.detach().numpy()).max() < 2e-4
