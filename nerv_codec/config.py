@@ -62,8 +62,10 @@ class TrackedConfig:
     """Width of the motion's entropy model."""
     rd_lambda: float = 2e-3
     """Weight of bits per pixel against mean squared error (colour in [0, 1])."""
+    prior: bool = True
+    """Whether networks begin as the prior has them, and only the difference is stored."""
     initial_gain: float = 0.04
-    """What one step of a latent changes in a feature, before it is fitted."""
+    """What one step of a latent changes in a feature, before it is fitted, where there is no prior."""
     latent_learning_rate: float = 5e-2
     motion_learning_rate: float = 5e-2
     network_learning_rate: float = 1e-2

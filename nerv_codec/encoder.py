@@ -28,6 +28,7 @@ from nerv_codec.bitstream.headers import MIN_SECTION_BYTES, GopEntry, StreamHead
 from nerv_codec.bitstream.tool import ToolInfo, write_tool
 from nerv_codec.config import EncoderConfig, at_crf, load_preset
 from nerv_codec.device import choose_device
+from nerv_codec.earlier import EarlierEncode
 from nerv_codec.errors import BitstreamError, InputError, UsageError, VerificationError
 from nerv_codec.files import atomic_output, check_output
 from nerv_codec.gop_coding import GopCoder
@@ -95,6 +96,7 @@ def encode(
     target_bytes: int | None = None,
     target_psnr_db: float | None = None,
     config: EncoderConfig | None = None,
+    start_from: str | Path | None = None,
     start: float | int | None = None,
     end: float | int | None = None,
     frames: int | None = None,
@@ -126,6 +128,8 @@ def encode(
         target_psnr_db: Luma PSNR, mean over all frames, within 0.2 dB; likewise.
             Where one of these is not reached, the file is written all the same, and the report says so.
         config: All settings; see :func:`nerv_codec.config.load_preset` for a preset's.
+        start_from: A ``.nvc`` of the same frames, at whatever quality: fits begin with what it holds and need fewer
+            steps.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included; likewise.
         frames: Stop after so many.
@@ -179,13 +183,24 @@ def encode(
         reader = stack.enter_context(opened)
         _check_storable(reader.info, config, str(source))
         steering = _steering(goal, path, read, part, config, audio)
-        choice = start, end, frames, track
+        choice = start, end, frames, track, start_from and source_digest(Path(start_from))
         key = _work_key(path, choice, config, compute, steering, jobs) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
         expected = _expected_frames(reader, start, end, frames)
+        earlier = stack.enter_context(closing(EarlierEncode(start_from, config))) if start_from else None
         coder = GopCoder(
-            reader.info, reader.frame_rate, config, compute, expected, progress, workspace, stop, steering, jobs
+            reader.info,
+            reader.frame_rate,
+            config,
+            compute,
+            expected,
+            progress,
+            workspace,
+            stop,
+            steering,
+            jobs,
+            earlier,
         )
         pictures, last_duration = read_gops(reader, config)
         gops = []
@@ -271,7 +286,7 @@ def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
 
 def _work_key(
     path: Path,
-    choice: tuple[float | int | None, ...],
+    choice: tuple[float | int | str | None, ...],
     config: EncoderConfig,
     device: torch.device,
     steering: Steering,

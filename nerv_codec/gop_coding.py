@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import torch
 
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
 from nerv_codec.config import EncoderConfig
+from nerv_codec.earlier import EarlierEncode
 from nerv_codec.errors import UsageError
 from nerv_codec.fit_processes import FitProcesses
 from nerv_codec.gop_job import CodedGop, GopJob
@@ -20,6 +22,7 @@ from nerv_codec.media.segment import GopFrames
 from nerv_codec.pipeline import read_ahead
 from nerv_codec.progress import Progress, ProgressSink
 from nerv_codec.rate_control import Steering
+from nerv_codec.training.fit import prepare_gop
 from nerv_codec.training.result import FitStatus
 from nerv_codec.types import VideoInfo
 from nerv_codec.workspace import Workspace
@@ -51,44 +54,65 @@ class GopCoder:
     stop: StopRequest
     steering: Steering = field(default_factory=Steering)
     jobs: int = 1
+    earlier: EarlierEncode | None = None
+    """Where fits begin, instead of with nothing."""
     _spent_bits: list[float] = field(default_factory=list)
     """Of the GOPs that are done, from the first on, framing included."""
     _frames: int = 0
     _running: dict[int, _Running] = field(default_factory=dict)
+    _ended: bool = False
 
     def __post_init__(self) -> None:
         if self.jobs < 1:
             raise UsageError(f"expected 1 job or more, found {self.jobs}")
 
     def code(self, gops: Iterable[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
-        """Each GOP as it is coded, and its section, in order. The next one is read while this one is fitted."""
-        with read_ahead(gops) as ahead:
-            yield from self._one_by_one(ahead) if self.jobs == 1 else self._side_by_side(ahead)
+        """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read and prepared."""
+        with read_ahead(self._prepared(gops)) as prepared:
+            try:
+                yield from self._one_by_one(prepared) if self.jobs == 1 else self._side_by_side(prepared)
+            finally:
+                self._ended = True
 
-    def _one_by_one(self, gops: Iterator[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+    def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[tuple[GopFrames, Any]]:
+        """Each GOP with what its fit begins with, unless an earlier run has done it."""
         for index, gop in enumerate(gops):
-            job = self._job(index, gop)
+            if self.workspace is not None and self.workspace.has_gop(index):
+                yield gop, None
+            elif self.earlier is not None:
+                yield gop, self.earlier.gop(index, gop, self.info)
+            elif self.jobs > 1:
+                yield gop, None  # a fit prepares itself, beside the others
+            else:
+                yield gop, prepare_gop(gop.frames, self.info, self.config, self._is_over)
+
+    def _is_over(self) -> bool:
+        return self._ended or self.stop()
+
+    def _one_by_one(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
+        for index, (gop, prepared) in enumerate(gops):
+            job = self._job(index, gop, prepared)
             self._running[index] = _Running(len(job.pts))
             yield self._finished(index, *(job.kept() or job.run(partial(self._tell, index), self.stop)))
 
-    def _side_by_side(self, gops: Iterator[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+    def _side_by_side(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
         done: dict[int, tuple[CodedGop, bytes]] = {}
         started, more = 0, True
         with FitProcesses(self.jobs) as processes:
             while more or processes.is_busy or done:
                 while more and processes.has_room and self._may_start(started):
-                    gop = next(gops, None)
-                    if gop is None:
+                    following = next(gops, None)
+                    if following is None:
                         more = False
                         break
-                    job = self._job(started, gop)
+                    job = self._job(started, *following)
                     self._running[started] = _Running(len(job.pts))
                     if found := job.kept():
                         done[started] = found
                     else:
                         processes.start(job)
                     started += 1
-                    del gop, job
+                    del following, job
                 while (turn := len(self._spent_bits)) in done:
                     yield self._finished(turn, *done.pop(turn))
                 for index, message in processes.events(_POLL_SECONDS) if processes.is_busy else ():
@@ -103,10 +127,11 @@ class GopCoder:
         """Under a budget a GOP waits for the costs that its share depends on: else chance would steer."""
         return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
 
-    def _job(self, index: int, gop: GopFrames) -> GopJob:
+    def _job(self, index: int, gop: GopFrames, prepared: Any) -> GopJob:
         known = self._spent_bits[: max(0, index - self.jobs + 1)]
         target = self.steering.target(index, known)
-        return GopJob(index, gop.frames, gop.continues, self.info, self.config, self.device, target, self.workspace)
+        where = self.device, target, self.workspace, prepared
+        return GopJob(index, gop.frames, gop.continues, self.info, self.config, *where)
 
     def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
         self._frames += self._running.pop(index).own_frames

@@ -53,6 +53,8 @@ class GopJob:
     device: torch.device
     target: FitTarget | None
     workspace: Workspace | None
+    prepared: Any = None
+    """What ``prepare_gop`` gave, where it was made ahead, or what an earlier encode came to."""
 
     @property
     def pts(self) -> tuple[int, ...]:
@@ -94,6 +96,7 @@ class GopJob:
             report=tell,
             checkpoint=checkpoint,
             target=self.target,
+            prepared=self.prepared,
         )
         fit_seconds = time.monotonic() - began
         geometry = gop_geometry(self.frames, self.info)

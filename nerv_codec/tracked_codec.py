@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ from nerv_codec.kernels.references import follow
 from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.prior import DEPTH_CLASSES, MAX_GAIN_QUARTERS, latent_prior, motion_prior, network_prior
 from nerv_codec.model.tracked import KEPT, MOTION_SCALES, MOTION_STEPS, TrackedShape
 from nerv_codec.model.tracked_function import Tracked
 
@@ -26,8 +28,6 @@ UNIT_LOG2 = 8
 """log2 of the parts of a pixel in which motion is reckoned with integers."""
 MAX_HIDDEN = 64
 MAX_SPAN = 1024
-DEPTH_CLASSES = 4
-"""Nodes of depth 0, 1, 2 and deeper ones have biases of their own in the entropy model."""
 MOTION_CLASSES = 3 * MOTION_SCALES
 """Motion towards the first parent, the second, and blends, each on every scale, likewise."""
 
@@ -194,6 +194,46 @@ def siblings(shape: TrackedShape) -> dict[int, int]:
     return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
 
 
+Base = npt.NDArray[np.float32] | float
+
+
+@dataclass(frozen=True)
+class Bases:
+    """What the tensors of a GOP are expected to be."""
+
+    network: tuple[Base, ...]
+    """In the order of ``shape.network_shapes()``."""
+    latents: tuple[Base, ...]
+    """The latents' entropy model as it is stored; ..."""
+    motion: tuple[Base, ...]
+    """... the motion's."""
+
+    @property
+    def all(self) -> tuple[Base, ...]:
+        """One after the other, as they stand in the payload."""
+        return (*self.network, *self.latents, *self.motion)
+
+
+def bases(shape: TrackedShape, latent_hidden: int, motion_hidden: int, gain_quarters: int | None) -> Bases:
+    """The prior where it is used and fits; else 0.
+
+    Args:
+        shape: Sizes.
+        latent_hidden: Width of the latents' entropy model.
+        motion_hidden: Width of the motion's.
+        gain_quarters: See ``network_prior``; None uses no prior.
+    """
+    names, zeros = shape.network_shapes(), (0.0,) * 6
+    if gain_quarters is None:
+        return Bases((0.0,) * len(names), zeros, zeros)
+    network = network_prior(shape, gain_quarters)
+    return Bases(
+        network=tuple(network.values()) if network else (0.0,) * len(names),
+        latents=tuple(latent_prior(shape, latent_hidden) or zeros),
+        motion=tuple(motion_prior(motion_hidden) or zeros),
+    )
+
+
 def pack_tracked(
     shape: TrackedShape,
     latents: Integers,
@@ -201,6 +241,7 @@ def pack_tracked(
     network: Sequence[QuantizedTensor],
     latent_model: Sequence[QuantizedTensor],
     motion_model: Sequence[QuantizedTensor],
+    gain_quarters: int | None = None,
 ) -> bytes:
     """The GOP payload.
 
@@ -209,6 +250,7 @@ def pack_tracked(
         motion: All motion symbols in the order of ``motion_table``.
         network: In the order of ``shape.network_shapes()``.
         latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
+        gain_quarters: With what :func:`bases` were made.
     """
     out = ByteWriter()
     for number in (
@@ -219,6 +261,9 @@ def pack_tracked(
         motion_model[0].symbols.shape[0],
     ):
         out.varint(number)
+    out.varint(gain_quarters is not None)
+    if gain_quarters is not None:
+        out.signed_varint(gain_quarters)
     weights = encode_weights([*network, *latent_model, *motion_model])
     coded_motion = b""
     if len(shape.tree.nodes) > 1:
@@ -233,8 +278,32 @@ def pack_tracked(
     return out.getvalue()
 
 
-def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
-    """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+@dataclass(frozen=True)
+class TrackedGop:
+    """All that the payload of a GOP says."""
+
+    shape: TrackedShape
+    latents: Integers
+    """(nodes, node_latents)."""
+    motion: Integers
+    """In the order of ``motion_table``."""
+    network: tuple[QuantizedTensor, ...]
+    """In the order of ``shape.network_shapes()``."""
+    latent_model: tuple[QuantizedTensor, ...]
+    motion_model: tuple[QuantizedTensor, ...]
+    gain_quarters: int | None
+    part_bytes: dict[str, int]
+
+    @property
+    def digest(self) -> int:
+        """Of all integers."""
+        tensors = (*self.network, *self.latent_model, *self.motion_model)
+        parts = [*(tensor.symbols.ravel() for tensor in tensors), self.motion, self.latents.ravel()]
+        return latent_digest(np.concatenate(parts))
+
+
+def read_tracked(payload: bytes, geometry: GopGeometry) -> TrackedGop:
+    """The inverse of :func:`pack_tracked`. Raises BitstreamError."""
     reader = ByteReader(payload)
     span = reader.varint(1, MAX_SPAN, "the distance of anchors")
     scales = reader.varint(1, MAX_SCALES, "the number of scales")
@@ -242,31 +311,50 @@ def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int,
     if hidden % 4:  # the kernels take four neurons at a time
         raise BitstreamError(f"expected a network whose width is a multiple of 4, found {hidden}")
     rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
+    gain_quarters = reader.signed_varint("the gains' exponent") if reader.varint(0, 1, "use of the prior") else None
+    if abs(gain_quarters or 0) > MAX_GAIN_QUARTERS:
+        raise BitstreamError(f"expected gains within 2**+-{MAX_GAIN_QUARTERS // 4}, found 2**({gain_quarters} / 4)")
     shape = TrackedShape(
         GopTree(geometry.num_frames, span), geometry.height, geometry.width, scales, hidden, geometry.num_planes
     )
-    head_bytes = reader.position
     names = shape.network_shapes()
     latent_shapes = parameter_shapes(rate_hidden[0], latent_classes(shape))
     motion_shapes = parameter_shapes(rate_hidden[1], MOTION_CLASSES)
     coded_weights = reader.raw(reader.varint(0, len(payload), "the weights' size"))
-    tensors = decode_weights(coded_weights, [*names.values(), *latent_shapes, *motion_shapes])
-    network = {name: torch.from_numpy(tensor.values) for name, tensor in zip(names, tensors, strict=False)}
-    latent_model = EntropyModel.from_tensors(tensors[len(names) : len(names) + len(latent_shapes)])
-    motion_model = EntropyModel.from_tensors(tensors[len(names) + len(latent_shapes) :])
+    tensors = [
+        replace(tensor, base=base)
+        for tensor, base in zip(
+            decode_weights(coded_weights, [*names.values(), *latent_shapes, *motion_shapes]),
+            bases(shape, rate_hidden[0], rate_hidden[1], gain_quarters).all,
+            strict=True,
+        )
+    ]
+    models = tensors[len(names) :]
+    latent_model, motion_model = tuple(models[: len(latent_shapes)]), tuple(models[len(latent_shapes) :])
+    latent_entropy, motion_entropy = EntropyModel.from_tensors(latent_model), EntropyModel.from_tensors(motion_model)
     coded_motion = reader.raw(reader.varint(0, len(payload), "the motion's size"))
-    symbols = np.zeros(0, np.int32)
+    motion = np.zeros(0, np.int32)
     if len(shape.tree.nodes) > 1:
-        symbols, _ = decode_latents(coded_motion, motion_table(shape), motion_maps(shape), motion_model)
+        motion, _ = decode_latents(coded_motion, motion_table(shape), motion_maps(shape), motion_entropy)
     coded_latents = reader.rest()
-    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, symbols), latent_model)
-    parts = {
-        "header": head_bytes,
-        "weights": len(coded_weights),
-        "motion": len(coded_motion),
-        "latents": len(coded_latents),
-    }
-    parts["header"] = len(payload) - sum(parts[name] for name in ("weights", "motion", "latents"))
-    digest = latent_digest(np.concatenate([*(tensor.symbols.ravel() for tensor in tensors), symbols, latents]))
-    model = Tracked(geometry, shape, latents.reshape(len(shape.tree.nodes), -1), spread_motion(shape, symbols), network)
-    return model, digest, parts
+    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, motion), latent_entropy)
+    parts = {"weights": len(coded_weights), "motion": len(coded_motion), "latents": len(coded_latents)}
+    return TrackedGop(
+        shape=shape,
+        latents=latents.reshape(len(shape.tree.nodes), -1),
+        motion=motion,
+        network=tuple(tensors[: len(names)]),
+        latent_model=latent_model,
+        motion_model=motion_model,
+        gain_quarters=gain_quarters,
+        part_bytes={"header": len(payload) - sum(parts.values()), **parts},
+    )
+
+
+def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
+    """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+    gop = read_tracked(payload, geometry)
+    names = gop.shape.network_shapes()
+    network = {name: torch.from_numpy(tensor.values) for name, tensor in zip(names, gop.network, strict=True)}
+    model = Tracked(geometry, gop.shape, gop.latents, spread_motion(gop.shape, gop.motion), network)
+    return model, gop.digest, gop.part_bytes

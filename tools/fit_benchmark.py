@@ -21,7 +21,6 @@ from plain_torch import TorchFit
 from nerv_codec.config import EncoderConfig
 from nerv_codec.media.reader import open_video
 from nerv_codec.metrics.psnr import psnr_db
-from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.tracked_codec import motion_maps, reference_maps
 from nerv_codec.training import tracked_fit
@@ -29,7 +28,7 @@ from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_backend import make_backend
-from nerv_codec.training.tracked_state import TrackedState, initial_state, make_targets
+from nerv_codec.training.tracked_state import TrackedState, initial_state, make_targets, tracked_shape
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
@@ -44,10 +43,7 @@ class Problem:
 
     @property
     def shape(self) -> TrackedShape:
-        settings, info = self.config.tracked, self.info
-        scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
-        tree = GopTree(len(self.frames))
-        return TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
+        return tracked_shape(len(self.frames), self.info, self.config)
 
     @property
     def pixels(self) -> int:
@@ -68,7 +64,8 @@ class Problem:
 
     def state(self) -> TrackedState:
         generator = torch.Generator().manual_seed(self.config.seed)
-        return initial_state(self.shape, self.frames, self.info, self.config, generator)
+        motion = tracked_fit.prepare_tracked(self.frames, self.info, self.config)
+        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion)
 
 
 def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:

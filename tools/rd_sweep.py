@@ -185,10 +185,11 @@ def _sweep_ours(
                 audio=False,
                 device=options.device,
                 overwrite=True,
-                **warm_start(neighbour if options.warm else None),
+                start_from=neighbour if options.warm else None,
             )
             words = ["nerv-codec", "encode", str(clip.path), "out.nvc", "--frames", str(clip.frames), "--no-audio"]
             words += ["--preset", options.preset, "--crf", f"{crf:g}", "--model", config.model]
+            words += ["--start-from", neighbour.name] if options.warm and neighbour else []
             words += [part for assignment in options.set for part in ("--set", assignment)]
             about = {"fit_seconds": report.fit_seconds, "estimated_bits": report.estimated_bits}
             about |= {"coded_bits": report.coded_bits, "macs_per_pixel": report.macs_per_pixel}
@@ -196,11 +197,6 @@ def _sweep_ours(
             results.add(point)
             _tell(point)
         neighbour = path if path.exists() else neighbour
-
-
-def warm_start(neighbour: Path | None) -> dict[str, Any]:
-    """The arguments of ``encode`` that let it begin from a file of the same frames. No fit can do that so far."""
-    return {}
 
 
 def psnr(clip: Clip, path: Path) -> tuple[float, float, float, float]:

@@ -24,6 +24,7 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc --crf 24
   nerv-codec encode video.mp4 out.nvc --bitrate 500k -j 4
   nerv-codec encode video.mp4 out.nvc --target-size 1MiB
+  nerv-codec encode video.mp4 better.nvc --start-from out.nvc --preset slow
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
@@ -50,7 +51,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     size.add_argument("--bitrate", type=bitrate, metavar="R", help="bits a second of the whole file: 500k, 1.5M")
     size.add_argument("--target-size", type=byte_size, metavar="S", help="of the whole file: 300kB, 1MiB")
     size.add_argument("--target-psnr", type=positive, metavar="F", help="of luma, in dB, mean over all frames")
-    effort.add_argument("--model", choices=MODELS, help="siren (default), or tracked: experimental")
+    effort.add_argument("--model", choices=MODELS, help="tracked (default), or siren: a plain coordinate network")
     effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
     effort.add_argument(
@@ -60,6 +61,10 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         metavar="KEY=VALUE",
         help="one setting, e.g. siren.target_bpp=0.3",
     )
+    earlier = effort.add_argument(
+        "--start-from", type=Path, metavar="F.nvc", help="begin with an earlier encode of the same frames, at any crf"
+    )
+    earlier.complete = shtab.FILE  # type: ignore[attr-defined]
     effort.add_argument("--seed", type=int, metavar="N", help="of all randomness (0)")
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
@@ -116,6 +121,7 @@ def _run(options: argparse.Namespace) -> int:
             bitrate=options.bitrate,
             target_bytes=options.target_size,
             target_psnr_db=options.target_psnr,
+            start_from=options.start_from,
             start=options.start,
             end=options.end,
             frames=options.frames,

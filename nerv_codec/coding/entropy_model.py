@@ -49,21 +49,37 @@ def initial_parameters(hidden: int, classes: int, seed: int = 0) -> RateParamete
     return RateParameters(w1, b1, w2, b2, w3)
 
 
-def quantise_parameters(parameters: RateParameters, steps: Sequence[int] = DEFAULT_STEPS) -> list[QuantizedTensor]:
-    """Rounds to multiples of 2**step, one step per tensor, within the bounds of the integer form."""
+def as_stored(parameters: RateParameters) -> list[npt.NDArray[np.float64]]:
+    """The six tensors of :func:`parameter_shapes`."""
     w1, b1, w2, b2, w3 = (np.asarray(values, np.float64) for values in parameters)
+    return [w1, b1, w2, b2[:, 0], b2[:, 1] - TYPICAL_LOG2_SCALE, w3]
+
+
+def from_stored(tensors: Sequence[npt.NDArray[Any]]) -> RateParameters:
+    """The inverse of :func:`as_stored`."""
+    w1, b1, w2, location, scale, w3 = (np.asarray(values, np.float32) for values in tensors)
+    return RateParameters(w1, b1, w2, np.stack([location, scale + np.float32(TYPICAL_LOG2_SCALE)], -1), w3)
+
+
+def quantise_parameters(
+    parameters: RateParameters,
+    steps: Sequence[int] = DEFAULT_STEPS,
+    bases: Sequence[npt.NDArray[np.float32] | float] = (0.0,) * 6,
+) -> list[QuantizedTensor]:
+    """Rounds to a base and multiples of 2**step, for each stored tensor, within the bounds of the integer form."""
     tensors = []
-    for values, step in zip((w1, b1, w2, b2[:, 0], b2[:, 1] - TYPICAL_LOG2_SCALE, w3), steps, strict=True):
+    for values, step, base in zip(as_stored(parameters), steps, bases, strict=True):
         if not MIN_STEP_LOG2 <= step <= 0:
             raise ValueError(f"Expected a step of 2**{MIN_STEP_LOG2}..1, got 2**{step}.")
-        bounded = np.clip(values, -MAX_WEIGHT, MAX_WEIGHT)
-        tensors.append(QuantizedTensor(np.rint(np.ldexp(bounded, -step)).astype(np.int32), step))
+        low, high = (np.trunc(np.ldexp(bound - base, -step)) for bound in (-MAX_WEIGHT, MAX_WEIGHT))
+        symbols = np.clip(np.rint(np.ldexp(values - base, -step)), low, high).astype(np.int32)
+        tensors.append(QuantizedTensor(symbols, step, base))
     return tensors
 
 
 @dataclass(frozen=True)
 class EntropyModel:
-    """Integer weights in units of 2**-FRACTION_BITS, shaped as in `RateParameters`."""
+    """Integer weights in units of 2**-FRACTION_BITS, shaped as in `RateParameters`; so are all bases."""
 
     w1: IntArray
     b1: IntArray
@@ -87,10 +103,11 @@ class EntropyModel:
             shift = FRACTION_BITS + tensor.step_log2
             if not 0 <= shift <= FRACTION_BITS:
                 raise BitstreamError(f"an entropy model cannot have steps of 2**{tensor.step_log2}")
-            symbols = tensor.symbols.astype(np.int64)
-            if np.abs(symbols).max(initial=0) > MAX_WEIGHT << -tensor.step_log2:
+            base = np.rint(np.ldexp(np.float64(tensor.base), FRACTION_BITS)).astype(np.int64)
+            weights = (tensor.symbols.astype(np.int64) << shift) + base
+            if np.abs(weights).max(initial=0) > MAX_WEIGHT << FRACTION_BITS:
                 raise BitstreamError(f"a weight of the entropy model is beyond {MAX_WEIGHT}")
-            scaled.append(np.ascontiguousarray(symbols << shift, np.int32))
+            scaled.append(np.ascontiguousarray(weights, np.int32))
         w1, b1, w2, location, scale, w3 = scaled
         typical = np.int32(TYPICAL_LOG2_SCALE * 2**FRACTION_BITS)
         return cls(w1, b1, w2, np.ascontiguousarray(np.stack([location, scale + typical], -1)), w3)

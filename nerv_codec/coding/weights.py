@@ -23,15 +23,17 @@ MAX_MAGNITUDE = 1 << 23
 
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """A weight tensor as it is stored: the value is ``symbols * 2**step_log2``."""
+    """A weight tensor as it is stored: the value is ``base + symbols * 2**step_log2``."""
 
     symbols: npt.NDArray[np.int32]
     step_log2: int
+    base: npt.NDArray[np.float32] | float = 0.0
+    """What both sides expect before anything is read: not stored with the tensor."""
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
-        """The dequantised weights; exact in float32."""
-        return np.ldexp(self.symbols.astype(np.float32), self.step_log2)
+        """The dequantised weights: one rounding in float32, none where the base is 0."""
+        return np.float32(self.base) + np.ldexp(self.symbols.astype(np.float32), self.step_log2)
 
 
 def symbol_digest(tensors: Sequence[QuantizedTensor]) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-_FAST = {"contract", "reassoc", "nsz", "nnan", "ninf", "arcp"}
+_FAST = {"nsz", "nnan", "ninf"}
+"""Nothing that lets vectors round otherwise than a remainder: which of them an element meets is up to addresses."""
 _JIT = {"cache": True, "nogil": True, "fastmath": _FAST, "error_model": "numpy"}
 
 _ZERO, _HALF, _ONE, _TWO = (np.float32(v) for v in (0, 0.5, 1, 2))

@@ -39,7 +39,7 @@ class Checkpoint:
     """
 
     def __init__(self, stop: Callable[[], bool] = lambda: False) -> None:
-        self._stop = stop
+        self.stop = stop
 
     def load(self) -> FitState | None:
         """The state that was saved last, or None. Tensors are on the CPU."""
@@ -51,7 +51,7 @@ class Checkpoint:
         Raises:
             Interrupted: The fit shall stop; the state has been saved.
         """
-        if self._stop():
+        if self.stop():
             raise Interrupted("interrupted; nothing was written")
 
 
@@ -81,7 +81,7 @@ class FileCheckpoint(Checkpoint):
             return None  # none yet, or damaged: the fit starts anew
 
     def offer(self, state: Callable[[], FitState]) -> None:
-        stop = self._stop()
+        stop = self.stop()
         if not stop and time.monotonic() - self._saved < self._interval:
             return
         now = state()

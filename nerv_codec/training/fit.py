@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -16,7 +17,7 @@ from nerv_codec.training.siren_fit import fit_siren
 from nerv_codec.training.sites import gop_geometry, make_sites
 from nerv_codec.types import PlanarFrame, VideoInfo
 
-__all__ = ["FitStatus", "FitTarget", "GopFit", "fit_gop", "luma_psnr_db"]
+__all__ = ["FitStatus", "FitTarget", "GopFit", "fit_gop", "luma_psnr_db", "prepare_gop"]
 
 
 def _fit_siren(
@@ -29,6 +30,7 @@ def _fit_siren(
     report: Report,
     checkpoint: Checkpoint,
     target: FitTarget | None,
+    prepared: None,
 ) -> tuple[bytes, float, Representation]:
     sites = make_sites(frames, info, device)
     geometry = gop_geometry(frames, info)
@@ -47,16 +49,37 @@ def _fit_tracked(
     report: Report,
     checkpoint: Checkpoint,
     target: FitTarget | None,
+    prepared: Any,
 ) -> tuple[bytes, float, Representation]:
     from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
 
+    keeper = {"report": report, "checkpoint": checkpoint}
     payload, bits, model = fit_tracked(
-        frames, info, config, seed=seed, report=report, checkpoint=checkpoint, target=target, device=device
+        frames, info, config, seed=seed, target=target, device=device, prepared=prepared, **keeper
     )
     return payload, bits, model.to(device)
 
 
 _FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}
+
+
+def prepare_gop(frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, stop: Callable[[], bool]) -> Any:
+    """What :func:`fit_gop` would begin with, done ahead: while another GOP is fitted, say.
+
+    Args:
+        frames: As for the fit.
+        info: Likewise.
+        config: Likewise.
+        stop: Asked now and then.
+
+    Raises:
+        Interrupted: ``stop`` said so.
+    """
+    if config.model != "tracked":
+        return None
+    from nerv_codec.training.tracked_fit import prepare_tracked  # brings numba and OpenCV
+
+    return prepare_tracked(frames, info, config, stop)
 
 
 def fit_gop(
@@ -69,6 +92,7 @@ def fit_gop(
     report: Report,
     checkpoint: Checkpoint | None = None,
     target: FitTarget | None = None,
+    prepared: Any = None,
 ) -> GopFit:
     """Fits a function to the frames of one GOP and codes it.
 
@@ -81,11 +105,21 @@ def fit_gop(
         report: Called now and then.
         checkpoint: Where the fit's state is kept; a fit that goes on from there ends in the same bytes.
         target: What it shall come to; the report of the encode tells how close it came.
+        prepared: What :func:`prepare_gop` gave for the same frames, or what an earlier encode of them came to; None
+            lets it be made here.
     """
     fit = _FITS[config.model]
     keeper = checkpoint or Checkpoint()
     payload, bits, model = fit(
-        frames, info, config, device=device, seed=seed, report=report, checkpoint=keeper, target=target
+        frames,
+        info,
+        config,
+        device=device,
+        seed=seed,
+        report=report,
+        checkpoint=keeper,
+        target=target,
+        prepared=prepared,
     )
     return GopFit(payload, bits, luma_psnr_db(model, frames, info))
 

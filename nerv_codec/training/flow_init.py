@@ -19,6 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.errors import Interrupted
 from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.tracked import KEPT, TrackedShape, motion_grids, refinement_matrix
 from nerv_codec.types import PlanarFrame
@@ -42,9 +43,27 @@ Flow = npt.NDArray[np.float32]
 
 
 def initial_motion(
-    shape: TrackedShape, frames: Sequence[PlanarFrame], bit_depth: int, rd_lambda: float
+    shape: TrackedShape,
+    frames: Sequence[PlanarFrame],
+    bit_depth: int,
+    rd_lambda: float,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Tensor]:
-    """What each scale keeps, finest first, (nodes, rows, cols, KEPT) in pixels, for motion that follows the flow."""
+    """Motion that follows the flow.
+
+    Args:
+        shape: Sizes.
+        frames: Those of the GOP.
+        bit_depth: Of their code values.
+        rd_lambda: The balance in which motion has to earn its bits.
+        stop: Asked before every node.
+
+    Returns:
+        What each scale keeps, finest first: (nodes, rows, cols, KEPT) in pixels.
+
+    Raises:
+        Interrupted: ``stop`` said so.
+    """
     nodes = shape.tree.nodes
     kept = [torch.zeros(len(nodes), *size, KEPT) for size in shape.motion_sizes]
     if min(shape.height, shape.width) < _MIN_SIDE or len(nodes) == 1:
@@ -57,6 +76,8 @@ def initial_motion(
     for index, node in enumerate(nodes):
         if not node.parents:
             continue
+        if stop():
+            raise Interrupted("interrupted; what had been fitted before is kept")
         predicted = motion_grids(shape, kept)[index]
         picture = cv2.GaussianBlur(luma[node.frame].astype(np.float32), (0, 0), 1.0)
         slopes = torch.from_numpy(np.stack(np.gradient(picture), -1))[::stride, ::stride] * (stride / 255)

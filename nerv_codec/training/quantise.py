@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -24,11 +25,14 @@ _MOVES = (1, -1, -3)
 """Changes of a step's log2 that are tried; -3 since a few numbers can round to the same values at half the step."""
 
 
-def quantise(tensor: Tensor, step_log2: int) -> QuantizedTensor:
-    """A tensor rounded to multiples of 2**step_log2."""
-    scaled = np.ldexp(tensor.detach().cpu().numpy().astype(np.float64), -step_log2)
+Base = npt.NDArray[np.float32] | float
+
+
+def quantise(tensor: Tensor, step_log2: int, base: Base = 0.0) -> QuantizedTensor:
+    """A tensor rounded to ``base`` and multiples of 2**step_log2."""
+    scaled = np.ldexp(tensor.detach().cpu().numpy().astype(np.float64) - base, -step_log2)
     symbols = np.clip(np.rint(scaled), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int32)
-    return QuantizedTensor(symbols, step_log2)
+    return QuantizedTensor(symbols, step_log2, base)
 
 
 def dequantise(tensors: Sequence[QuantizedTensor], device: torch.device) -> list[Tensor]:
@@ -36,15 +40,19 @@ def dequantise(tensors: Sequence[QuantizedTensor], device: torch.device) -> list
     return [torch.from_numpy(tensor.values).to(device) for tensor in tensors]
 
 
-def initial_step(tensor: Tensor) -> int:
-    """log2 of a step of about a sixteenth of the tensor's deviation: some 5 to 6 bits a weight."""
-    deviation = float(tensor.double().square().mean().sqrt())
+def initial_step(tensor: Tensor, base: Base = 0.0) -> int:
+    """log2 of a step of about a sixteenth of the tensor's deviation from its base: some 5 to 6 bits a weight."""
+    deviation = float((tensor.detach().double() - torch.as_tensor(base, device=tensor.device)).square().mean().sqrt())
     step = round(math.log2(deviation / 16)) if deviation > 0 else MIN_STEP_LOG2
     return min(MAX_STEP_LOG2, max(MIN_STEP_LOG2, step))
 
 
 def choose_steps(
-    tensors: Sequence[Tensor], distortion: Callable[[Sequence[Tensor]], float], lambda_per_bit: float
+    tensors: Sequence[Tensor],
+    distortion: Callable[[Sequence[Tensor]], float],
+    lambda_per_bit: float,
+    bases: Sequence[Base] | None = None,
+    bounds: tuple[int, int] = (MIN_STEP_LOG2, MAX_STEP_LOG2),
 ) -> list[int]:
     """log2 of the step of each tensor that minimises distortion + lambda_per_bit * bits.
 
@@ -55,9 +63,16 @@ def choose_steps(
         tensors: The float weights.
         distortion: What weights cost in quality, on a fixed set of sites.
         lambda_per_bit: rd_lambda divided by the pixels that the weights describe.
+        bases: What is expected of each tensor; None expects 0.
+        bounds: The smallest and the largest log2 of a step.
     """
     device = tensors[0].device
-    coded = [quantise(tensor, initial_step(tensor)) for tensor in tensors]
+    low, high = bounds
+    bases = [0.0] * len(tensors) if bases is None else bases
+    coded = [
+        quantise(tensor, min(high, max(low, initial_step(tensor, base))), base)
+        for tensor, base in zip(tensors, bases, strict=True)
+    ]
     bits = [best_scale(tensor.symbols)[1] for tensor in coded]
     best = distortion(dequantise(coded, device)) + lambda_per_bit * sum(bits)
     for _ in range(_PASSES):
@@ -66,9 +81,9 @@ def choose_steps(
             for direction in _MOVES:
                 while True:
                     step = coded[index].step_log2 + direction
-                    if not MIN_STEP_LOG2 <= step <= MAX_STEP_LOG2:
+                    if not low <= step <= high:
                         break
-                    candidate = quantise(tensor, step)
+                    candidate = quantise(tensor, step, bases[index])
                     cost = best_scale(candidate.symbols)[1]
                     trial = [*coded[:index], candidate, *coded[index + 1 :]]
                     rate = sum(bits) - bits[index] + cost

@@ -6,7 +6,7 @@ import math
 
 from nerv_codec.training.result import FitTarget
 
-_GAIN = 0.8
+_GAIN = 1.2
 """Change of ln(lambda) for a unit of error in ln(bits) or ln(distortion)."""
 _MAX_CHANGE = 0.3
 _REFERENCE = (2e-3, 0.1)

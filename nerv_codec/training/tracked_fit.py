@@ -14,17 +14,25 @@ Gradients come from compiled kernels; what joins them is written out here.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_codec.coding.entropy_model import EntropyModel, quantise_parameters
+from nerv_codec.coding.entropy_model import (
+    DEFAULT_STEPS,
+    MIN_STEP_LOG2,
+    EntropyModel,
+    as_stored,
+    from_stored,
+    quantise_parameters,
+)
 from nerv_codec.coding.latents import estimate_bits
+from nerv_codec.coding.weights import MIN_STEP_LOG2 as LOWEST_STEP_LOG2
 from nerv_codec.coding.weights import QuantizedTensor
 from nerv_codec.coding.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.config import EncoderConfig
@@ -35,6 +43,9 @@ from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
+    Base,
+    TrackedGop,
+    bases,
     latent_table,
     motion_maps,
     motion_owners,
@@ -44,6 +55,7 @@ from nerv_codec.tracked_codec import (
     spread_motion,
 )
 from nerv_codec.training.checkpoint import Checkpoint, FitState
+from nerv_codec.training.flow_init import initial_motion
 from nerv_codec.training.quantise import choose_steps, quantise
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus, FitTarget, Report
@@ -53,8 +65,11 @@ from nerv_codec.training.tracked_state import (
     BETAS,
     QuantisedVector,
     TrackedState,
+    earlier_state,
+    gain_quarters,
     initial_state,
     make_targets,
+    tracked_shape,
 )
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
@@ -79,6 +94,8 @@ _FLOOR = 1e-3
 """Epsilon of Adam for latents and motion, in units of the price of a bit: what changes less than that stays."""
 _MAP_STEPS = 50
 _PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
+_YOUNG = 50
+"""Before this step no latent can have left zero for good, and no grid is given up."""
 _REPORT_STEPS = 10
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
@@ -97,17 +114,25 @@ class Phase:
     frames: tuple[int, ...]
 
 
-def make_phases(tree: GopTree, steps: int) -> tuple[Phase, ...]:
-    """The phases of a fit: the last has ``steps`` steps and all frames."""
+def make_phases(tree: GopTree, steps: int, grown: bool = False) -> tuple[Phase, ...]:
+    """The phases of a fit: the last, the only one where it has ``grown`` before, has ``steps`` steps and all frames."""
     phases: list[Phase] = []
     last = tree.nodes[-1].depth
     first = 0
-    for depth in range(last + 1):
+    for depth in range(last if grown else 0, last + 1):
         frames = tuple(sorted(node.frame for node in tree.nodes if node.depth <= depth))
         count = steps if depth == last else max(1, round(steps * _GROWTH[min(depth, len(_GROWTH) - 1)]))
         phases.append(Phase(first, count, depth, frames))
         first += count
     return tuple(phases)
+
+
+def prepare_tracked(
+    frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, stop: Callable[[], bool] = lambda: False
+) -> list[Tensor]:
+    """The part of a fit that can be done ahead, beside the fit of another GOP: see :func:`initial_motion`."""
+    shape = tracked_shape(len(frames), info, config)
+    return initial_motion(shape, frames, info.pixel_format.bit_depth, config.tracked.rd_lambda, stop)
 
 
 def fit_tracked(
@@ -120,29 +145,49 @@ def fit_tracked(
     checkpoint: Checkpoint | None = None,
     target: FitTarget | None = None,
     device: torch.device = _CPU,
+    prepared: Sequence[Tensor] | TrackedGop | None = None,
 ) -> tuple[bytes, float, Tracked]:
     """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
+
+    Args:
+        prepared: What :func:`prepare_tracked` gave, if it was called before, or what an earlier fit came to: then all
+            frames take part from the first step on.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
     """
-    settings = config.tracked
-    tree = GopTree(len(frames), settings.span)
-    scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
-    shape = TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
-    state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed))
+    shape = tracked_shape(len(frames), info, config)
+    keeper = checkpoint or Checkpoint()
+    if prepared is None:
+        prepared = prepare_tracked(frames, info, config, keeper.stop)
     pixels = len(frames) * info.height * info.width
+    control = RateController(config.tracked.rd_lambda, target, pixels)
+    config = replace(config, tracked=replace(config.tracked, rd_lambda=control.rd_lambda))
+    if isinstance(prepared, TrackedGop):
+        state, shape = earlier_state(prepared, config), prepared.shape
+    else:
+        state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed), prepared)
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
         targets, peak = make_targets(frames, info), info.pixel_format.max_value
         backend = make_backend(shape, targets, peak, workers, executor, device)
-        control = RateController(settings.rd_lambda, target, pixels)
-        fit = _Fit(shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control)
-        keeper = checkpoint or Checkpoint()
+        phases = make_phases(shape.tree, config.tracked.steps, grown=isinstance(prepared, TrackedGop))
+        fit = _Fit(shape, backend, state, config, phases, pixels, distortion_weights(info)[0], seed, report, control)
         first = fit.restore(keeper.load())
         for step in range(first, fit.steps):
             keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
             fit.step(step)
         return fit.finish(gop_geometry(frames, info))
+
+
+class _Rate(NamedTuple):
+    """Integers to be, and what codes them."""
+
+    vector: QuantisedVector
+    maps: np.ndarray
+    network: Sequence[Tensor]
+    """As ``RateParameters``."""
+    bases: Sequence[Base]
+    """As they are stored."""
 
 
 class _Fit:
@@ -154,6 +199,7 @@ class _Fit:
         backend: Backend,
         state: TrackedState,
         config: EncoderConfig,
+        phases: Sequence[Phase],
         pixels: int,
         luma_weight: float,
         seed: int,
@@ -165,13 +211,17 @@ class _Fit:
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._report = seed, report
-        self._phases = make_phases(shape.tree, config.tracked.steps)
+        self._phases = phases
         self.steps = self._phases[-1].first + self._phases[-1].steps
         # The last step at least is hard, for what is coded has to be rounded.
         self._hard_from = self.steps - max(1, round(self._phases[-1].steps * _HARD_FRACTION))
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
-        self._prune_at = {phase.first for phase in self._phases[1:]} | {self._at(share) for share in _PRUNE_AT}
+        shares = {self._at(share) for share in _PRUNE_AT}
+        self._prune_at = {step for step in shares | {phase.first for phase in self._phases[1:]} if step >= _YOUNG}
+        widths = len(state.latent_rate[0]), len(state.motion_rate[0])
+        self._bases = bases(shape, *widths, gain_quarters(config))
         self._network_steps: list[int] = []
+        self._rate_steps: tuple[list[int], ...] = ()
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
         self._mapped = np.zeros_like(state.motion.symbols)
         self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
@@ -190,7 +240,12 @@ class _Fit:
         for index, tensor in enumerate(self._networks):
             tensors[f"network.{index}"] = tensor.detach()
             tensors |= {f"adam.{index}.{key}": value for key, value in self._optimizer.state[tensor].items()}
-        values = {"step": step, "network_steps": self._network_steps, "rd_lambda": self._control.rd_lambda}
+        values = {
+            "step": step,
+            "network_steps": self._network_steps,
+            "rate_steps": self._rate_steps,
+            "rd_lambda": self._control.rd_lambda,
+        }
         return FitState(tensors, values)
 
     def restore(self, saved: FitState | None) -> int:
@@ -208,6 +263,7 @@ class _Fit:
                 key.removeprefix(prefix): value for key, value in saved.tensors.items() if key.startswith(prefix)
             }
         self._network_steps = list(saved.values["network_steps"])
+        self._rate_steps = tuple(map(list, saved.values["rate_steps"]))
         self._control.rd_lambda = saved.values["rd_lambda"]
         return int(saved.values["step"])
 
@@ -235,8 +291,7 @@ class _Fit:
         for name in NETWORK:
             network[name].grad = torch.from_numpy(weight * gradient.network[name])
         latent_gradient, motion_gradient = gradient.latents * float(weight), gradient.motion * float(weight)
-        bits = self._rate(state.latents, self._maps, state.latent_rate, latent_gradient)
-        bits += self._rate(state.motion, self._motion_maps, state.motion_rate, motion_gradient)
+        bits = self._rate(0, latent_gradient) + self._rate(1, motion_gradient)
         for name, tensor in state.network.items():
             tensor.grad = network[name].grad
         torch.nn.utils.clip_grad_norm_(list(state.network.values()), _NETWORK_CLIP)
@@ -261,7 +316,7 @@ class _Fit:
             state.latents.prune()
             state.motion.prune()
         if step == phase.first:
-            self._wake(phase.depth)
+            self._wake(range(phase.depth if phase.first else 0, phase.depth + 1))
         if step == self._hard_from:
             state.latents.round()
             state.motion.round()
@@ -276,17 +331,15 @@ class _Fit:
             state.motion.soften(temperature, deviation, seed + 0x51ED270B)
         if step == self._round_from:
             self._network_steps = self._choose_steps()
+            self._rate_steps = tuple(self._choose_rate_steps(one) for one in self._rates)
 
     def _steer(self, whole: bool) -> None:
         """Lets the controller see what rounding everything now would come to."""
         state = self._state
         bits = estimate_weight_bits(self._coded_network()) if self._network_steps else _NETWORK_BITS
-        for vector, maps, network in (
-            (state.latents, self._maps, state.latent_rate),
-            (state.motion, self._motion_maps, state.motion_rate),
-        ):
+        for number, vector in enumerate((state.latents, state.motion)):
             vector.show_rounded()
-            bits += self._rate(vector, maps, network, None)
+            bits += self._rate(number, None)
         network = self._seen_network()
         mix = node_mix(self._shape, network)
         passed = self._backend.gradient(state.latents, state.motion, network, mix, stride=2, moving=False)
@@ -294,17 +347,30 @@ class _Fit:
         self._control.measure(bits, psnr, whole)
 
     def _coded_network(self) -> list[QuantizedTensor]:
-        state = self._state
-        network = [
-            quantise(t.detach(), step) for t, step in zip(state.network.values(), self._network_steps, strict=True)
-        ]
-        for rate in (state.latent_rate, state.motion_rate):
-            network += quantise_parameters(RateParameters(*(tensor.detach().numpy() for tensor in rate)))
-        return network
+        return [*self._rounded_network(), *self._rounded_rate(0), *self._rounded_rate(1)]
 
-    def _wake(self, depth: int) -> None:
-        """Lets the nodes of a depth take part."""
-        nodes = [index for index, node in enumerate(self._shape.tree.nodes) if node.depth == depth]
+    def _rounded_network(self) -> list[QuantizedTensor]:
+        tensors = [tensor.detach() for tensor in self._state.network.values()]
+        parts = zip(tensors, self._network_steps, self._bases.network, strict=True)
+        return [quantise(tensor, step, base) for tensor, step, base in parts]
+
+    def _rounded_rate(self, number: int) -> list[QuantizedTensor]:
+        coded = self._rates[number]
+        parameters = RateParameters(*(tensor.detach().numpy() for tensor in coded.network))
+        return quantise_parameters(parameters, self._rate_steps[number], coded.bases)
+
+    @property
+    def _rates(self) -> tuple[_Rate, _Rate]:
+        """Of the latents and of the motion."""
+        state, expected = self._state, self._bases
+        return (
+            _Rate(state.latents, self._maps, state.latent_rate, expected.latents),
+            _Rate(state.motion, self._motion_maps, state.motion_rate, expected.motion),
+        )
+
+    def _wake(self, depths: range) -> None:
+        """Lets the nodes of these depths take part."""
+        nodes = [index for index, node in enumerate(self._shape.tree.nodes) if node.depth in depths]
         for vector, owners in (
             (self._state.latents, np.repeat(np.arange(len(self._shape.tree.nodes)), len(self._shape.grid_scales))),
             (self._state.motion, motion_owners(self._shape)),
@@ -315,11 +381,8 @@ class _Fit:
         """Leaves with the values that the function has: those of the state, rounded in the later part of a fit."""
         tensors = {name: tensor.detach() for name, tensor in self._state.network.items()}
         if self._network_steps:
-            rounded = [
-                torch.from_numpy(quantise(tensor, step).values)
-                for tensor, step in zip(tensors.values(), self._network_steps, strict=True)
-            ]
-            tensors = dict(zip(tensors, rounded, strict=True))
+            rounded = self._rounded_network()
+            tensors = {name: torch.from_numpy(part.values) for name, part in zip(tensors, rounded, strict=True)}
         return {name: tensor.clone().requires_grad_(True) for name, tensor in tensors.items()}
 
     def _choose_steps(self) -> list[int]:
@@ -337,19 +400,34 @@ class _Fit:
             )
             return float(found.distortion.sum())
 
-        steps = choose_steps(tensors, distortion, self._lambda)
+        steps = choose_steps(tensors, distortion, self._lambda, self._bases.network)
         # Rounded weights go on moving: where a finer step costs next to nothing, it leaves them room.
-        return [step - 2 if tensor.numel() <= _FEW else step for tensor, step in zip(tensors, steps, strict=True)]
+        pairs = zip(tensors, steps, strict=True)
+        return [max(step - 2, LOWEST_STEP_LOG2) if tensor.numel() <= _FEW else step for tensor, step in pairs]
 
-    def _rate(self, coded: QuantisedVector, maps: np.ndarray, network: Sequence[Tensor], gradient: Any) -> float:
-        """Adds lambda times the rate's gradients; returns the bits."""
-        if not len(coded.table):
+    def _choose_rate_steps(self, coded: _Rate) -> list[int]:
+        """Likewise for an entropy model, whose mistakes cost bits."""
+        if not len(coded.vector.table):
+            return list(DEFAULT_STEPS)
+
+        def cost(values: Sequence[Tensor]) -> float:
+            parameters = from_stored([value.numpy() for value in values])
+            return self._lambda * self._backend.rate(coded.vector, coded.maps, parameters, 0.0, None)[0]
+
+        stored = as_stored(RateParameters(*(tensor.detach().numpy() for tensor in coded.network)))
+        tensors = [torch.from_numpy(np.float32(part)) for part in stored]
+        return choose_steps(tensors, cost, self._lambda, coded.bases, (MIN_STEP_LOG2, 0))
+
+    def _rate(self, number: int, gradient: Any) -> float:
+        """Adds lambda times the gradients of one of the rates; returns the bits."""
+        coded = self._rates[number]
+        if not len(coded.vector.table):
             return 0.0
-        parameters = RateParameters(*(tensor.detach().numpy() for tensor in network))
-        if self._network_steps:
-            parameters = EntropyModel.from_tensors(quantise_parameters(parameters)).parameters()
-        bits, parts = self._backend.rate(coded, maps, parameters, self._lambda, gradient)
-        for tensor, part in zip(network, parts, strict=True):
+        parameters = RateParameters(*(tensor.detach().numpy() for tensor in coded.network))
+        if self._rate_steps:
+            parameters = EntropyModel.from_tensors(self._rounded_rate(number)).parameters()
+        bits, parts = self._backend.rate(coded.vector, coded.maps, parameters, self._lambda, gradient)
+        for tensor, part in zip(coded.network, parts, strict=True):
             tensor.grad = torch.from_numpy(part)
         return bits
 
@@ -359,12 +437,8 @@ class _Fit:
         latents, motion = state.latents.symbols.reshape(-1, shape.node_latents), state.motion.symbols
         tensors = {name: tensor.detach() for name, tensor in state.network.items()}
         float_model = Tracked(geometry, shape, latents, spread_motion(shape, motion), tensors)
-        network = [quantise(tensor, step) for tensor, step in zip(tensors.values(), self._network_steps, strict=True)]
-        models = [
-            quantise_parameters(RateParameters(*(tensor.detach().numpy() for tensor in rate)))
-            for rate in (state.latent_rate, state.motion_rate)
-        ]
-        payload = pack_tracked(shape, latents, motion, network, *models)
+        network, models = self._rounded_network(), (self._rounded_rate(0), self._rounded_rate(1))
+        payload = pack_tracked(shape, latents, motion, network, *models, gain_quarters(self._config))
         return payload, estimate_payload_bits(shape, latents, motion, network, *models), float_model
 
 
@@ -384,4 +458,4 @@ def estimate_payload_bits(
     if len(shape.tree.nodes) > 1:
         model = EntropyModel.from_tensors(motion_model)
         bits += estimate_bits(motion, motion_table(shape), motion_maps(shape), model).sum()
-    return float(bits) + 8 * 16
+    return float(bits) + 8 * 24

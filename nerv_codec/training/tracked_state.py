@@ -10,20 +10,31 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nerv_codec.coding.entropy_model import initial_parameters
+from nerv_codec.coding.entropy_model import from_stored, initial_parameters
 from nerv_codec.config import EncoderConfig
 from nerv_codec.kernels.proxy import adam, soft_round
 from nerv_codec.kernels.rate_model import ACTIVE, COLS, OFFSET, ROWS
+from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.prior import MAX_GAIN_QUARTERS
 from nerv_codec.model.tracked import FEATURES, TrackedShape
 from nerv_codec.model.tracked_function import MOTION_UNITS
 from nerv_codec.rendering import View, plane_axes, plane_groups
-from nerv_codec.tracked_codec import MOTION_CLASSES, latent_classes, latent_table, motion_indices, motion_table
-from nerv_codec.training.flow_init import initial_motion
+from nerv_codec.tracked_codec import (
+    MOTION_CLASSES,
+    TrackedGop,
+    bases,
+    latent_classes,
+    latent_table,
+    motion_indices,
+    motion_table,
+)
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_engine import Targets
 from nerv_codec.types import PlanarFrame, VideoInfo
 
 BETAS = (0.9, 0.99)
+PRIOR_LAMBDA = 2e-3
+"""The rd_lambda whose gains the prior holds."""
 FIRST_SCALE = 2.0
 """Deviation of the first layer's weights at the start."""
 
@@ -126,14 +137,34 @@ class TrackedState:
     motion_rate: list[Tensor]
 
 
+def tracked_shape(num_frames: int, info: VideoInfo, config: EncoderConfig) -> TrackedShape:
+    """Sizes of a GOP's latents and networks; no pyramid is higher than it takes to come down to one sample."""
+    settings = config.tracked
+    scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
+    tree = GopTree(num_frames, settings.span)
+    return TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
+
+
+def gain_quarters(config: EncoderConfig) -> int | None:
+    """By how many quarters of an octave the prior's gains are made larger: steps grow with the root of rd_lambda."""
+    if not config.tracked.prior:
+        return None
+    quarters = round(2 * math.log2(max(config.tracked.rd_lambda, 1e-9) / PRIOR_LAMBDA))
+    return min(MAX_GAIN_QUARTERS, max(-MAX_GAIN_QUARTERS, quarters))
+
+
 def initial_state(
     shape: TrackedShape,
     frames: Sequence[PlanarFrame],
     info: VideoInfo,
     config: EncoderConfig,
     generator: torch.Generator,
+    motion: Sequence[Tensor],
 ) -> TrackedState:
-    """Where a fit starts: latents 0, motion from optical flow, networks at random."""
+    """Where a fit starts: latents 0, motion as :func:`flow_init.initial_motion` found it, networks as in the prior.
+
+    What the prior does not know begins at random.
+    """
 
     def normal(*size: int) -> Tensor:
         return torch.randn(size, generator=generator)
@@ -155,24 +186,47 @@ def initial_state(
         "b3": torch.tensor(means),
         "skip": normal(FEATURES, outputs) / math.sqrt(FEATURES),
     }
-    rates = [
-        [torch.from_numpy(array).requires_grad_(True) for array in initial_parameters(width, classes, seed=config.seed)]
-        for width, classes in (
-            (config.tracked.rate_hidden, latent_classes(shape)),
-            (config.tracked.motion_hidden, MOTION_CLASSES),
-        )
-    ]
-    kept = initial_motion(shape, frames, info.pixel_format.bit_depth, config.tracked.rd_lambda)
+    settings = config.tracked
+    expected = bases(shape, settings.rate_hidden, settings.motion_hidden, gain_quarters(config))
+    for name, base in zip(network, expected.network, strict=True):
+        if isinstance(base, np.ndarray) and name != "b3":  # the colour in the mean is known better
+            network[name] = torch.from_numpy(base.copy())
+    rates = []
+    for width, classes, base in (
+        (settings.rate_hidden, latent_classes(shape), expected.latents),
+        (settings.motion_hidden, MOTION_CLASSES, expected.motion),
+    ):
+        known = [part for part in base if isinstance(part, np.ndarray)]
+        parameters = from_stored(known) if known else initial_parameters(width, classes, seed=config.seed)
+        rates.append([torch.from_numpy(array).requires_grad_(True) for array in parameters])
     table = motion_table(shape)
-    motion = torch.zeros(int((table[:, ROWS] * table[:, COLS]).sum()) + 1)
-    for index, part in zip(motion_indices(shape), kept, strict=True):
-        motion[torch.from_numpy(index)] = part / torch.tensor(MOTION_UNITS)
+    symbols = torch.zeros(int((table[:, ROWS] * table[:, COLS]).sum()) + 1)
+    for index, part in zip(motion_indices(shape), motion, strict=True):
+        symbols[torch.from_numpy(index)] = part / torch.tensor(MOTION_UNITS)
     return TrackedState(
         latents=QuantisedVector(np.zeros(len(shape.tree.nodes) * shape.node_latents, np.float32), latent_table(shape)),
-        motion=QuantisedVector(motion[:-1].numpy(), table),
+        motion=QuantisedVector(symbols[:-1].numpy(), table),
         network={name: tensor.requires_grad_(True) for name, tensor in network.items()},
         latent_rate=rates[0],
         motion_rate=rates[1],
+    )
+
+
+def earlier_state(gop: TrackedGop, config: EncoderConfig) -> TrackedState:
+    """Where an earlier fit ended, with the steps of its latents made as large as the rd_lambda of this one asks for."""
+    names = gop.shape.network_shapes()
+    network = {name: torch.from_numpy(tensor.values.copy()) for name, tensor in zip(names, gop.network, strict=True)}
+    before, now = gop.gain_quarters, gain_quarters(config)
+    finer = 1.0 if before is None or now is None else 2 ** ((before - now) / 4)
+    network["gain"] = network["gain"] / finer
+    models = (from_stored([tensor.values for tensor in model]) for model in (gop.latent_model, gop.motion_model))
+    latent_rate, motion_rate = ([torch.from_numpy(a.copy()).requires_grad_(True) for a in model] for model in models)
+    return TrackedState(
+        latents=QuantisedVector(finer * gop.latents.ravel().astype(np.float32), latent_table(gop.shape)),
+        motion=QuantisedVector(gop.motion.astype(np.float32), motion_table(gop.shape)),
+        network={name: tensor.requires_grad_(True) for name, tensor in network.items()},
+        latent_rate=latent_rate,
+        motion_rate=motion_rate,
     )
 
 
