@@ -114,12 +114,12 @@ class Phase:
     frames: tuple[int, ...]
 
 
-def make_phases(tree: GopTree, steps: int, grown: bool = False) -> tuple[Phase, ...]:
-    """The phases of a fit: the last, the only one where it has ``grown`` before, has ``steps`` steps and all frames."""
+def make_phases(tree: GopTree, steps: int) -> tuple[Phase, ...]:
+    """The phases of a fit: the last has ``steps`` steps and all frames."""
     phases: list[Phase] = []
     last = tree.nodes[-1].depth
     first = 0
-    for depth in range(last if grown else 0, last + 1):
+    for depth in range(last + 1):
         frames = tuple(sorted(node.frame for node in tree.nodes if node.depth <= depth))
         count = steps if depth == last else max(1, round(steps * _GROWTH[min(depth, len(_GROWTH) - 1)]))
         phases.append(Phase(first, count, depth, frames))
@@ -150,8 +150,7 @@ def fit_tracked(
     """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
 
     Args:
-        prepared: What :func:`prepare_tracked` gave, if it was called before, or what an earlier fit came to: then all
-            frames take part from the first step on.
+        prepared: What :func:`prepare_tracked` gave, if it was called before, or what an earlier fit came to.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
@@ -170,8 +169,7 @@ def fit_tracked(
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
         targets, peak = make_targets(frames, info), info.pixel_format.max_value
         backend = make_backend(shape, targets, peak, workers, executor, device)
-        phases = make_phases(shape.tree, config.tracked.steps, grown=isinstance(prepared, TrackedGop))
-        fit = _Fit(shape, backend, state, config, phases, pixels, distortion_weights(info)[0], seed, report, control)
+        fit = _Fit(shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control)
         first = fit.restore(keeper.load())
         for step in range(first, fit.steps):
             keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
@@ -199,7 +197,6 @@ class _Fit:
         backend: Backend,
         state: TrackedState,
         config: EncoderConfig,
-        phases: Sequence[Phase],
         pixels: int,
         luma_weight: float,
         seed: int,
@@ -211,7 +208,7 @@ class _Fit:
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._report = seed, report
-        self._phases = phases
+        self._phases = make_phases(shape.tree, config.tracked.steps)
         self.steps = self._phases[-1].first + self._phases[-1].steps
         # The last step at least is hard, for what is coded has to be rounded.
         self._hard_from = self.steps - max(1, round(self._phases[-1].steps * _HARD_FRACTION))
@@ -316,7 +313,7 @@ class _Fit:
             state.latents.prune()
             state.motion.prune()
         if step == phase.first:
-            self._wake(range(phase.depth if phase.first else 0, phase.depth + 1))
+            self._wake(phase.depth)
         if step == self._hard_from:
             state.latents.round()
             state.motion.round()
@@ -368,9 +365,9 @@ class _Fit:
             _Rate(state.motion, self._motion_maps, state.motion_rate, expected.motion),
         )
 
-    def _wake(self, depths: range) -> None:
-        """Lets the nodes of these depths take part."""
-        nodes = [index for index, node in enumerate(self._shape.tree.nodes) if node.depth in depths]
+    def _wake(self, depth: int) -> None:
+        """Lets the nodes of a depth take part."""
+        nodes = [index for index, node in enumerate(self._shape.tree.nodes) if node.depth == depth]
         for vector, owners in (
             (self._state.latents, np.repeat(np.arange(len(self._shape.tree.nodes)), len(self._shape.grid_scales))),
             (self._state.motion, motion_owners(self._shape)),
