@@ -6,10 +6,13 @@ import dataclasses
 import multiprocessing
 import os
 import signal
+import threading
+import time
 
 import pytest
 import torch
 
+from nerv_codec import gop_coding
 from nerv_codec.encoder import encode
 from nerv_codec.errors import Interrupted, NervCodecError, UsageError
 from nerv_codec.fit_processes import FitProcesses, _outcome
@@ -72,6 +75,48 @@ def test_jobs_go_on_where_they_were_stopped(tiny_clip, tmp_path, quick, alone):
     assert (tmp_path / ".b.nvc.work").is_dir()
     encode(tiny_clip, other, config=quick, tool_section=False)  # begun by two, ended by one
     assert other.read_bytes() == alone and not (tmp_path / ".b.nvc.work").exists()
+
+
+def test_gops_are_prepared_beside_the_fit_unless_they_are_done(tiny_clip, tmp_path, quick, alone, monkeypatch):
+    prepared = []
+
+    def prepare(frames, info, config, stop):
+        prepared.append((frames[0].pts, threading.current_thread() is threading.main_thread(), stop()))
+
+    monkeypatch.setattr(gop_coding, "prepare_gop", prepare)
+
+    def leave(event):
+        if event.type == "gop-done":
+            raise KeyboardInterrupt
+
+    target = tmp_path / "a.nvc"
+    with pytest.raises(KeyboardInterrupt):
+        encode(tiny_clip, target, config=quick, tool_section=False, progress=leave)
+    assert len(prepared) > 1  # the next one was, although only one was fitted
+    assert not any(main or stopped for _, main, stopped in prepared)
+    first = prepared[0]
+    prepared.clear()
+    encode(tiny_clip, target, config=quick, tool_section=False)
+    assert target.read_bytes() == alone and prepared and first not in prepared
+
+
+def test_an_error_ends_the_preparation_of_the_next_gop(tiny_clip, tmp_path, quick, monkeypatch):
+    ended = []
+
+    def prepare(frames, info, config, stop):
+        if frames[0].pts:
+            while not stop():
+                time.sleep(0.01)
+            ended.append(True)
+
+    monkeypatch.setattr(gop_coding, "prepare_gop", prepare)
+
+    def leave(event):
+        raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        encode(tiny_clip, tmp_path / "a.nvc", config=quick, progress=leave)
+    assert ended in ([], [True])
 
 
 def test_a_process_that_dies_is_an_error(tiny_clip, tmp_path, quick, monkeypatch):

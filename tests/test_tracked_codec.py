@@ -14,6 +14,7 @@ from nerv_codec.model.tracked import TrackedShape, motion_grids
 from nerv_codec.model.tracked_function import MOTION_UNITS
 from nerv_codec.tracked_codec import (
     MOTION_CLASSES,
+    bases,
     latent_classes,
     latent_table,
     motion_indices,
@@ -21,6 +22,7 @@ from nerv_codec.tracked_codec import (
     motion_owners,
     motion_table,
     pack_tracked,
+    read_tracked,
     reference_maps,
     spread_motion,
     unpack_tracked,
@@ -167,3 +169,33 @@ def test_references_follow_the_rule() -> None:
                 cols = np.clip((centres[1][None, :] * 128 + 128 + moved[..., 1]) // (256 << scale), 0, size[1] - 1)
                 expected = parent * SHAPE.node_latents + start + rows * size[1] + cols
                 assert np.array_equal(maps[number, index, start : start + expected.size], expected.ravel())
+
+
+def _with_prior(gain_quarters: int) -> tuple[bytes, list[np.ndarray]]:
+    """A payload whose networks are the prior's, moved a little, and their values."""
+    expected = bases(SHAPE, 8, 4, gain_quarters)
+    rng = np.random.default_rng(5)
+    tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in expected.all]
+    names = len(SHAPE.network_shapes())
+    latents, motion, *_ = _random_parts()
+    parts = tensors[:names], tensors[names : names + 6], tensors[names + 6 :]
+    return pack_tracked(SHAPE, latents, motion, *parts, gain_quarters), [tensor.values for tensor in tensors]
+
+
+@pytest.mark.parametrize("gain_quarters", [-7, 0, 64])
+def test_networks_are_stored_as_differences_from_the_prior(gain_quarters: int) -> None:
+    payload, values = _with_prior(gain_quarters)
+    gop = read_tracked(payload, GEOMETRY)
+    found = [tensor.values for tensor in (*gop.network, *gop.latent_model, *gop.motion_model)]
+    assert all(np.array_equal(one, other) for one, other in zip(found, values, strict=True))
+    assert gop.gain_quarters == gain_quarters
+    assert all(np.array_equal(one, other) for one, other in zip(gop.latents, _random_parts()[0], strict=True))
+
+
+def test_an_unknown_prior_or_exponent_is_refused() -> None:
+    payload, _ = _with_prior(0)
+    assert payload[5:7] == b"\x01\x00"
+    with pytest.raises(BitstreamError, match="use of the prior"):
+        read_tracked(payload[:5] + b"\x02" + payload[6:], GEOMETRY)
+    with pytest.raises(BitstreamError, match="gains within"):
+        read_tracked(payload[:6] + b"\x82\x01" + payload[7:], GEOMETRY)  # 65
