@@ -1,9 +1,9 @@
 """Kills an encode at random moments and lets the same command go on: a table of what that cost.
 
-``python tools/check_resume.py [VIDEO] [--kills 20]``: every fourth kill aims at the final write. After a kill there
-must be no output, or a whole one; after the resume the file must be that of a run which nobody disturbed, byte for
-byte, with nothing beside it. State is saved twice a second here, every 20 s in earnest. Moments in a fit are counted
-in seconds of processors, so that it does not matter what else the machine does; Linux tells them.
+``python tools/check_resume.py [VIDEO] [--model tracked] [--kills 20]``: every fourth kill aims at the final write.
+After a kill there must be no output, or a whole one; after the resume the file must be that of a run which nobody
+disturbed, byte for byte, with nothing beside it. State is saved twice a second here, every 20 s in earnest. Moments in
+a fit are counted in seconds of processors, so that it does not matter what else the machine does; Linux tells them.
 """
 
 from __future__ import annotations
@@ -16,24 +16,30 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.config import EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
 from nerv_codec.encoder import encode
 from nerv_codec.training import checkpoint
 
-CONFIG = EncoderConfig(
-    model="siren", gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000)
-)
+CONFIGS = {
+    "siren": EncoderConfig(
+        model="siren", gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000)
+    ),
+    "tracked": EncoderConfig(model="tracked", gop=8, tracked=TrackedConfig(steps=40)),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sample = Path(__file__).parents[1] / "samples" / "sample.mp4"
     parser.add_argument("video", nargs="?", type=Path, default=sample)
+    parser.add_argument("--model", choices=CONFIGS, default="tracked")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    run = partial(encode_apart, CONFIGS[options.model])
     rng = random.Random(options.seed)
     failed = 0
     with tempfile.TemporaryDirectory() as name:
@@ -75,7 +81,9 @@ class Spent:
     cpu: float
 
 
-def run(video: Path, target: Path, kill_after: float | None = None, from_the_end: bool = False) -> Spent:
+def encode_apart(
+    config: EncoderConfig, video: Path, target: Path, kill_after: float | None = None, from_the_end: bool = False
+) -> Spent:
     """Encodes in a process of its own, or kills that.
 
     Args:
@@ -88,7 +96,7 @@ def run(video: Path, target: Path, kill_after: float | None = None, from_the_end
     if job == 0:
         try:
             os.close(events)
-            child(video, target, told)
+            child(config, video, target, told)
         finally:
             os._exit(1)
     os.close(told)
@@ -107,14 +115,14 @@ def run(video: Path, target: Path, kill_after: float | None = None, from_the_end
     return Spent(time.monotonic() - began, usage.ru_utime + usage.ru_stime)
 
 
-def child(video: Path, target: Path, told: int) -> None:
+def child(config: EncoderConfig, video: Path, target: Path, told: int) -> None:
     """The encode that is killed; writes a line for each of its events."""
     checkpoint.INTERVAL_SECONDS = 0.5
     with open(told, "w", buffering=1) as lines:
         encode(
             video,
             target,
-            config=CONFIG,
+            config=config,
             frames=24,
             tool_section=False,
             device="cpu",
