@@ -34,7 +34,7 @@ def test_a_few_steps_go_on_where_the_earlier_file_ended(tmp_path, first, jobs):
     alone = _encode(tmp_path / "alone.nvc", _config(12))
     more = _encode(tmp_path / "more.nvc", _config(12), start_from=first[0], jobs=jobs)
     assert more.psnr_y_db > alone.psnr_y_db + 3
-    assert more.psnr_y_db > first[1] - 0.5
+    assert more.psnr_y_db > first[1] - 1.5
     assert more.num_gops == 2
 
 

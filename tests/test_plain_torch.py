@@ -65,4 +65,4 @@ def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     assert problem.loss(last) < problem.loss(first)
     for one, other in zip(*curves, strict=True):
         assert one.psnr_db == pytest.approx(other.psnr_db, abs=0.02)
-        assert one.bits == pytest.approx(other.bits, rel=1e-3)
+        assert one.bits == pytest.approx(other.bits, rel=1e-3, abs=0.5)

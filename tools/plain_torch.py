@@ -44,7 +44,7 @@ from nerv_codec.model.tracked import (
 from nerv_codec.model.tracked_function import MOTION_UNITS, node_mix
 from nerv_codec.tracked_codec import motion_indices
 from nerv_codec.training.tracked_engine import Targets
-from nerv_codec.training.tracked_state import BETAS, TrackedState
+from nerv_codec.training.tracked_state import BETAS, NETWORK_BETAS, TrackedState
 from nerv_codec.workers import Workers
 
 
@@ -335,7 +335,7 @@ class TorchFit:
         networks = [*self._network.values(), *self._models[0], *self._models[1]]
         groups = [{"params": [self._latents]}, {"params": [self._motion]}]
         self._integers = torch.optim.Adam(groups, betas=BETAS, eps=1e-12, fused=True)
-        self._networks = torch.optim.Adam(networks, betas=BETAS, fused=True)
+        self._networks = torch.optim.Adam(networks, betas=NETWORK_BETAS, fused=True)
 
     def step(self, temperature: float, schedule: float) -> tuple[Tensor, float]:
         """One step; ``schedule`` scales the learning rates. Returns each output's distortion, and bits, before it."""

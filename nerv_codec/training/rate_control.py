@@ -6,9 +6,11 @@ import math
 
 from nerv_codec.training.result import FitTarget
 
-_GAIN = 1.2
+_GAIN = 2.0
 """Change of ln(lambda) for a unit of error in ln(bits) or ln(distortion)."""
-_MAX_CHANGE = 0.3
+_LEAD = 2.0
+"""How many measurements ahead the trend is followed: later ones find latents that hardly move any more."""
+_MAX_CHANGE = 0.4
 _REFERENCE = (2e-3, 0.1)
 """A lambda, and the bits per pixel that it comes to on ordinary clips: where a fit for a size starts."""
 _EXPONENT = 1.5
@@ -29,6 +31,8 @@ class RateController:
 
     def __init__(self, rd_lambda: float, target: FitTarget | None, pixels: int) -> None:
         self.rd_lambda = rd_lambda
+        self.error: float | None = None
+        """Of the last measurement of all nodes: with ``rd_lambda`` all that changes."""
         self._target = target
         if target and target.bits:
             reference, rate_bpp = _REFERENCE
@@ -57,7 +61,9 @@ class RateController:
             error = (psnr_db - self._target.psnr_db) * math.log(10) / 10
         if not whole and (error < 0 or not self._target.bits):
             return
-        change = max(-_MAX_CHANGE, min(_MAX_CHANGE, _GAIN * error))
+        trend = error - self.error if whole and self.error is not None else 0.0
+        self.error = error if whole else None
+        change = max(-_MAX_CHANGE, min(_MAX_CHANGE, _GAIN * (error + _LEAD * trend)))
         self.rd_lambda = self._bounded(self.rd_lambda * math.exp(change))
 
     @staticmethod

@@ -62,7 +62,8 @@ from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
 from nerv_codec.training.tracked_backend import Backend, make_backend
 from nerv_codec.training.tracked_state import (
-    BETAS,
+    NETWORK_BETAS,
+    PRIOR_LAMBDA,
     QuantisedVector,
     TrackedState,
     earlier_state,
@@ -87,8 +88,10 @@ _HARD_FRACTION = 0.1
 """Share of those steps at the end in which latents and motion are rounded and only networks move."""
 _COARSE_FRACTION = 0.5
 """Share of those steps that look at every second row only."""
+_MAX_REACH = 4.0
+"""By how much the learning rate of latents is raised for a low rd_lambda, at the most."""
 _CONTROL_STEPS = 10
-_NETWORK_BITS = 5000
+_NETWORK_BITS = 4000
 """Of all networks, about, before they are rounded."""
 _FLOOR = 1e-3
 """Epsilon of Adam for latents and motion, in units of the price of a bit: what changes less than that stays."""
@@ -222,7 +225,10 @@ class _Fit:
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
         self._mapped = np.zeros_like(state.motion.symbols)
         self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
-        self._optimizer = torch.optim.Adam(self._networks, betas=BETAS, fused=True)
+        self._optimizer = torch.optim.Adam(self._networks, betas=NETWORK_BETAS, fused=True)
+        # Where steps are finer, latents have further to go.
+        reach = math.sqrt(PRIOR_LAMBDA / max(config.tracked.rd_lambda, 1e-9))
+        self._latent_rate = config.tracked.latent_learning_rate * min(_MAX_REACH, max(1.0, reach))
 
     @property
     def _lambda(self) -> float:
@@ -242,6 +248,7 @@ class _Fit:
             "network_steps": self._network_steps,
             "rate_steps": self._rate_steps,
             "rd_lambda": self._control.rd_lambda,
+            "error": self._control.error,
         }
         return FitState(tensors, values)
 
@@ -261,7 +268,7 @@ class _Fit:
             }
         self._network_steps = list(saved.values["network_steps"])
         self._rate_steps = tuple(map(list, saved.values["rate_steps"]))
-        self._control.rd_lambda = saved.values["rd_lambda"]
+        self._control.rd_lambda, self._control.error = saved.values["rd_lambda"], saved.values["error"]
         return int(saved.values["step"])
 
     def _at(self, share: float) -> int:
@@ -297,7 +304,7 @@ class _Fit:
         self._optimizer.step()
         if not hard:
             floor = _FLOOR * self._lambda
-            state.latents.step(latent_gradient, rates.latent_learning_rate * schedule, step + 1, floor)
+            state.latents.step(latent_gradient, self._latent_rate * schedule, step + 1, floor)
             state.motion.step(motion_gradient, rates.motion_learning_rate * schedule, step + 1, floor)
         steered = final or phase.depth == 0  # in between, young nodes cost more than they will
         if self._control.steers and steered and not hard and (step + 1) % _CONTROL_STEPS == 0:

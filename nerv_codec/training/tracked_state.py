@@ -32,7 +32,10 @@ from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_engine import Targets
 from nerv_codec.types import PlanarFrame, VideoInfo
 
-BETAS = (0.9, 0.99)
+BETAS = (0.8, 0.95)
+"""Of Adam for latents and motion, whose fits are short; ..."""
+NETWORK_BETAS = (0.9, 0.95)
+"""... and for networks."""
 PRIOR_LAMBDA = 2e-3
 """The rd_lambda whose gains the prior holds."""
 FIRST_SCALE = 2.0
