@@ -27,7 +27,7 @@ CONFIGS = {
     "siren": EncoderConfig(
         model="siren", gop=8, siren=SirenConfig(width=32), training=TrainingConfig(steps=100, batch=2000)
     ),
-    "tracked": EncoderConfig(model="tracked", gop=8, tracked=TrackedConfig(steps=40)),
+    "tracked": EncoderConfig(model="tracked", gop=8, tracked=TrackedConfig(steps=8, scales=5)),
 }
 
 

@@ -39,7 +39,8 @@ _ENOUGH = 400.0
 _FULL_RESOLUTION = 1 << 19
 """Pixels of the largest picture whose flow is searched down to single pixels."""
 
-Flow = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
+Flow = Array
 
 
 def initial_motion(
@@ -72,24 +73,25 @@ def initial_motion(
     flows = _Flows(luma)
     # A motion grid has one sample for 8 x 8 pixels: of large pictures some of the pixels are enough.
     stride = 1 << max(0, round(math.log2(math.sqrt(shape.height * shape.width) / _ENOUGH)))
-    ups = [(rows[::stride], cols[::stride]) for rows, cols in _upsampling(shape)]
+    splines = _Splines(shape.motion_sizes, (shape.height, shape.width), stride)
+    nothing = [np.zeros((rows, 2, cols), np.float32) for rows, cols in shape.motion_sizes[1:]]
     for index, node in enumerate(nodes):
         if not node.parents:
             continue
         if stop():
             raise Interrupted("interrupted; what had been fitted before is kept")
-        predicted = motion_grids(shape, kept)[index]
+        predicted = motion_grids(shape, kept)[index].numpy()
         picture = cv2.GaussianBlur(luma[node.frame].astype(np.float32), (0, 0), 1.0)
-        slopes = torch.from_numpy(np.stack(np.gradient(picture), -1))[::stride, ::stride] * (stride / 255)
+        slopes = np.stack(np.gradient(picture), 1)[::stride, :, ::stride] * np.float32(stride / 255)
         # A motion serves all frames that it is followed for: twice as many one level further up.
         followers = 1 << (nodes[-1].depth - node.depth)
         price = _BITS_PER_PIXEL_MOVED * rd_lambda / followers
         for number, parent in enumerate(node.parents):
             channels = slice(2 * number, 2 * number + 2)
-            flow = torch.from_numpy(flows.between(node.frame, nodes[parent].frame))[::stride, ::stride]
-            rest = flow - _apply(ups[0], predicted[..., channels])
-            for scale, part in enumerate(_fit(rest, slopes, ups, price)):
-                kept[scale][index][..., channels] = part
+            flow = flows.between(node.frame, nodes[parent].frame)[::stride, ::stride].transpose(0, 2, 1)
+            known = splines.forward([np.ascontiguousarray(predicted[..., channels].transpose(0, 2, 1)), *nothing])
+            for scale, part in enumerate(_fit(flow - known, slopes, splines, price)):
+                kept[scale][index][..., channels] = torch.from_numpy(part.transpose(0, 2, 1))
     return kept
 
 
@@ -139,56 +141,83 @@ class _Flows:
         return float(np.square(found - self._luma[frame]).mean())
 
 
-Axes = tuple[Tensor, Tensor]
+class _Splines:
+    """What control points of all scales come to at the pixels, and the adjoint of that.
+
+    Control points of a scale are (rows, 2, cols), what is at the pixels (H, 2, W): with the direction in between both
+    axes are products of matrices. All of it is numpy's, whose threads do not wait for those of a fit beside it.
+
+    Args:
+        sizes: (rows, cols) of each scale, finest first.
+        size: Of the picture.
+        stride: Every so many pixels count.
+    """
+
+    def __init__(self, sizes: Sequence[tuple[int, int]], size: tuple[int, int], stride: int) -> None:
+        self._axes = [_spline_matrix(sizes[0][axis], size[axis])[::stride].numpy() for axis in (0, 1)]
+        self._finer = [
+            [refinement_matrix(coarse[axis], fine[axis]).numpy() for axis in (0, 1)]
+            for coarse, fine in zip(sizes[1:], sizes[:-1], strict=True)
+        ]
+
+    def forward(self, grids: Sequence[Array]) -> Array:
+        """All scales together at the pixels."""
+        total = grids[-1]
+        for grid, axes in zip(reversed(grids[:-1]), reversed(self._finer), strict=True):
+            total = grid + _along(total, *axes)
+        return _along(total, *self._axes)
+
+    def adjoint(self, dense: Array) -> list[Array]:
+        """For each scale."""
+        parts = [_along(dense, *(axis.T for axis in self._axes))]
+        for axes in self._finer:
+            parts.append(_along(parts[-1], *(axis.T for axis in axes)))
+        return parts
 
 
-def _upsampling(shape: TrackedShape) -> list[Axes]:
-    """Of each scale the matrices (H, rows) and (W, cols) from its control points to the pixels."""
-    sizes = shape.motion_sizes
-    rows, cols = (_spline_matrix(sizes[0][axis], (shape.height, shape.width)[axis]) for axis in (0, 1))
-    result = [(rows, cols)]
-    for coarse, fine in zip(sizes[1:], sizes[:-1], strict=True):
-        rows, cols = (matrix @ refinement_matrix(coarse[axis], fine[axis]) for axis, matrix in enumerate(result[-1]))
-        result.append((rows, cols))
-    return result
+def _along(values: Array, rows: Array, cols: Array) -> Array:
+    """(r, 2, c) times (R, r) and (C, c): (R, 2, C)."""
+    first = rows @ values.reshape(len(values), -1)
+    result: Array = first.reshape(-1, values.shape[2]) @ cols.T
+    return result.reshape(len(rows), 2, len(cols))
 
 
-def _apply(axes: Axes, grid: Tensor) -> Tensor:
-    return torch.einsum("ir,rcf,jc->ijf", axes[0], grid, axes[1])
-
-
-def _fit(flow: Tensor, slopes: Tensor, ups: Sequence[Axes], price: float) -> list[Tensor]:
-    """Grids of every scale that minimise sum (slope . error)^2 + price sum |coefficient|.
+def _fit(flow: Array, slopes: Array, splines: _Splines, price: float) -> list[Array]:
+    """Control points of every scale that minimise sum (slope . error)^2 + price sum |coefficient|.
 
     Least squares reweighted (Daubechies et al. 2010): most coefficients end at 0, as a coder wants them.
+
+    Args:
+        flow: (H, 2, W).
+        slopes: Likewise, of the picture.
+        splines: The grids.
+        price: Of a coefficient of one pixel.
     """
-    floor = (_NOISE_CODES / 255) ** 2
+    floor = np.float32((_NOISE_CODES / 255) ** 2)
 
-    def weigh(error: Tensor) -> Tensor:
-        return slopes * (slopes * error).sum(-1, keepdim=True) + floor * error
+    def weigh(error: Array) -> Array:
+        along = slopes[:, 0] * error[:, 0] + slopes[:, 1] * error[:, 1]
+        return slopes * along[:, None] + floor * error
 
-    def back(dense: Tensor) -> list[Tensor]:
-        return [torch.einsum("ir,ijf,jc->rcf", rows, dense, cols) for rows, cols in ups]
+    right = splines.adjoint(weigh(flow))
+    grids = [np.zeros_like(part) for part in right]
+    prices = [np.full_like(part, price) for part in right]
 
-    right = back(weigh(flow))
-    grids = [torch.zeros_like(part) for part in right]
-    prices = [torch.full_like(part, price) for part in right]
-
-    def operate(trial: Sequence[Tensor]) -> list[Tensor]:
-        dense = torch.stack([_apply(axes, grid) for axes, grid in zip(ups, trial, strict=True)]).sum(0)
-        return [part + p * grid for part, p, grid in zip(back(weigh(dense)), prices, trial, strict=True)]
+    def operate(trial: Sequence[Array]) -> list[Array]:
+        seen = splines.adjoint(weigh(splines.forward(trial)))
+        return [part + p * grid for part, p, grid in zip(seen, prices, trial, strict=True)]
 
     for _ in range(_REWEIGHTINGS):
         grids = _conjugate_gradients(operate, right, grids)
-        prices = [price / (grid.abs() + _SMALL) for grid in grids]
-    return [torch.where(grid.abs() < _SMALL, 0, grid) for grid in grids]
+        prices = [np.float32(price) / (np.abs(grid) + np.float32(_SMALL)) for grid in grids]
+    return [np.where(np.abs(grid) < _SMALL, np.float32(0), grid) for grid in grids]
 
 
 def _conjugate_gradients(
-    operate: Callable[[Sequence[Tensor]], list[Tensor]], right: list[Tensor], solution: list[Tensor]
-) -> list[Tensor]:
-    def dot(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-        return float(sum((x * y).sum() for x, y in zip(a, b, strict=True)))
+    operate: Callable[[Sequence[Array]], list[Array]], right: list[Array], solution: list[Array]
+) -> list[Array]:
+    def dot(a: Sequence[Array], b: Sequence[Array]) -> np.float32:
+        return np.float32(sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True)))
 
     rest = [b - i for b, i in zip(right, operate(solution), strict=True)]
     way = rest
