@@ -128,8 +128,8 @@ def encode(
         target_psnr_db: Luma PSNR, mean over all frames, within 0.2 dB; likewise.
             Where one of these is not reached, the file is written all the same, and the report says so.
         config: All settings; see :func:`nerv_codec.config.load_preset` for a preset's.
-        start_from: A ``.nvc`` of the same frames, at whatever quality: fits begin with what it holds and need fewer
-            steps.
+        start_from: A ``.nvc`` of the same frames, at whatever quality: fits begin with what it holds, sizes of
+            grids and networks included, and need fewer steps.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included; likewise.
         frames: Stop after so many.
@@ -183,12 +183,12 @@ def encode(
         reader = stack.enter_context(opened)
         _check_storable(reader.info, config, str(source))
         steering = _steering(goal, path, read, part, config, audio)
+        earlier = stack.enter_context(closing(EarlierEncode(start_from, config))) if start_from else None
         choice = start, end, frames, track, start_from and source_digest(Path(start_from))
         key = _work_key(path, choice, config, compute, steering, jobs) if resume and path is not None else None
         workspace = stack.enter_context(open_workspace(target, key))
         temporary = stack.enter_context(atomic_output(target, overwrite=overwrite))
         expected = _expected_frames(reader, start, end, frames)
-        earlier = stack.enter_context(closing(EarlierEncode(start_from, config))) if start_from else None
         coder = GopCoder(
             reader.info,
             reader.frame_rate,

@@ -77,7 +77,7 @@ class GopCoder:
     def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[tuple[GopFrames, Any]]:
         """Each GOP with what its fit begins with, unless an earlier run has done it."""
         for index, gop in enumerate(gops):
-            if self.workspace is not None and self.workspace.has_gop(index):
+            if self.workspace is not None and self.workspace.load_gop(index):
                 yield gop, None
             elif self.earlier is not None:
                 yield gop, self.earlier.gop(index, gop, self.info)

@@ -12,7 +12,7 @@ import torch
 from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
 from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
 from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
-from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights
+from nerv_codec.coding.weights import Base, QuantizedTensor, decode_weights, encode_weights
 from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.rate_model import COLS, ROWS
 from nerv_codec.kernels.references import follow
@@ -192,9 +192,6 @@ def siblings(shape: TrackedShape) -> dict[int, int]:
     """For each grid of the second pyramid that of the first at the same scale."""
     pairs = (shape.at_scale(scale) for scale in range(shape.scales))
     return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
-
-
-Base = npt.NDArray[np.float32] | float
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,6 @@ class Workspace:
         write_atomically(self._gop_path(gop), head + b"\n" + payload)
         self.checkpoint_path(gop).unlink(missing_ok=True)
 
-    def has_gop(self, gop: int) -> bool:
-        """Whether a GOP has been finished."""
-        return self._gop_path(gop).exists()
-
     def load_gop(self, gop: int) -> tuple[dict[str, Any], bytes] | None:
         """A finished GOP, or None where there is none, or a damaged one."""
         try:

@@ -101,10 +101,11 @@ def test_gops_are_prepared_beside_the_fit_unless_they_are_done(tiny_clip, tmp_pa
 
 
 def test_an_error_ends_the_preparation_of_the_next_gop(tiny_clip, tmp_path, quick, monkeypatch):
-    ended = []
+    begun, ended = threading.Event(), []
 
     def prepare(frames, info, config, stop):
         if frames[0].pts:
+            begun.set()
             while not stop():
                 time.sleep(0.01)
             ended.append(True)
@@ -112,11 +113,13 @@ def test_an_error_ends_the_preparation_of_the_next_gop(tiny_clip, tmp_path, quic
     monkeypatch.setattr(gop_coding, "prepare_gop", prepare)
 
     def leave(event):
-        raise RuntimeError
+        if event.type == "gop-done":
+            assert begun.wait(60)
+            raise RuntimeError
 
     with pytest.raises(RuntimeError):
         encode(tiny_clip, tmp_path / "a.nvc", config=quick, progress=leave)
-    assert ended in ([], [True])
+    assert ended == [True]
 
 
 def test_a_process_that_dies_is_an_error(tiny_clip, tmp_path, quick, monkeypatch):

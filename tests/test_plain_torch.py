@@ -54,7 +54,10 @@ def test_the_rate_and_its_gradients(kind):
 def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     from fit_benchmark import Problem, compiled, plain
 
-    config = dataclasses.replace(EncoderConfig(), model="tracked", tracked=TrackedConfig(scales=4, hidden=8, steps=100))
+    # Without the prior there are bits enough to compare.
+    config = dataclasses.replace(
+        EncoderConfig(), model="tracked", tracked=TrackedConfig(scales=4, hidden=8, steps=100, prior=False)
+    )
     problem = Problem(tuple(tiny_frames[:5]), tiny_info, config)
     assert problem.coordinates == 5 * (24 * 40 + 12 * 20)
     curves = []
@@ -65,4 +68,4 @@ def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     assert problem.loss(last) < problem.loss(first)
     for one, other in zip(*curves, strict=True):
         assert one.psnr_db == pytest.approx(other.psnr_db, abs=0.02)
-        assert one.bits == pytest.approx(other.bits, rel=1e-3, abs=0.5)
+        assert one.bits == pytest.approx(other.bits, rel=1e-3)

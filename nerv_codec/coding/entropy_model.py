@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.coding.tables import NUM_SCALES
-from nerv_codec.coding.weights import QuantizedTensor
+from nerv_codec.coding.weights import Base, QuantizedTensor
 from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.latent_coder import FRACTION_BITS, MAX_ACTIVATION, MAX_LOCATION
 from nerv_codec.kernels.rate_model import CLIP, NUM_INPUTS, RateParameters
@@ -64,7 +64,7 @@ def from_stored(tensors: Sequence[npt.NDArray[Any]]) -> RateParameters:
 def quantise_parameters(
     parameters: RateParameters,
     steps: Sequence[int] = DEFAULT_STEPS,
-    bases: Sequence[npt.NDArray[np.float32] | float] = (0.0,) * 6,
+    bases: Sequence[Base] = (0.0,) * 6,
 ) -> list[QuantizedTensor]:
     """Rounds to a base and multiples of 2**step, for each stored tensor, within the bounds of the integer form."""
     tensors = []

@@ -21,14 +21,18 @@ MAX_MAGNITUDE = 1 << 23
 """Beyond it a float32 could not hold every symbol exactly."""
 
 
+Base = npt.NDArray[np.float32] | float
+"""What both sides expect of a tensor before anything is read: a value for each weight, or one for all."""
+
+
 @dataclass(frozen=True)
 class QuantizedTensor:
     """A weight tensor as it is stored: the value is ``base + symbols * 2**step_log2``."""
 
     symbols: npt.NDArray[np.int32]
     step_log2: int
-    base: npt.NDArray[np.float32] | float = 0.0
-    """What both sides expect before anything is read: not stored with the tensor."""
+    base: Base = 0.0
+    """Not stored with the tensor."""
 
     @property
     def values(self) -> npt.NDArray[np.float32]:

@@ -22,7 +22,7 @@ DEPTH_CLASSES = 4
 _PYRAMIDS = 2
 
 Integers = npt.NDArray[np.int64]
-Base = npt.NDArray[np.float32]
+Weights = npt.NDArray[np.float32]
 
 
 @functools.cache
@@ -31,7 +31,7 @@ def _numbers() -> dict[str, Integers]:
     return {name: np.array(values, np.int64) for name, values in json.loads(text).items()}
 
 
-def network_prior(shape: TrackedShape, gain_quarters: int) -> dict[str, Base] | None:
+def network_prior(shape: TrackedShape, gain_quarters: int) -> dict[str, Weights] | None:
     """Tensors as ``shape.network_shapes()``, or None where the prior knows no network of this width.
 
     Args:
@@ -52,7 +52,7 @@ def network_prior(shape: TrackedShape, gain_quarters: int) -> dict[str, Base] | 
     return {name: _real(found[name]) for name in shape.network_shapes()}
 
 
-def latent_prior(shape: TrackedShape, hidden: int) -> list[Base] | None:
+def latent_prior(shape: TrackedShape, hidden: int) -> list[Weights] | None:
     """The latents' entropy model as it is stored, likewise."""
     numbers = _numbers()
     grids = _grids(shape)
@@ -64,7 +64,7 @@ def latent_prior(shape: TrackedShape, hidden: int) -> list[Base] | None:
     return [_real(part[classes] if index in (3, 4) else part) for index, part in enumerate(found)]
 
 
-def motion_prior(hidden: int) -> list[Base] | None:
+def motion_prior(hidden: int) -> list[Weights] | None:
     """The motion's entropy model as it is stored, likewise."""
     found = [_numbers()[f"motion.{index}"] for index in range(6)]
     return [_real(part) for part in found] if len(found[0]) == hidden else None
@@ -79,5 +79,5 @@ def _grids(shape: TrackedShape) -> Integers:
     return np.array([full.index(one) for one in wanted], np.int64)
 
 
-def _real(values: Integers) -> Base:
+def _real(values: Integers) -> Weights:
     return np.ldexp(values.astype(np.float32), UNIT_LOG2)

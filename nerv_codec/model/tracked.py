@@ -22,7 +22,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor
@@ -167,8 +167,12 @@ def plane(shape: TrackedShape, grids: Sequence[Tensor], mix: Tensor) -> Tensor:
     return result
 
 
+@cache
 def refinement_matrix(coarse: int, fine: int) -> Tensor:
-    """(fine, coarse): control points of a cubic B-spline with half the knot distance, the edge repeated."""
+    """(fine, coarse): control points of a cubic B-spline with half the knot distance, the edge repeated.
+
+    Kept from call to call, so not to be changed.
+    """
     matrix = torch.zeros(fine, coarse)
     for i in range(fine):
         taps = ((-1, 0.125), (0, 0.75), (1, 0.125)) if i % 2 == 0 else ((0, 0.5), (1, 0.5))

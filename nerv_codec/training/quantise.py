@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +13,7 @@ from nerv_codec.coding.weights import (
     MAX_MAGNITUDE,
     MAX_STEP_LOG2,
     MIN_STEP_LOG2,
+    Base,
     QuantizedTensor,
     best_scale,
 )
@@ -23,9 +23,6 @@ _SEARCH_ROUNDS = 7
 _SEARCH_OCTAVES = 8.0
 _MOVES = (1, -1, -3)
 """Changes of a step's log2 that are tried; -3 since a few numbers can round to the same values at half the step."""
-
-
-Base = npt.NDArray[np.float32] | float
 
 
 def quantise(tensor: Tensor, step_log2: int, base: Base = 0.0) -> QuantizedTensor:

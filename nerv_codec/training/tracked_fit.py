@@ -33,7 +33,7 @@ from nerv_codec.coding.entropy_model import (
 )
 from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import MIN_STEP_LOG2 as LOWEST_STEP_LOG2
-from nerv_codec.coding.weights import QuantizedTensor
+from nerv_codec.coding.weights import Base, QuantizedTensor
 from nerv_codec.coding.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.config import EncoderConfig
 from nerv_codec.kernels.rate_model import RateParameters
@@ -43,7 +43,6 @@ from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
-    Base,
     TrackedGop,
     bases,
     latent_table,
@@ -99,6 +98,10 @@ _MAP_STEPS = 50
 _PRUNE_AT = (0.05, 0.2, 0.4, 0.6, 0.8)
 _YOUNG = 50
 """Before this step no latent can have left zero for good, and no grid is given up."""
+_HEADER_BITS, _DIGEST_BITS = 8 * 11, 32
+"""Of a payload, of coded latents."""
+_LAST_WORD_BITS = 24
+"""Of what a range coder writes last, about as much says nothing."""
 _REPORT_STEPS = 10
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
@@ -455,11 +458,11 @@ def estimate_payload_bits(
     motion_model: Sequence[QuantizedTensor],
 ) -> float:
     """Bits of the payload by the integer tables, with the fixed bytes around them."""
-    bits = estimate_weight_bits([*network, *latent_model, *motion_model])
-    maps = reference_maps(shape, motion)
-    model = EntropyModel.from_tensors(latent_model)
-    bits += estimate_bits(latents.ravel(), latent_table(shape), maps, model).sum()
+    bits = estimate_weight_bits([*network, *latent_model, *motion_model]) + _LAST_WORD_BITS + _HEADER_BITS
+    coded = [(latents.ravel(), latent_table(shape), reference_maps(shape, motion), latent_model)]
     if len(shape.tree.nodes) > 1:
-        model = EntropyModel.from_tensors(motion_model)
-        bits += estimate_bits(motion, motion_table(shape), motion_maps(shape), model).sum()
-    return float(bits) + 8 * 24
+        coded.append((motion, motion_table(shape), motion_maps(shape), motion_model))
+    for symbols, table, maps, tensors in coded:
+        bits += float(estimate_bits(symbols, table, maps, EntropyModel.from_tensors(tensors)).sum())
+        bits += _DIGEST_BITS + _LAST_WORD_BITS * bool(symbols.any())
+    return bits

@@ -49,6 +49,11 @@ def test_a_fit_learns_and_writes_what_it_estimates(tmp_path: Path) -> None:
         assert video.get_frames_played_in_range(0, 0.1, fps=60, scale=2).data.shape == (6, 3, 128, 192)
 
 
+def test_a_single_frame_keeps_its_latents(tmp_path: Path) -> None:
+    report = nerv_codec.encode(SAMPLE, tmp_path / "a.nvc", config=_config(80), frames=1, audio=False)
+    assert report.psnr_y_db > 25
+
+
 def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.nvc", "b.nvc"):
         _encode(tmp_path / name, 12)
