@@ -22,7 +22,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
@@ -167,7 +167,7 @@ def plane(shape: TrackedShape, grids: Sequence[Tensor], mix: Tensor) -> Tensor:
     return result
 
 
-@cache
+@lru_cache(maxsize=32)
 def refinement_matrix(coarse: int, fine: int) -> Tensor:
     """(fine, coarse): control points of a cubic B-spline with half the knot distance, the edge repeated.
 
