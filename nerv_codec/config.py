@@ -48,7 +48,7 @@ class SirenConfig:
 class TrackedConfig:
     """Size and fit of the latent pyramids tied together by motion (model/tracked.py)."""
 
-    steps: int = 400
+    steps: int = 250
     """Optimiser steps in which all frames move; those in which the fit grows come before."""
     span: int = 8
     """Longest distance of anchors, frames that are predicted from one before only."""
@@ -64,6 +64,8 @@ class TrackedConfig:
     """Weight of bits per pixel against mean squared error (colour in [0, 1])."""
     prior: bool = True
     """Whether networks begin as the prior has them, and only the difference is stored."""
+    share: bool = True
+    """Whether the networks of the first GOP serve the others, too, where they suit them."""
     initial_gain: float = 0.04
     """What one step of a latent changes in a feature, before it is fitted, where there is no prior."""
     latent_learning_rate: float = 5e-2

@@ -39,6 +39,7 @@ class EarlierEncode:
     def gop(self, index: int, gop: GopFrames, info: VideoInfo) -> Any:
         """What a fit of these frames takes as ``prepared``. Raises UsageError where the file holds other ones."""
         from nerv_codec.tracked_codec import read_tracked  # brings numba
+        from nerv_codec.tracked_networks import read_shared
 
         known = self._video.header
         geometry = gop_geometry(gop.frames, info)
@@ -46,6 +47,7 @@ class EarlierEncode:
         if not alike or known.info.pixel_format != info.pixel_format:
             raise UsageError(f"{self._path} has other frames: GOP {index} does not start from it")
         try:
-            return read_tracked(self._video.container.read_gop(index), geometry)
+            shared = read_shared(known.shared, geometry.num_planes)
+            return read_tracked(self._video.container.read_gop(index), geometry, shared)
         except NervCodecError as error:
             raise UsageError(f"{self._path} cannot be started from: GOP {index}: {error}") from error

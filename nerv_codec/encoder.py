@@ -214,6 +214,7 @@ def encode(
             pts=tuple(pts for gop in gops for pts in gop.pts),
             last_duration=last_duration.in_ticks(reader.info.time_base),
             gops=tuple(gop.entry for gop in gops),
+            shared=gops[0].shared,
         )
         sections.seek(0)
         with temporary.open("wb") as file:
@@ -237,7 +238,7 @@ def encode(
         target=str(target),
         file_bytes=about.file_bytes,
         estimated_bits=sum(gop.estimated_bits for gop in gops),
-        coded_bits=8 * sum(gop.payload_bytes for gop in gops),
+        coded_bits=8 * sum(gop.payload_bytes + len(gop.shared) for gop in gops),
         input_bytes=path.stat().st_size if path is not None else None,
         num_frames=about.num_frames,
         num_gops=about.num_gops,

@@ -22,6 +22,7 @@ from nerv_codec.media.segment import GopFrames
 from nerv_codec.pipeline import read_ahead
 from nerv_codec.progress import Progress, ProgressSink
 from nerv_codec.rate_control import Steering
+from nerv_codec.representations import shares
 from nerv_codec.training.fit import prepare_gop
 from nerv_codec.training.result import FitStatus
 from nerv_codec.types import VideoInfo
@@ -56,6 +57,8 @@ class GopCoder:
     jobs: int = 1
     earlier: EarlierEncode | None = None
     """Where fits begin, instead of with nothing."""
+    _shared: bytes = b""
+    """What the first GOP has put into the header for all of them."""
     _spent_bits: list[float] = field(default_factory=list)
     """Of the GOPs that are done, from the first on, framing included."""
     _frames: int = 0
@@ -124,18 +127,21 @@ class GopCoder:
                     processes.stop()
 
     def _may_start(self, index: int) -> bool:
-        """Under a budget a GOP waits for the costs that its share depends on: else chance would steer."""
+        """Whether all is known that a GOP depends on: what is shared, and under a budget what others have cost."""
+        if index > 0 and not self._spent_bits and shares(self.config):
+            return False
         return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
 
     def _job(self, index: int, gop: GopFrames, prepared: Any) -> GopJob:
         known = self._spent_bits[: max(0, index - self.jobs + 1)]
         target = self.steering.target(index, known)
-        where = self.device, target, self.workspace, prepared
+        where = self.device, target, self.workspace, prepared, self._shared
         return GopJob(index, gop.frames, gop.continues, self.info, self.config, *where)
 
     def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
         self._frames += self._running.pop(index).own_frames
-        self._spent_bits.append(8 * len(payload))
+        self._spent_bits.append(8 * (len(payload) + len(coded.shared)))
+        self._shared = self._shared or coded.shared
         total = max(self.expected_frames, self._frames)
         detail = {"psnr_db": statistics.fmean(coded.psnr_y_db), "bytes": self._bytes}
         name = f"gop {index + 1}/{self._num_gops(index, total, self._frames)}"

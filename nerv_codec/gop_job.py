@@ -14,7 +14,7 @@ from nerv_codec.bitstream.headers import GopEntry
 from nerv_codec.config import EncoderConfig
 from nerv_codec.errors import Interrupted
 from nerv_codec.interruption import StopRequest
-from nerv_codec.representations import MODEL_IDS, unpack_gop
+from nerv_codec.representations import MODEL_IDS, share, shares, unpack_gop
 from nerv_codec.training.checkpoint import Checkpoint, FileCheckpoint
 from nerv_codec.training.fit import fit_gop, luma_psnr_db
 from nerv_codec.training.result import FitStatus, FitTarget, Report
@@ -38,6 +38,8 @@ class CodedGop:
     psnr_y_db: tuple[float, ...]
     float_psnr_y_db: tuple[float, ...]
     fit_seconds: float
+    shared: bytes = b""
+    """What the first GOP puts into the header for all of them."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ class GopJob:
     workspace: Workspace | None
     prepared: Any = None
     """What ``prepare_gop`` gave, where it was made ahead, or what an earlier encode came to."""
+    shared: bytes = b""
+    """What the first GOP has put into the header, where this is a later one."""
 
     @property
     def pts(self) -> tuple[int, ...]:
@@ -68,7 +72,8 @@ class GopJob:
             return None
         facts, payload = found
         lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-        coded = CodedGop(**facts | lists, entry=self._entry(payload), payload_bytes=len(payload))
+        kept = {"shared": bytes.fromhex(facts["shared"]), "entry": self._entry(payload), "payload_bytes": len(payload)}
+        coded = CodedGop(**facts | lists | kept)
         return (coded, payload) if coded.pts == self.pts else None
 
     def run(self, report: Report, stop: StopRequest) -> tuple[CodedGop, bytes]:
@@ -97,23 +102,28 @@ class GopJob:
             checkpoint=checkpoint,
             target=self.target,
             prepared=self.prepared,
+            shared=self.shared,
         )
         fit_seconds = time.monotonic() - began
-        geometry = gop_geometry(self.frames, self.info)
-        model, digest, _ = unpack_gop(MODEL_IDS[self.config.model], fitted.payload, geometry)
+        model_id, geometry = MODEL_IDS[self.config.model], gop_geometry(self.frames, self.info)
+        kept, payload = b"", fitted.payload
+        if self.index == 0 and shares(self.config):
+            kept, payload = share(payload, geometry)
+        model, digest, _ = unpack_gop(model_id, payload, geometry, kept or self.shared)
         coded = CodedGop(
-            entry=self._entry(fitted.payload),
+            entry=self._entry(payload),
             pts=self.pts,
             digest=digest,
-            payload_bytes=len(fitted.payload),
+            payload_bytes=len(payload),
             estimated_bits=fitted.estimated_bits,
             psnr_y_db=luma_psnr_db(model.to(self.device), self.frames, self.info)[self.continues :],
             float_psnr_y_db=fitted.float_psnr_y_db[self.continues :],
             fit_seconds=fit_seconds,
+            shared=kept,
         )
         if self.workspace is not None:
-            self.workspace.save_gop(self.index, _facts(coded), fitted.payload)
-        return coded, fitted.payload
+            self.workspace.save_gop(self.index, _facts(coded), payload)
+        return coded, payload
 
     def _entry(self, payload: bytes) -> GopEntry:
         return GopEntry(len(self.frames), self.continues, len(pack_section(SECTION_GOP, payload)))
@@ -121,5 +131,5 @@ class GopJob:
 
 def _facts(coded: CodedGop) -> dict[str, Any]:
     """What the payload and the frames do not tell."""
-    facts = dataclasses.asdict(coded)
+    facts = dataclasses.asdict(coded) | {"shared": coded.shared.hex()}
     return {name: value for name, value in facts.items() if name not in ("entry", "payload_bytes")}

@@ -29,7 +29,8 @@ def inspect(source: str | Path) -> dict[str, Any]:
     """
     with VideoDecoder(source, device="cpu") as video:
         header, about = video.header, video.metadata
-        parts: Counter[str] = Counter(header=video.container.header_bytes)
+        shared = {"weights": len(header.shared)} if header.shared else {}
+        parts: Counter[str] = Counter(header=video.container.header_bytes - len(header.shared), **shared)
         gops = []
         for index, (entry, first) in enumerate(zip(header.gops, header.first_frames, strict=True)):
             _, digest, own = video.unpack(index)

@@ -12,6 +12,7 @@ import torch
 
 from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
 from nerv_codec.coding.weights import QuantizedTensor, decode_weights, encode_weights, symbol_digest
+from nerv_codec.config import EncoderConfig
 from nerv_codec.errors import BitstreamError, UnsupportedVersionError
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.representation import Representation
@@ -34,7 +35,7 @@ def pack_siren(tensors: Sequence[QuantizedTensor]) -> bytes:
     return out.getvalue()
 
 
-def _unpack_siren(payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
+def _unpack_siren(payload: bytes, geometry: GopGeometry, _: bytes) -> tuple[Representation, int, dict[str, int]]:
     reader = ByteReader(payload)
     width = reader.varint(1, MAX_SIREN_WIDTH, "the network's width")
     hidden_layers = reader.u8()
@@ -56,20 +57,29 @@ def check_gop(model_id: int, geometry: GopGeometry) -> None:
         raise BitstreamError(f"expected GOPs of at most {MAX_TRACKED_PIXELS} pixels, found {found}")
 
 
-def _unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
+def _unpack_tracked(payload: bytes, geometry: GopGeometry, shared: bytes) -> tuple[Representation, int, dict[str, int]]:
     from nerv_codec.tracked_codec import unpack_tracked  # brings numba, which others need not wait for
+    from nerv_codec.tracked_networks import read_shared
 
-    return unpack_tracked(payload, geometry)
+    return unpack_tracked(payload, geometry, read_shared(shared, geometry.num_planes))
 
 
-_UNPACK: dict[int, Callable[[bytes, GopGeometry], tuple[Representation, int, dict[str, int]]]] = {
+_UNPACK: dict[int, Callable[[bytes, GopGeometry, bytes], tuple[Representation, int, dict[str, int]]]] = {
     MODEL_IDS["siren"]: _unpack_siren,
     MODEL_IDS["tracked"]: _unpack_tracked,
 }
 
 
-def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> tuple[Representation, int, dict[str, int]]:
+def unpack_gop(
+    model_id: int, payload: bytes, geometry: GopGeometry, shared: bytes = b""
+) -> tuple[Representation, int, dict[str, int]]:
     """The function that a GOP payload describes, on the CPU.
+
+    Args:
+        model_id: The representation.
+        payload: Of the GOP's section.
+        geometry: The GOP's box.
+        shared: What the header keeps for all GOPs.
 
     Returns:
         The function, the digest (CRC-32) of its integers, and the payload's bytes by part.
@@ -80,4 +90,19 @@ def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> tuple[Re
     if model_id not in _UNPACK:
         raise UnsupportedVersionError(f"unknown representation {model_id}; known: {MODEL_NAMES}")
     check_gop(model_id, geometry)
-    return _UNPACK[model_id](payload, geometry)
+    return _UNPACK[model_id](payload, geometry, shared)
+
+
+def shares(config: EncoderConfig) -> bool:
+    """Whether later GOPs depend on what the first one puts into the header."""
+    return config.model == "tracked" and config.tracked.share
+
+
+def share(payload: bytes, geometry: GopGeometry) -> tuple[bytes, bytes]:
+    """What of a file's first GOP is kept in the header for all of them, and the payload that goes with it.
+
+    Of representations whose GOPs share something; see :func:`shares`.
+    """
+    from nerv_codec.tracked_codec import share_networks
+
+    return share_networks(payload, geometry)

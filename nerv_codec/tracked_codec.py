@@ -1,43 +1,44 @@
-"""A `tracked` GOP to bytes and back (FORMAT.md, section 5): its grids, their order, and what each refers to."""
+"""A `tracked` GOP to bytes and back (FORMAT.md, section 6): its grids, their order, and what each refers to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
-from nerv_codec.coding.entropy_model import EntropyModel, parameter_shapes
+from nerv_codec.coding.entropy_model import EntropyModel
 from nerv_codec.coding.latents import decode_latents, encode_latents, latent_digest
-from nerv_codec.coding.weights import Base, QuantizedTensor, decode_weights, encode_weights
-from nerv_codec.errors import BitstreamError
+from nerv_codec.coding.weights import QuantizedTensor
 from nerv_codec.kernels.rate_model import COLS, ROWS
 from nerv_codec.kernels.references import follow
 from nerv_codec.kernels.tracks import MOTION_SHIFT
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.prior import DEPTH_CLASSES, MAX_GAIN_QUARTERS, latent_prior, motion_prior, network_prior
+from nerv_codec.model.prior import DEPTH_CLASSES, NetworkSizes
 from nerv_codec.model.tracked import KEPT, MOTION_SCALES, MOTION_STEPS, TrackedShape
 from nerv_codec.model.tracked_function import Tracked
+from nerv_codec.tracked_networks import (
+    SHARED,
+    UNEXPECTED,
+    Expectation,
+    SharedNetworks,
+    pack_networks,
+    pack_shared,
+    read_head,
+    unpack_networks,
+    write_head,
+)
 
-MAX_SCALES = 10
 UNIT_LOG2 = 8
 """log2 of the parts of a pixel in which motion is reckoned with integers."""
-MAX_HIDDEN = 64
 MAX_SPAN = 1024
-MOTION_CLASSES = 3 * MOTION_SCALES
-"""Motion towards the first parent, the second, and blends, each on every scale, likewise."""
 
 Integers = npt.NDArray[np.int32]
 Table = npt.NDArray[np.int64]
-
-
-def latent_classes(shape: TrackedShape) -> int:
-    """Bias classes of the latents' entropy model."""
-    return DEPTH_CLASSES * len(shape.grid_scales)
 
 
 def latent_table(shape: TrackedShape) -> Table:
@@ -194,43 +195,6 @@ def siblings(shape: TrackedShape) -> dict[int, int]:
     return {pair[1]: pair[0] for pair in pairs if len(pair) > 1}
 
 
-@dataclass(frozen=True)
-class Bases:
-    """What the tensors of a GOP are expected to be."""
-
-    network: tuple[Base, ...]
-    """In the order of ``shape.network_shapes()``."""
-    latents: tuple[Base, ...]
-    """The latents' entropy model as it is stored; ..."""
-    motion: tuple[Base, ...]
-    """... the motion's."""
-
-    @property
-    def all(self) -> tuple[Base, ...]:
-        """One after the other, as they stand in the payload."""
-        return (*self.network, *self.latents, *self.motion)
-
-
-def bases(shape: TrackedShape, latent_hidden: int, motion_hidden: int, gain_quarters: int | None) -> Bases:
-    """The prior where it is used and fits; else 0.
-
-    Args:
-        shape: Sizes.
-        latent_hidden: Width of the latents' entropy model.
-        motion_hidden: Width of the motion's.
-        gain_quarters: See ``network_prior``; None uses no prior.
-    """
-    names, zeros = shape.network_shapes(), (0.0,) * 6
-    if gain_quarters is None:
-        return Bases((0.0,) * len(names), zeros, zeros)
-    network = network_prior(shape, gain_quarters)
-    return Bases(
-        network=tuple(network.values()) if network else (0.0,) * len(names),
-        latents=tuple(latent_prior(shape, latent_hidden) or zeros),
-        motion=tuple(motion_prior(motion_hidden) or zeros),
-    )
-
-
 def pack_tracked(
     shape: TrackedShape,
     latents: Integers,
@@ -238,7 +202,7 @@ def pack_tracked(
     network: Sequence[QuantizedTensor],
     latent_model: Sequence[QuantizedTensor],
     motion_model: Sequence[QuantizedTensor],
-    gain_quarters: int | None = None,
+    expectation: Expectation = UNEXPECTED,
 ) -> bytes:
     """The GOP payload.
 
@@ -247,32 +211,61 @@ def pack_tracked(
         motion: All motion symbols in the order of ``motion_table``.
         network: In the order of ``shape.network_shapes()``.
         latent_model: The tensors of the entropy model of the latents; motion_model: of the motion.
-        gain_quarters: With what :func:`bases` were made.
+        expectation: What the tensors' bases were made with.
     """
-    out = ByteWriter()
-    for number in (
-        shape.tree.span,
-        shape.scales,
-        shape.hidden,
-        latent_model[0].symbols.shape[0],
-        motion_model[0].symbols.shape[0],
-    ):
-        out.varint(number)
-    out.varint(gain_quarters is not None)
-    if gain_quarters is not None:
-        out.signed_varint(gain_quarters)
-    weights = encode_weights([*network, *latent_model, *motion_model])
     coded_motion = b""
     if len(shape.tree.nodes) > 1:
         model = EntropyModel.from_tensors(motion_model)
         coded_motion = encode_latents(motion, motion_table(shape), motion_maps(shape), model)
-    for part in (weights, coded_motion):
+    model = EntropyModel.from_tensors(latent_model)
+    coded_latents = encode_latents(latents.ravel(), latent_table(shape), reference_maps(shape, motion), model)
+    sizes = network_sizes(shape, latent_model, motion_model)
+    weights = pack_networks([*network, *latent_model, *motion_model])
+    return _join(shape.tree.span, expectation, sizes, weights, coded_motion, coded_latents)
+
+
+def network_sizes(
+    shape: TrackedShape, latent_model: Sequence[QuantizedTensor], motion_model: Sequence[QuantizedTensor]
+) -> NetworkSizes:
+    """Of all networks of a GOP."""
+    widths = latent_model[0].symbols.shape[0], motion_model[0].symbols.shape[0]
+    return NetworkSizes(shape.depths, shape.scales, shape.outputs, shape.hidden, *widths)
+
+
+def _join(
+    span: int, expectation: Expectation, sizes: NetworkSizes, weights: bytes, motion: bytes, latents: bytes
+) -> bytes:
+    out = ByteWriter()
+    out.varint(span)
+    write_head(out, expectation, sizes)
+    for part in (weights, motion):
         out.varint(len(part))
         out.raw(part)
-    maps = reference_maps(shape, motion)
-    model = EntropyModel.from_tensors(latent_model)
-    out.raw(encode_latents(latents.ravel(), latent_table(shape), maps, model))
+    out.raw(latents)
     return out.getvalue()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A payload taken apart."""
+
+    shape: TrackedShape
+    expectation: Expectation
+    sizes: NetworkSizes
+    weights: bytes
+    motion: bytes
+    latents: bytes
+
+
+def _split(payload: bytes, geometry: GopGeometry, shared: SharedNetworks | None) -> _Parts:
+    """The inverse of :func:`_join`."""
+    reader = ByteReader(payload)
+    tree = GopTree(geometry.num_frames, reader.varint(1, MAX_SPAN, "the distance of anchors"))
+    expectation, sizes = read_head(reader, shared, tree.nodes[-1].depth + 1, geometry.num_planes)
+    weights = reader.raw(reader.varint(0, len(payload), "the weights' size"))
+    motion = reader.raw(reader.varint(0, len(payload), "the motion's size"))
+    shape = TrackedShape(tree, geometry.height, geometry.width, sizes.scales, sizes.hidden, geometry.num_planes)
+    return _Parts(shape, expectation, sizes, weights, motion, reader.rest())
 
 
 @dataclass(frozen=True)
@@ -288,69 +281,63 @@ class TrackedGop:
     """In the order of ``shape.network_shapes()``."""
     latent_model: tuple[QuantizedTensor, ...]
     motion_model: tuple[QuantizedTensor, ...]
-    gain_quarters: int | None
+    expectation: Expectation
     part_bytes: dict[str, int]
+
+    @property
+    def tensors(self) -> tuple[QuantizedTensor, ...]:
+        """Of all networks, in the order of the payload."""
+        return (*self.network, *self.latent_model, *self.motion_model)
 
     @property
     def digest(self) -> int:
         """Of all integers."""
-        tensors = (*self.network, *self.latent_model, *self.motion_model)
-        parts = [*(tensor.symbols.ravel() for tensor in tensors), self.motion, self.latents.ravel()]
-        return latent_digest(np.concatenate(parts))
+        symbols = (tensor.symbols.ravel() for tensor in self.tensors)
+        return latent_digest(np.concatenate([*symbols, self.motion, self.latents.ravel()]))
 
 
-def read_tracked(payload: bytes, geometry: GopGeometry) -> TrackedGop:
-    """The inverse of :func:`pack_tracked`. Raises BitstreamError."""
-    reader = ByteReader(payload)
-    span = reader.varint(1, MAX_SPAN, "the distance of anchors")
-    scales = reader.varint(1, MAX_SCALES, "the number of scales")
-    hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
-    if hidden % 4:  # the kernels take four neurons at a time
-        raise BitstreamError(f"expected a network whose width is a multiple of 4, found {hidden}")
-    rate_hidden = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
-    gain_quarters = reader.signed_varint("the gains' exponent") if reader.varint(0, 1, "use of the prior") else None
-    if abs(gain_quarters or 0) > MAX_GAIN_QUARTERS:
-        raise BitstreamError(f"expected gains within 2**+-{MAX_GAIN_QUARTERS // 4}, found 2**({gain_quarters} / 4)")
-    shape = TrackedShape(
-        GopTree(geometry.num_frames, span), geometry.height, geometry.width, scales, hidden, geometry.num_planes
-    )
-    names = shape.network_shapes()
-    latent_shapes = parameter_shapes(rate_hidden[0], latent_classes(shape))
-    motion_shapes = parameter_shapes(rate_hidden[1], MOTION_CLASSES)
-    coded_weights = reader.raw(reader.varint(0, len(payload), "the weights' size"))
-    tensors = [
-        replace(tensor, base=base)
-        for tensor, base in zip(
-            decode_weights(coded_weights, [*names.values(), *latent_shapes, *motion_shapes]),
-            bases(shape, rate_hidden[0], rate_hidden[1], gain_quarters).all,
-            strict=True,
-        )
-    ]
-    models = tensors[len(names) :]
-    latent_model, motion_model = tuple(models[: len(latent_shapes)]), tuple(models[len(latent_shapes) :])
+def read_tracked(payload: bytes, geometry: GopGeometry, shared: SharedNetworks | None = None) -> TrackedGop:
+    """The inverse of :func:`pack_tracked`; ``shared`` is what the header keeps. Raises BitstreamError."""
+    parts = _split(payload, geometry, shared)
+    shape = parts.shape
+    tensors = unpack_networks(parts.weights, parts.expectation, parts.sizes)
+    count = len(shape.network_shapes())
+    network, latent_model, motion_model = tensors[:count], tensors[count : count + 6], tensors[count + 6 :]
     latent_entropy, motion_entropy = EntropyModel.from_tensors(latent_model), EntropyModel.from_tensors(motion_model)
-    coded_motion = reader.raw(reader.varint(0, len(payload), "the motion's size"))
     motion = np.zeros(0, np.int32)
     if len(shape.tree.nodes) > 1:
-        motion, _ = decode_latents(coded_motion, motion_table(shape), motion_maps(shape), motion_entropy)
-    coded_latents = reader.rest()
-    latents, _ = decode_latents(coded_latents, latent_table(shape), reference_maps(shape, motion), latent_entropy)
-    parts = {"weights": len(coded_weights), "motion": len(coded_motion), "latents": len(coded_latents)}
+        motion, _ = decode_latents(parts.motion, motion_table(shape), motion_maps(shape), motion_entropy)
+    latents, _ = decode_latents(parts.latents, latent_table(shape), reference_maps(shape, motion), latent_entropy)
+    sizes = {"weights": len(parts.weights), "motion": len(parts.motion), "latents": len(parts.latents)}
     return TrackedGop(
         shape=shape,
         latents=latents.reshape(len(shape.tree.nodes), -1),
         motion=motion,
-        network=tuple(tensors[: len(names)]),
-        latent_model=latent_model,
-        motion_model=motion_model,
-        gain_quarters=gain_quarters,
-        part_bytes={"header": len(payload) - sum(parts.values()), **parts},
+        network=tuple(network),
+        latent_model=tuple(latent_model),
+        motion_model=tuple(motion_model),
+        expectation=parts.expectation,
+        part_bytes={"header": len(payload) - sum(sizes.values()), **sizes},
     )
 
 
-def unpack_tracked(payload: bytes, geometry: GopGeometry) -> tuple[Tracked, int, dict[str, int]]:
+def share_networks(payload: bytes, geometry: GopGeometry) -> tuple[bytes, bytes]:
+    """Moves the networks of a payload that shares none into what the header keeps.
+
+    Returns:
+        What the header keeps, and the payload of the same function that refers to it.
+    """
+    parts = _split(payload, geometry, None)
+    tensors = unpack_networks(parts.weights, parts.expectation, parts.sizes)
+    kept = pack_shared(parts.expectation, parts.sizes, tensors)
+    return kept, _join(parts.shape.tree.span, Expectation(SHARED), parts.sizes, b"", parts.motion, parts.latents)
+
+
+def unpack_tracked(
+    payload: bytes, geometry: GopGeometry, shared: SharedNetworks | None = None
+) -> tuple[Tracked, int, dict[str, int]]:
     """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
-    gop = read_tracked(payload, geometry)
+    gop = read_tracked(payload, geometry, shared)
     names = gop.shape.network_shapes()
     network = {name: torch.from_numpy(tensor.values) for name, tensor in zip(names, gop.network, strict=True)}
     model = Tracked(geometry, gop.shape, gop.latents, spread_motion(gop.shape, gop.motion), network)

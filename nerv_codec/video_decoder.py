@@ -253,7 +253,7 @@ class VideoDecoder:
         """One GOP from its bytes: the function, the digest of its integers, its bytes by part."""
         payload = self.container.read_gop(index)
         try:
-            return unpack_gop(self.header.model_id, payload, self.geometry(index))
+            return unpack_gop(self.header.model_id, payload, self.geometry(index), self.header.shared)
         except BitstreamError as error:
             raise type(error)(f"GOP {index}: {error}") from error
 

@@ -13,7 +13,8 @@ from nerv_codec.config import EncoderConfig, TrackedConfig
 from nerv_codec.kernels.rate_model import ACTIVE, RateParameters, rate_forward_backward
 from nerv_codec.model.gop_tree import GopTree
 from nerv_codec.model.tracked import TrackedShape
-from nerv_codec.tracked_codec import latent_classes, latent_table, motion_maps, motion_table, reference_maps
+from nerv_codec.tracked_codec import latent_table, motion_maps, motion_table, reference_maps
+from nerv_codec.tracked_networks import latent_classes
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,10 @@ from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.rate_model import COLS, ROWS, check_grids
 from nerv_codec.model.coordinates import GopGeometry
 from nerv_codec.model.gop_tree import GopTree
+from nerv_codec.model.prior import NetworkSizes
 from nerv_codec.model.tracked import TrackedShape, motion_grids
 from nerv_codec.model.tracked_function import MOTION_UNITS
 from nerv_codec.tracked_codec import (
-    MOTION_CLASSES,
-    bases,
-    latent_classes,
     latent_table,
     motion_indices,
     motion_maps,
@@ -24,10 +22,12 @@ from nerv_codec.tracked_codec import (
     pack_tracked,
     read_tracked,
     reference_maps,
+    share_networks,
     spread_motion,
     unpack_tracked,
     whole_motion,
 )
+from nerv_codec.tracked_networks import MOTION_CLASSES, PRIOR, SHARED, Expectation, latent_classes, read_shared
 from nerv_codec.training.tracked_fit import estimate_payload_bits
 
 SHAPE = TrackedShape(GopTree(6), 21, 34, 4, 8, 3)
@@ -171,31 +171,82 @@ def test_references_follow_the_rule() -> None:
                 assert np.array_equal(maps[number, index, start : start + expected.size], expected.ravel())
 
 
-def _with_prior(gain_quarters: int) -> tuple[bytes, list[np.ndarray]]:
+def _with_prior(exponent: int) -> tuple[bytes, list[np.ndarray]]:
     """A payload whose networks are the prior's, moved a little, and their values."""
-    expected = bases(SHAPE, 8, 4, gain_quarters)
+    expected = Expectation(PRIOR, exponent)
+    bases = expected.bases(NetworkSizes(SHAPE.depths, SHAPE.scales, 3, 8, 8, 4)).all
     rng = np.random.default_rng(5)
-    tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in expected.all]
+    tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in bases]
     names = len(SHAPE.network_shapes())
     latents, motion, *_ = _random_parts()
     parts = tensors[:names], tensors[names : names + 6], tensors[names + 6 :]
-    return pack_tracked(SHAPE, latents, motion, *parts, gain_quarters), [tensor.values for tensor in tensors]
+    return pack_tracked(SHAPE, latents, motion, *parts, expected), [tensor.values for tensor in tensors]
 
 
-@pytest.mark.parametrize("gain_quarters", [-7, 0, 64])
-def test_networks_are_stored_as_differences_from_the_prior(gain_quarters: int) -> None:
-    payload, values = _with_prior(gain_quarters)
+@pytest.mark.parametrize("exponent", [-7, 0, 64])
+def test_networks_are_stored_as_differences_from_the_prior(exponent: int) -> None:
+    payload, values = _with_prior(exponent)
     gop = read_tracked(payload, GEOMETRY)
-    found = [tensor.values for tensor in (*gop.network, *gop.latent_model, *gop.motion_model)]
-    assert all(np.array_equal(one, other) for one, other in zip(found, values, strict=True))
-    assert gop.gain_quarters == gain_quarters
+    assert all(np.array_equal(one.values, other) for one, other in zip(gop.tensors, values, strict=True))
+    assert gop.expectation.gain_quarters == exponent
     assert all(np.array_equal(one, other) for one, other in zip(gop.latents, _random_parts()[0], strict=True))
 
 
-def test_an_unknown_prior_or_exponent_is_refused() -> None:
+def test_an_unknown_expectation_or_exponent_is_refused() -> None:
     payload, _ = _with_prior(0)
-    assert payload[5:7] == b"\x01\x00"
-    with pytest.raises(BitstreamError, match="use of the prior"):
-        read_tracked(payload[:5] + b"\x02" + payload[6:], GEOMETRY)
+    assert payload[1:3] == b"\x01\x00"
+    for wrong in (b"\x02", b"\x03"):  # 2: what the header keeps, where it keeps nothing
+        with pytest.raises(BitstreamError, match="what networks are expected"):
+            read_tracked(payload[:1] + wrong + payload[2:], GEOMETRY)
     with pytest.raises(BitstreamError, match="gains within"):
-        read_tracked(payload[:6] + b"\x82\x01" + payload[7:], GEOMETRY)  # 65
+        read_tracked(payload[:2] + b"\x82\x01" + payload[3:], GEOMETRY)  # 65
+
+
+@pytest.mark.parametrize("exponent", [None, 0, -7])
+def test_networks_in_the_header_leave_the_function_as_it_was(exponent: int | None) -> None:
+    payload = pack_tracked(SHAPE, *_random_parts()) if exponent is None else _with_prior(exponent)[0]
+    kept, rest = share_networks(payload, GEOMETRY)
+    shared = read_shared(kept, 3)
+    before, after = read_tracked(payload, GEOMETRY), read_tracked(rest, GEOMETRY, shared)
+    assert after.expectation.gain_quarters == exponent
+    assert after.part_bytes["weights"] == 0
+    assert len(kept) + len(rest) <= len(payload) + 4
+    for one, other in zip(before.tensors, after.tensors, strict=True):
+        assert np.array_equal(one.values, other.values)
+    assert np.array_equal(before.latents, after.latents)
+    assert np.array_equal(before.motion, after.motion)
+    axes = torch.tensor([2.5]).double(), torch.arange(21.0).double(), torch.arange(34.0).double()
+    pictures = [unpack_tracked(data, GEOMETRY, one)[0].render(*axes) for data, one in ((payload, None), (rest, shared))]
+    assert torch.equal(*pictures)
+
+
+def test_a_gop_with_other_depths_stores_what_differs_from_the_header() -> None:
+    kept, _ = share_networks(_with_prior(3)[0], GEOMETRY)
+    expected = Expectation(SHARED, -2, read_shared(kept, 3))
+    for frames in (1, 2, 40):
+        shape, geometry = TrackedShape(GopTree(frames), 21, 34, 4, 8, 3), GopGeometry(frames, 21, 34, 3)
+        bases = expected.bases(NetworkSizes(shape.depths, 4, 3, 8, 8, 4)).all
+        rng = np.random.default_rng(frames)
+        tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in bases]
+        motion = np.zeros(int((motion_table(shape)[:, ROWS] * motion_table(shape)[:, COLS]).sum()), np.int32)
+        latents = rng.integers(-1, 2, (frames, shape.node_latents)).astype(np.int32)
+        payload = pack_tracked(shape, latents, motion, tensors[:9], tensors[9:15], tensors[15:], expected)
+        gop = read_tracked(payload, geometry, read_shared(kept, 3))
+        assert all(np.array_equal(one.values, other.values) for one, other in zip(gop.tensors, tensors, strict=True))
+        assert gop.expectation.gain_quarters == 1
+        assert np.array_equal(gop.latents, latents)
+
+
+def test_damaged_networks_in_the_header_are_refused() -> None:
+    kept, _ = share_networks(_with_prior(3)[0], GEOMETRY)
+    assert read_shared(b"", 3) is None
+    assert kept[0] == SHAPE.depths
+    for damaged, message in (
+        (b"\x00" + kept[1:], "depths"),
+        (b"\x11" + kept[1:], "depths"),
+        (kept[:1] + b"\x02" + kept[2:], "what networks are expected"),
+        (kept[:-1], "entropy-coded|ends|words"),
+        (kept[:9] + bytes([kept[9] ^ 1]) + kept[10:], "digest"),
+    ):
+        with pytest.raises(BitstreamError, match=message):
+            read_shared(damaged, 3)

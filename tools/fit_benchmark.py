@@ -28,7 +28,7 @@ from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_backend import make_backend
-from nerv_codec.training.tracked_state import TrackedState, initial_state, make_targets, tracked_shape
+from nerv_codec.training.tracked_state import TrackedState, expected_prior, initial_state, make_targets, tracked_shape
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
@@ -65,7 +65,8 @@ class Problem:
     def state(self) -> TrackedState:
         generator = torch.Generator().manual_seed(self.config.seed)
         motion = tracked_fit.prepare_tracked(self.frames, self.info, self.config)
-        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion)
+        expected = expected_prior(self.config)
+        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion, expected)
 
 
 def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:

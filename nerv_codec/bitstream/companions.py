@@ -1,4 +1,4 @@
-"""Sections for what travels beside the pictures (FORMAT.md, section 7): one that describes, and those with packets."""
+"""Sections for what travels beside the pictures (FORMAT.md, section 8): one that describes, and those with packets."""
 
 from __future__ import annotations
 

@@ -23,6 +23,8 @@ MAX_SECTION_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 24
 MAX_DURATION = 1 << 48
 _MAX_PTS = (1 << 62) - 1
+_SIREN = 1
+"""The representation whose GOPs have nothing in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,8 @@ class StreamHeader:
     last_duration: int
     """How long the last frame is shown, same unit, at least 1."""
     gops: tuple[GopEntry, ...]
+    shared: bytes = b""
+    """What the representation keeps once for all GOPs."""
 
     @cached_property
     def first_frames(self) -> tuple[int, ...]:
@@ -88,6 +92,7 @@ def write_header(header: StreamHeader) -> bytes:
     for gop in header.gops:
         out.varint(gop.num_frames << 1 | gop.shares_first)
         out.varint(gop.section_bytes)
+    out.raw(header.shared)
     payload = out.getvalue()
     parse_header(payload)  # whatever a decoder would refuse is never written
     return payload
@@ -100,8 +105,9 @@ def parse_header(payload: bytes) -> StreamHeader:
     info = _parse_info(data)
     pts, last_duration = _parse_times(data)
     gops = _parse_index(data, len(pts))
-    data.expect_end("the header")
-    return StreamHeader(model_id, info, pts, last_duration, gops)
+    if model_id == _SIREN:
+        data.expect_end("the header")
+    return StreamHeader(model_id, info, pts, last_duration, gops, shared=data.rest())
 
 
 def _parse_times(data: ByteReader) -> tuple[Sequence[int], int]:

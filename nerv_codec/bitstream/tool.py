@@ -1,4 +1,4 @@
-"""The tool section: what wrote a file, and in what time. A decoder may skip it (FORMAT.md, section 6)."""
+"""The tool section: what wrote a file, and in what time. A decoder may skip it (FORMAT.md, section 7)."""
 
 from __future__ import annotations
 

@@ -45,6 +45,30 @@ CUBIC_DEPTH = 0
 """Planes of nodes up to this depth are read with a cubic kernel, deeper ones linearly."""
 
 
+def grids_of(scales: int, outputs: int) -> tuple[tuple[int, int], ...]:
+    """(scale, pyramid) of each latent grid of a node, in coding order, coarse to fine.
+
+    Pictures of several planes have two pyramids: the second begins at half size, as chroma does.
+    """
+    pairs = [(scale, number) for scale in reversed(range(scales)) for number in range(1 if outputs == 1 else 2)]
+    return tuple((scale, number) for scale, number in pairs if scale or not number)
+
+
+def network_shapes(depths: int, grids: int, hidden: int, outputs: int) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all network tensors, in the order of the file."""
+    return {
+        "gain": (depths, grids),
+        "mix": (grids, FEATURES),
+        "w1": (FEATURES, hidden),
+        "b1": (hidden,),
+        "w2": (hidden, hidden),
+        "b2": (hidden,),
+        "w3": (hidden, outputs),
+        "b3": (outputs,),
+        "skip": (FEATURES, outputs),
+    }
+
+
 @dataclass(frozen=True)
 class TrackedShape:
     """Sizes of one GOP's latents and networks."""
@@ -58,13 +82,8 @@ class TrackedShape:
 
     @cached_property
     def grid_scales(self) -> tuple[int, ...]:
-        """log2 of the sample distance of each latent grid of a node, in coding order, coarse to fine.
-
-        Pictures of several planes have two pyramids: the second begins at half size, as chroma does.
-        """
-        pyramids = 1 if self.outputs == 1 else 2
-        pairs = [(scale, number) for scale in reversed(range(self.scales)) for number in range(pyramids)]
-        return tuple(scale for scale, number in pairs if scale or not number)
+        """log2 of the sample distance of each latent grid of a node, in coding order."""
+        return tuple(scale for scale, _ in grids_of(self.scales, self.outputs))
 
     @cached_property
     def grid_coarser(self) -> tuple[int, ...]:
@@ -121,17 +140,7 @@ class TrackedShape:
 
     def network_shapes(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of all network tensors, in the order of the file."""
-        return {
-            "gain": (self.depths, len(self.grid_scales)),
-            "mix": (len(self.grid_scales), FEATURES),
-            "w1": (FEATURES, self.hidden),
-            "b1": (self.hidden,),
-            "w2": (self.hidden, self.hidden),
-            "b2": (self.hidden,),
-            "w3": (self.hidden, self.outputs),
-            "b3": (self.outputs,),
-            "skip": (FEATURES, self.outputs),
-        }
+        return network_shapes(self.depths, len(self.grid_scales), self.hidden, self.outputs)
 
 
 def upsampling_matrix(coarse: int, fine: int) -> Tensor:

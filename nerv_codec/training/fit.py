@@ -31,6 +31,7 @@ def _fit_siren(
     checkpoint: Checkpoint,
     target: FitTarget | None,
     prepared: None,
+    shared: bytes,
 ) -> tuple[bytes, float, Representation]:
     sites = make_sites(frames, info, device)
     geometry = gop_geometry(frames, info)
@@ -50,12 +51,13 @@ def _fit_tracked(
     checkpoint: Checkpoint,
     target: FitTarget | None,
     prepared: Any,
+    shared: bytes,
 ) -> tuple[bytes, float, Representation]:
     from nerv_codec.training.tracked_fit import fit_tracked  # brings numba and OpenCV
 
     keeper = {"report": report, "checkpoint": checkpoint}
     payload, bits, model = fit_tracked(
-        frames, info, config, seed=seed, target=target, device=device, prepared=prepared, **keeper
+        frames, info, config, seed=seed, target=target, device=device, prepared=prepared, shared=shared, **keeper
     )
     return payload, bits, model.to(device)
 
@@ -93,6 +95,7 @@ def fit_gop(
     checkpoint: Checkpoint | None = None,
     target: FitTarget | None = None,
     prepared: Any = None,
+    shared: bytes = b"",
 ) -> GopFit:
     """Fits a function to the frames of one GOP and codes it.
 
@@ -107,6 +110,7 @@ def fit_gop(
         target: What it shall come to; the report of the encode tells how close it came.
         prepared: What :func:`prepare_gop` gave for the same frames, or what an earlier encode of them came to; None
             lets it be made here.
+        shared: What an earlier GOP of the file has put into the header for all of them.
     """
     fit = _FITS[config.model]
     keeper = checkpoint or Checkpoint()
@@ -120,6 +124,7 @@ def fit_gop(
         checkpoint=keeper,
         target=target,
         prepared=prepared,
+        shared=shared,
     )
     return GopFit(payload, bits, luma_psnr_db(model, frames, info))
 

@@ -34,7 +34,6 @@ from nerv_codec.coding.entropy_model import (
 from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import MIN_STEP_LOG2 as LOWEST_STEP_LOG2
 from nerv_codec.coding.weights import Base, QuantizedTensor
-from nerv_codec.coding.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.config import EncoderConfig
 from nerv_codec.kernels.rate_model import RateParameters
 from nerv_codec.metrics.psnr import psnr_db
@@ -44,7 +43,6 @@ from nerv_codec.model.tracked import TrackedShape
 from nerv_codec.model.tracked_function import NETWORK, Tracked, node_mix
 from nerv_codec.tracked_codec import (
     TrackedGop,
-    bases,
     latent_table,
     motion_maps,
     motion_owners,
@@ -53,6 +51,7 @@ from nerv_codec.tracked_codec import (
     reference_maps,
     spread_motion,
 )
+from nerv_codec.tracked_networks import SHARED, Bases, Expectation, network_bits, read_shared
 from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.flow_init import initial_motion
 from nerv_codec.training.quantise import choose_steps, quantise
@@ -66,9 +65,11 @@ from nerv_codec.training.tracked_state import (
     QuantisedVector,
     TrackedState,
     earlier_state,
-    gain_quarters,
+    expected_prior,
+    expected_shared,
     initial_state,
     make_targets,
+    network_sizes,
     tracked_shape,
 )
 from nerv_codec.types import PlanarFrame, VideoInfo
@@ -103,6 +104,8 @@ _HEADER_BITS, _DIGEST_BITS = 8 * 11, 32
 _LAST_WORD_BITS = 24
 """Of what a range coder writes last, about as much says nothing."""
 _REPORT_STEPS = 10
+_TRIAL_STEPS = 40
+"""Of frame 0 alone, with the networks of another GOP and with the prior, where it has to be found which suit better."""
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
 _FEW = 32
@@ -152,11 +155,15 @@ def fit_tracked(
     target: FitTarget | None = None,
     device: torch.device = _CPU,
     prepared: Sequence[Tensor] | TrackedGop | None = None,
+    shared: bytes = b"",
 ) -> tuple[bytes, float, Tracked]:
     """Fits one GOP; see :func:`nerv_codec.training.fit.fit_gop`.
 
     Args:
         prepared: What :func:`prepare_tracked` gave, if it was called before, or what an earlier fit came to.
+        shared: What the header keeps for all GOPs. Networks stay as they are there if that serves the first frame
+            better than learning them from the prior, their bytes included; learning goes on where a target is set or
+            an earlier fit is taken up.
 
     Returns:
         The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
@@ -168,19 +175,54 @@ def fit_tracked(
     pixels = len(frames) * info.height * info.width
     control = RateController(config.tracked.rd_lambda, target, pixels)
     config = replace(config, tracked=replace(config.tracked, rd_lambda=control.rd_lambda))
-    if isinstance(prepared, TrackedGop):
-        state, shape = earlier_state(prepared, config), prepared.shape
-    else:
-        state = initial_state(shape, frames, info, config, torch.Generator().manual_seed(seed), prepared)
+    earlier = prepared if isinstance(prepared, TrackedGop) else None
+    shape = earlier.shape if earlier else shape
+    choices = [expected_prior(config)]
+    known = read_shared(shared, shape.outputs)
+    if known and replace(known.sizes, depths=shape.depths) == network_sizes(shape, config, earlier):
+        choices.insert(0, expected_shared(known, config))
+    learns = target is not None or earlier is not None
     with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
         targets, peak = make_targets(frames, info), info.pixel_format.max_value
         backend = make_backend(shape, targets, peak, workers, executor, device)
-        fit = _Fit(shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control)
-        first = fit.restore(keeper.load())
-        for step in range(first, fit.steps):
+
+        def begin(expected: Expectation, report: Report) -> _Fit:
+            if earlier:
+                state = earlier_state(earlier, config)
+            else:
+                generator = torch.Generator().manual_seed(seed)
+                state = initial_state(shape, frames, info, config, generator, prepared, expected)
+            bases = expected.bases(network_sizes(shape, config, earlier))
+            coding = _Coding(expected, bases, frozen=expected.source == SHARED and not learns)
+            return _Fit(
+                shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control, coding
+            )
+
+        saved = keeper.load()
+        if saved is not None:
+            expected = next(one for one in choices if one.source == saved.values["expects"])
+        elif learns or len(choices) == 1:
+            expected = choices[0]
+        else:
+            expected = min(choices, key=lambda one: begin(one, _say_nothing).trial())
+        fit = begin(expected, report)
+        for step in range(fit.restore(saved), fit.steps):
             keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
             fit.step(step)
         return fit.finish(gop_geometry(frames, info))
+
+
+def _say_nothing(status: FitStatus) -> None:
+    pass
+
+
+class _Coding(NamedTuple):
+    """How networks are coded."""
+
+    expected: Expectation
+    bases: Bases
+    frozen: bool
+    """They stay as expected."""
 
 
 class _Rate(NamedTuple):
@@ -208,6 +250,7 @@ class _Fit:
         seed: int,
         report: Report,
         control: RateController,
+        coding: _Coding,
     ) -> None:
         state.latents, state.motion = backend.vector(state.latents), backend.vector(state.motion)
         self._shape, self._backend, self._state, self._config = shape, backend, state, config
@@ -221,10 +264,10 @@ class _Fit:
         self._round_from = min(self._hard_from, self._at(_ROUND_NETWORKS))
         shares = {self._at(share) for share in _PRUNE_AT}
         self._prune_at = {step for step in shares | {phase.first for phase in self._phases[1:]} if step >= _YOUNG}
-        widths = len(state.latent_rate[0]), len(state.motion_rate[0])
-        self._bases = bases(shape, *widths, gain_quarters(config))
-        self._network_steps: list[int] = []
-        self._rate_steps: tuple[list[int], ...] = ()
+        self._expected, self._bases, self._frozen = coding
+        # Networks that stay as expected are rounded from the beginning, whatever the steps are.
+        self._network_steps = [0] * len(state.network) if self._frozen else []
+        self._rate_steps: tuple[list[int], ...] = (list(DEFAULT_STEPS),) * 2 if self._frozen else ()
         self._maps, self._motion_maps = np.zeros(0, np.int32), motion_maps(shape)
         self._mapped = np.zeros_like(state.motion.symbols)
         self._networks = [*state.network.values(), *state.latent_rate, *state.motion_rate]
@@ -248,6 +291,7 @@ class _Fit:
             tensors |= {f"adam.{index}.{key}": value for key, value in self._optimizer.state[tensor].items()}
         values = {
             "step": step,
+            "expects": self._expected.source,
             "network_steps": self._network_steps,
             "rate_steps": self._rate_steps,
             "rd_lambda": self._control.rd_lambda,
@@ -278,8 +322,17 @@ class _Fit:
         """The step at which this share of the last phase is over."""
         return self._phases[-1].first + round(share * self._phases[-1].steps)
 
-    def step(self, step: int) -> None:
-        """One optimiser step."""
+    def trial(self) -> float:
+        """D + lambda R of frame 0, about, after a few steps, and of the networks that would be stored for them."""
+        steps = range(min(_TRIAL_STEPS, self._phases[0].steps))
+        costs = [self.step(step) for step in steps]
+        return sum(costs[len(costs) // 2 :]) / len(costs[len(costs) // 2 :]) + self._lambda * self._network_bits()
+
+    def _network_bits(self) -> float:
+        return network_bits(self._coded_network()) if self._network_steps else _NETWORK_BITS
+
+    def step(self, step: int) -> float:
+        """One optimiser step; returns the loss before it."""
         state, rates, hard = self._state, self._config.tracked, step >= self._hard_from
         phase = next(phase for phase in reversed(self._phases) if step >= phase.first)
         final = phase is self._phases[-1]
@@ -304,7 +357,8 @@ class _Fit:
         torch.nn.utils.clip_grad_norm_(list(state.network.values()), _NETWORK_CLIP)
         schedule = min(1.0, (step + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
         self._optimizer.param_groups[0]["lr"] = rates.network_learning_rate * schedule
-        self._optimizer.step()
+        if not self._frozen:
+            self._optimizer.step()
         if not hard:
             floor = _FLOOR * self._lambda
             state.latents.step(latent_gradient, self._latent_rate * schedule, step + 1, floor)
@@ -315,6 +369,7 @@ class _Fit:
         if (step + 1) % _REPORT_STEPS == 0 or step + 1 == self.steps:
             psnr = psnr_db(float(gradient.distortion[0]) / self._luma_weight, 1.0)
             self._report(FitStatus(step + 1, self.steps, "hard" if hard else "fit", psnr, bits))
+        return float(weight) * float(gradient.distortion.sum()) + self._lambda * bits
 
     def _prepare(self, step: int, phase: Phase, done: float) -> None:
         """What changes between steps: which grids take part, and how hard everything is rounded."""
@@ -336,14 +391,14 @@ class _Fit:
             seed = (self._seed * 1000003 + step) * 2654435761
             state.latents.soften(temperature, deviation, seed)
             state.motion.soften(temperature, deviation, seed + 0x51ED270B)
-        if step == self._round_from:
+        if step == self._round_from and not self._frozen:
             self._network_steps = self._choose_steps()
             self._rate_steps = tuple(self._choose_rate_steps(one) for one in self._rates)
 
     def _steer(self, whole: bool) -> None:
         """Lets the controller see what rounding everything now would come to."""
         state = self._state
-        bits = estimate_weight_bits(self._coded_network()) if self._network_steps else _NETWORK_BITS
+        bits = self._network_bits()
         for number, vector in enumerate((state.latents, state.motion)):
             vector.show_rounded()
             bits += self._rate(number, None)
@@ -445,7 +500,7 @@ class _Fit:
         tensors = {name: tensor.detach() for name, tensor in state.network.items()}
         float_model = Tracked(geometry, shape, latents, spread_motion(shape, motion), tensors)
         network, models = self._rounded_network(), (self._rounded_rate(0), self._rounded_rate(1))
-        payload = pack_tracked(shape, latents, motion, network, *models, gain_quarters(self._config))
+        payload = pack_tracked(shape, latents, motion, network, *models, self._expected)
         return payload, estimate_payload_bits(shape, latents, motion, network, *models), float_model
 
 
@@ -458,7 +513,7 @@ def estimate_payload_bits(
     motion_model: Sequence[QuantizedTensor],
 ) -> float:
     """Bits of the payload by the integer tables, with the fixed bytes around them."""
-    bits = estimate_weight_bits([*network, *latent_model, *motion_model]) + _LAST_WORD_BITS + _HEADER_BITS
+    bits = network_bits([*network, *latent_model, *motion_model]) + _LAST_WORD_BITS + _HEADER_BITS
     coded = [(latents.ravel(), latent_table(shape), reference_maps(shape, motion), latent_model)]
     if len(shape.tree.nodes) > 1:
         coded.append((motion, motion_table(shape), motion_maps(shape), motion_model))

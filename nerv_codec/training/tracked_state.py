@@ -15,18 +15,18 @@ from nerv_codec.config import EncoderConfig
 from nerv_codec.kernels.proxy import adam, soft_round
 from nerv_codec.kernels.rate_model import ACTIVE, COLS, OFFSET, ROWS
 from nerv_codec.model.gop_tree import GopTree
-from nerv_codec.model.prior import MAX_GAIN_QUARTERS
+from nerv_codec.model.prior import MAX_GAIN_QUARTERS, NetworkSizes
 from nerv_codec.model.tracked import FEATURES, TrackedShape
 from nerv_codec.model.tracked_function import MOTION_UNITS
 from nerv_codec.rendering import View, plane_axes, plane_groups
-from nerv_codec.tracked_codec import (
+from nerv_codec.tracked_codec import TrackedGop, latent_table, motion_indices, motion_table
+from nerv_codec.tracked_networks import (
     MOTION_CLASSES,
-    TrackedGop,
-    bases,
+    PRIOR,
+    SHARED,
+    Expectation,
+    SharedNetworks,
     latent_classes,
-    latent_table,
-    motion_indices,
-    motion_table,
 )
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_engine import Targets
@@ -148,12 +148,27 @@ def tracked_shape(num_frames: int, info: VideoInfo, config: EncoderConfig) -> Tr
     return TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
 
 
-def gain_quarters(config: EncoderConfig) -> int | None:
-    """By how many quarters of an octave the prior's gains are made larger: steps grow with the root of rd_lambda."""
+def network_sizes(shape: TrackedShape, config: EncoderConfig, earlier: TrackedGop | None = None) -> NetworkSizes:
+    """Of all networks of a fit, or of the one that it takes up."""
+    widths = config.tracked.rate_hidden, config.tracked.motion_hidden
+    if earlier:
+        widths = len(earlier.latent_model[0].symbols), len(earlier.motion_model[0].symbols)
+    return NetworkSizes(shape.depths, shape.scales, shape.outputs, shape.hidden, *widths)
+
+
+def expected_prior(config: EncoderConfig) -> Expectation:
+    """Networks as the prior has them, if it is used, with gains made larger: steps grow with the root of rd_lambda."""
     if not config.tracked.prior:
-        return None
+        return Expectation()
     quarters = round(2 * math.log2(max(config.tracked.rd_lambda, 1e-9) / PRIOR_LAMBDA))
-    return min(MAX_GAIN_QUARTERS, max(-MAX_GAIN_QUARTERS, quarters))
+    return Expectation(PRIOR, min(MAX_GAIN_QUARTERS, max(-MAX_GAIN_QUARTERS, quarters)))
+
+
+def expected_shared(shared: SharedNetworks, config: EncoderConfig) -> Expectation:
+    """Networks as the header has them, likewise."""
+    before, now = shared.gain_quarters, expected_prior(config).gain_quarters
+    finer = 0 if before is None or now is None else now - before
+    return Expectation(SHARED, min(MAX_GAIN_QUARTERS, max(-MAX_GAIN_QUARTERS, finer)), shared)
 
 
 def initial_state(
@@ -163,10 +178,11 @@ def initial_state(
     config: EncoderConfig,
     generator: torch.Generator,
     motion: Sequence[Tensor],
+    expected: Expectation,
 ) -> TrackedState:
-    """Where a fit starts: latents 0, motion as :func:`flow_init.initial_motion` found it, networks as in the prior.
+    """Where a fit starts: latents 0, motion as :func:`flow_init.initial_motion` found it, networks as expected.
 
-    What the prior does not know begins at random.
+    Those of which nothing is known begin at random.
     """
 
     def normal(*size: int) -> Tensor:
@@ -189,19 +205,20 @@ def initial_state(
         "b3": torch.tensor(means),
         "skip": normal(FEATURES, outputs) / math.sqrt(FEATURES),
     }
-    settings = config.tracked
-    expected = bases(shape, settings.rate_hidden, settings.motion_hidden, gain_quarters(config))
-    for name, base in zip(network, expected.network, strict=True):
-        if isinstance(base, np.ndarray) and name != "b3":  # the colour in the mean is known better
+    sizes = network_sizes(shape, config)
+    bases = expected.bases(sizes)
+    for name, base in zip(network, bases.network, strict=True):
+        # The prior does not know the colour in the mean.
+        if isinstance(base, np.ndarray) and (name != "b3" or expected.source == SHARED):
             network[name] = torch.from_numpy(base.copy())
     rates = []
     for width, classes, base in (
-        (settings.rate_hidden, latent_classes(shape), expected.latents),
-        (settings.motion_hidden, MOTION_CLASSES, expected.motion),
+        (sizes.latent_hidden, latent_classes(shape), bases.latents),
+        (sizes.motion_hidden, MOTION_CLASSES, bases.motion),
     ):
         known = [part for part in base if isinstance(part, np.ndarray)]
         parameters = from_stored(known) if known else initial_parameters(width, classes, seed=config.seed)
-        rates.append([torch.from_numpy(array).requires_grad_(True) for array in parameters])
+        rates.append([torch.from_numpy(array.copy()).requires_grad_(True) for array in parameters])
     table = motion_table(shape)
     symbols = torch.zeros(int((table[:, ROWS] * table[:, COLS]).sum()) + 1)
     for index, part in zip(motion_indices(shape), motion, strict=True):
@@ -219,7 +236,7 @@ def earlier_state(gop: TrackedGop, config: EncoderConfig) -> TrackedState:
     """Where an earlier fit ended, with the steps of its latents made as large as the rd_lambda of this one asks for."""
     names = gop.shape.network_shapes()
     network = {name: torch.from_numpy(tensor.values.copy()) for name, tensor in zip(names, gop.network, strict=True)}
-    before, now = gop.gain_quarters, gain_quarters(config)
+    before, now = gop.expectation.gain_quarters, expected_prior(config).gain_quarters
     finer = 1.0 if before is None or now is None else 2 ** ((before - now) / 4)
     network["gain"] = network["gain"] / finer
     models = (from_stored([tensor.values for tensor in model]) for model in (gop.latent_model, gop.motion_model))

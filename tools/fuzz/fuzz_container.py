@@ -54,7 +54,7 @@ def _read(data: bytes) -> None:
         geometry = GopGeometry(gop.num_frames, info.height, info.width, info.pixel_format.num_planes)
         payload = reader.read_gop(index)
         if gop.num_frames * info.height * info.width <= _MOST_SAMPLES:
-            unpack_gop(header.model_id, payload, geometry)
+            unpack_gop(header.model_id, payload, geometry, header.shared)
 
 
 if __name__ == "__main__":

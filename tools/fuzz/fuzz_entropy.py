@@ -26,14 +26,19 @@ _SIZES = ((8, 16), (24, 40), (1, 1), (17, 3))
 
 
 def test_one(data: bytes) -> None:
-    """The first byte chooses the representation, the second planes (1 bit), frames (3 bits) and size (2 bits)."""
-    if len(data) < 2:
+    """The first byte chooses the representation, the second planes (1 bit), frames (3 bits) and size (2 bits).
+
+    Two more are the length of what the header keeps, which comes before the payload.
+    """
+    if len(data) < 4:
         return
     model_ids = sorted(MODEL_NAMES)
     choice = data[1]
     geometry = GopGeometry(1 + (choice >> 1 & 7), *_SIZES[choice >> 4 & 3], 1 if choice & 1 else 3)
     with contextlib.suppress(NervCodecError):
-        model, _, _ = unpack_gop(model_ids[data[0] % len(model_ids)], data[2:], geometry)
+        start = 4 + int.from_bytes(data[2:4], "little")
+        shared, payload = data[4:start], data[start:]
+        model, _, _ = unpack_gop(model_ids[data[0] % len(model_ids)], payload, geometry, shared)
         middle = [torch.tensor([(low + high) / 2, high]).double() for low, high in geometry.bounds]
         model.render(*middle)
 

@@ -59,10 +59,11 @@ def _companions() -> bytes:
 
 
 def payloads() -> Iterator[bytes]:
-    """The first GOP of each file behind the two bytes by which the target chooses."""
+    """The first GOP of each file behind the bytes by which the target chooses and what the header keeps for it."""
     for file in files():
         reader = ContainerReader(io.BytesIO(file))
         header = reader.header
         model = sorted(MODEL_NAMES).index(header.model_id)
         gray = header.info.pixel_format.num_planes == 1
-        yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + reader.read_gop(0)
+        shared = len(header.shared).to_bytes(2, "little") + header.shared
+        yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + shared + reader.read_gop(0)
