@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.coding.tables import MAX_SYMBOL, code_lengths
 from nerv_codec.coding.weights import (
     MAX_MAGNITUDE,
     MAX_STEP_LOG2,
@@ -91,6 +95,49 @@ def choose_steps(
         if not changed:
             break
     return [tensor.step_log2 for tensor in coded]
+
+
+def settle(
+    tensors: Sequence[QuantizedTensor],
+    slopes: Sequence[npt.NDArray[Any]],
+    cost: Callable[[Sequence[QuantizedTensor]], float],
+    trials: int,
+) -> list[QuantizedTensor]:
+    """Moves single integers by one where the true cost falls, those first that promise most.
+
+    Args:
+        tensors: The rounded weights.
+        slopes: Derivative of ``cost`` by each weight: with the bits of the symbol, what a move promises.
+        cost: What weights cost beside their own bits, in bits.
+        trials: How many moves are tried.
+    """
+    moves: list[tuple[float, int, int, int]] = []
+    for number, (tensor, slope) in enumerate(zip(tensors, slopes, strict=True)):
+        symbols = tensor.symbols.ravel()
+        lengths = code_lengths()[best_scale(symbols)[0]]
+        codes = np.abs(symbols) < MAX_SYMBOL  # those whose neighbours have codes of their own, too
+        for way in (-1, 1):
+            own = (
+                lengths[np.where(codes, symbols + way, 0) + MAX_SYMBOL]
+                - lengths[np.where(codes, symbols, 0) + MAX_SYMBOL]
+            )
+            promise = np.where(codes, own + way * 2.0**tensor.step_log2 * slope.ravel(), np.inf)
+            moves += [(float(promise[place]), number, place, way) for place in np.flatnonzero(codes).tolist()]
+    settled, moved = list(tensors), set()
+    bits = [best_scale(tensor.symbols)[1] for tensor in settled]
+    best = cost(settled) + sum(bits)
+    for _, number, place, way in sorted(moves)[:trials]:
+        if (number, place) in moved:
+            continue
+        symbols = settled[number].symbols.copy()
+        symbols.flat[place] += way
+        trial = [*settled[:number], replace(settled[number], symbols=symbols), *settled[number + 1 :]]
+        own_bits = [*bits[:number], best_scale(symbols)[1], *bits[number + 1 :]]
+        total = cost(trial) + sum(own_bits)
+        if total < best:
+            settled, bits, best = trial, own_bits, total
+            moved.add((number, place))
+    return settled
 
 
 def steps_for_bits(

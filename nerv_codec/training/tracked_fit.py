@@ -35,6 +35,7 @@ from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import MIN_STEP_LOG2 as LOWEST_STEP_LOG2
 from nerv_codec.coding.weights import Base, QuantizedTensor
 from nerv_codec.config import EncoderConfig
+from nerv_codec.errors import BitstreamError
 from nerv_codec.kernels.rate_model import RateParameters
 from nerv_codec.metrics.psnr import psnr_db
 from nerv_codec.model.coordinates import GopGeometry
@@ -54,11 +55,11 @@ from nerv_codec.tracked_codec import (
 from nerv_codec.tracked_networks import SHARED, Bases, Expectation, network_bits, read_shared
 from nerv_codec.training.checkpoint import Checkpoint, FitState
 from nerv_codec.training.flow_init import initial_motion
-from nerv_codec.training.quantise import choose_steps, quantise
+from nerv_codec.training.quantise import choose_steps, quantise, settle
 from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus, FitTarget, Report
 from nerv_codec.training.sites import distortion_weights, gop_geometry
-from nerv_codec.training.tracked_backend import Backend, make_backend
+from nerv_codec.training.tracked_backend import Backend, Gradient, make_backend
 from nerv_codec.training.tracked_state import (
     NETWORK_BETAS,
     PRIOR_LAMBDA,
@@ -108,6 +109,10 @@ _TRIAL_STEPS = 40
 """Of frame 0 alone, with the networks of another GOP and with the prior, where it has to be found which suit better."""
 _NETWORK_CLIP = 0.1
 _MAX_SEARCH_SAMPLES = 1 << 18
+_NETWORK_TRIALS = 0.25
+"""Single integers of the rounded network that are tried at the end, for each step with all frames."""
+_RATE_SYMBOLS = 1 << 26
+"""Symbols that are counted to try those of an entropy model, which has no more trials than the fit has steps."""
 _FEW = 32
 """Numbers in a tensor whose bits hardly count."""
 
@@ -340,16 +345,9 @@ class _Fit:
         self._prepare(step, phase, done)
         share = len(phase.frames) / self._shape.tree.num_frames
         weight = np.float32(_GROWTH_WEIGHT + (1 - _GROWTH_WEIGHT) * share)
-        network = self._seen_network()
-        mix = node_mix(self._shape, network)
         stride = 2 if final and done < _COARSE_FRACTION else 1
-        gradient = self._backend.gradient(
-            state.latents, state.motion, network, mix, frames=phase.frames, stride=stride, phase=step, moving=not hard
-        )
         self._optimizer.zero_grad(set_to_none=True)
-        mix.backward(torch.from_numpy(weight * gradient.mix))
-        for name in NETWORK:
-            network[name].grad = torch.from_numpy(weight * gradient.network[name])
+        gradient, network = self._pass(weight, frames=phase.frames, stride=stride, phase=step, moving=not hard)
         latent_gradient, motion_gradient = gradient.latents * float(weight), gradient.motion * float(weight)
         bits = self._rate(0, latent_gradient) + self._rate(1, motion_gradient)
         for name, tensor in state.network.items():
@@ -370,6 +368,16 @@ class _Fit:
             psnr = psnr_db(float(gradient.distortion[0]) / self._luma_weight, 1.0)
             self._report(FitStatus(step + 1, self.steps, "hard" if hard else "fit", psnr, bits))
         return float(weight) * float(gradient.distortion.sum()) + self._lambda * bits
+
+    def _pass(self, weight: float | np.floating[Any], **options: Any) -> tuple[Gradient, dict[str, Tensor]]:
+        """One pass over pictures, and the network that it saw, with ``weight`` times its gradient."""
+        network = self._seen_network()
+        mix = node_mix(self._shape, network)
+        gradient = self._backend.gradient(self._state.latents, self._state.motion, network, mix, **options)
+        mix.backward(torch.from_numpy(weight * gradient.mix))
+        for name in NETWORK:
+            network[name].grad = torch.from_numpy(weight * gradient.network[name])
+        return gradient, network
 
     def _prepare(self, step: int, phase: Phase, done: float) -> None:
         """What changes between steps: which grids take part, and how hard everything is rounded."""
@@ -449,23 +457,57 @@ class _Fit:
 
     def _choose_steps(self) -> list[int]:
         """Steps of the network's tensors by rate-distortion cost, where the fit stands now."""
-        shape, names = self._shape, list(self._state.network)
         tensors = [tensor.detach() for tensor in self._state.network.values()]
-        samples = shape.tree.num_frames * shape.height * shape.width
-        stride = max(1, samples // _MAX_SEARCH_SAMPLES)
-
-        def distortion(values: Sequence[Tensor]) -> float:
-            network = dict(zip(names, values, strict=True))
-            mix = node_mix(shape, network)
-            found = self._backend.gradient(
-                self._state.latents, self._state.motion, network, mix, stride=stride, moving=False
-            )
-            return float(found.distortion.sum())
-
-        steps = choose_steps(tensors, distortion, self._lambda, self._bases.network)
+        steps = choose_steps(tensors, self._distortion, self._lambda, self._bases.network)
         # Rounded weights go on moving: where a finer step costs next to nothing, it leaves them room.
         pairs = zip(tensors, steps, strict=True)
         return [max(step - 2, LOWEST_STEP_LOG2) if tensor.numel() <= _FEW else step for tensor, step in pairs]
+
+    @property
+    def _search_stride(self) -> int:
+        """Distance of the rows that are enough to compare networks."""
+        return max(1, self._pixels // _MAX_SEARCH_SAMPLES)
+
+    def _distortion(self, values: Sequence[Tensor]) -> float:
+        """Of a network, with everything else as it stands."""
+        network = dict(zip(self._state.network, values, strict=True))
+        mix = node_mix(self._shape, network)
+        state, stride = self._state, self._search_stride
+        found = self._backend.gradient(state.latents, state.motion, network, mix, stride=stride, moving=False)
+        return float(found.distortion.sum())
+
+    def _settled_network(self) -> list[QuantizedTensor]:
+        """The rounded network after single integers of it have been tried."""
+        rounded, weight = self._rounded_network(), self._lambda
+        if self._frozen or not weight:
+            return rounded
+        _, network = self._pass(1 / weight, stride=self._search_stride, moving=False)
+        slopes = [tensor.grad.numpy() for tensor in network.values() if tensor.grad is not None]
+        trials = round(_NETWORK_TRIALS * self._phases[-1].steps)
+
+        def cost(tensors: Sequence[QuantizedTensor]) -> float:
+            return self._distortion([torch.from_numpy(tensor.values) for tensor in tensors]) / weight
+
+        return settle(rounded, slopes, cost, trials)
+
+    def _settled_rate(self, number: int) -> list[QuantizedTensor]:
+        """Likewise the rounded entropy model of the latents, or of the motion."""
+        rounded, coded = self._rounded_rate(number), self._rates[number]
+        if self._frozen or not self._lambda or not len(coded.vector.table):
+            return rounded
+        self._rate(number, None)
+        w1, b1, w2, b2, w3 = (tensor.grad.numpy() / self._lambda for tensor in coded.network if tensor.grad is not None)
+        symbols = coded.vector.symbols
+
+        def cost(tensors: Sequence[QuantizedTensor]) -> float:
+            try:
+                model = EntropyModel.from_tensors(tensors)
+            except BitstreamError:  # a weight would be too large
+                return math.inf
+            return float(estimate_bits(symbols, coded.vector.table, coded.maps, model).sum())
+
+        trials = min(self._phases[-1].steps, _RATE_SYMBOLS // len(symbols))
+        return settle(rounded, [w1, b1, w2, b2[:, 0], b2[:, 1], w3], cost, trials)
 
     def _choose_rate_steps(self, coded: _Rate) -> list[int]:
         """Likewise for an entropy model, whose mistakes cost bits."""
@@ -499,7 +541,7 @@ class _Fit:
         latents, motion = state.latents.symbols.reshape(-1, shape.node_latents), state.motion.symbols
         tensors = {name: tensor.detach() for name, tensor in state.network.items()}
         float_model = Tracked(geometry, shape, latents, spread_motion(shape, motion), tensors)
-        network, models = self._rounded_network(), (self._rounded_rate(0), self._rounded_rate(1))
+        network, models = self._settled_network(), (self._settled_rate(0), self._settled_rate(1))
         payload = pack_tracked(shape, latents, motion, network, *models, self._expected)
         return payload, estimate_payload_bits(shape, latents, motion, network, *models), float_model
 
