@@ -18,12 +18,25 @@ from nerv_codec.tracked_networks import PRIOR, SHARED, read_shared
 from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "sample.mp4"
-CONFIG = EncoderConfig(gop=4, tracked=TrackedConfig(steps=15, scales=4))
+CONFIG = EncoderConfig(gop=4, tracked=TrackedConfig(steps=10, scales=4))
 
 
-def _encode(target: Path, config: EncoderConfig = CONFIG, source: Path = SAMPLE, **options: object) -> EncodeReport:
-    return encode(source, target, config=config, frames=9, audio=False, tool_section=False, **options)
+def _clip(path: Path, black: int = 0) -> Path:
+    """Nine frames of a pan, the first ones black."""
+    info = VideoInfo(64, 48, PixelFormat(), time_base=Fraction(1, 24))
+    pattern = np.kron(np.random.default_rng(3).integers(20, 236, (12, 20)), np.ones((4, 4))).astype(np.uint8)
+    with open_writer(path, "y4m", info, frame_rate=Fraction(24)) as writer:
+        for index in range(9):
+            luma = np.full((48, 64), 16, np.uint8) if index < black else pattern[:, index : index + 64].copy()
+            writer.write(PlanarFrame((luma, luma[::2, ::2] // 2 + 64, luma[::2, ::2] // 3 + 64), index, 1))
+    return path
+
+
+def _encode(target: Path, config: EncoderConfig = CONFIG, black: int = 0, **options: object) -> EncodeReport:
+    source = target.parent / f"{black}.y4m"
+    if not source.exists():  # to go on, the source must be the one of before
+        _clip(source, black)
+    return encode(source, target, config=config, tool_section=False, **options)
 
 
 def _gops(path: Path) -> list[TrackedGop]:
@@ -70,13 +83,7 @@ def test_an_encode_goes_on_behind_the_gop_that_shares(tmp_path, shared):
 
 def test_a_picture_of_another_kind_learns_networks_of_its_own(tmp_path):
     """Behind a black beginning."""
-    info = VideoInfo(64, 48, PixelFormat(), time_base=Fraction(1, 24))
-    pattern = np.kron(np.random.default_rng(3).integers(20, 236, (12, 20)), np.ones((4, 4))).astype(np.uint8)
-    with open_writer(tmp_path / "a.y4m", "y4m", info, frame_rate=Fraction(24)) as writer:
-        for index in range(9):
-            luma = np.full((48, 64), 16, np.uint8) if index < 5 else pattern[:, index : index + 64].copy()
-            writer.write(PlanarFrame((luma, luma[::2, ::2] // 2 + 64, luma[::2, ::2] // 3 + 64), index, 1))
-    _encode(tmp_path / "a.nvc", source=tmp_path / "a.y4m")
+    _encode(tmp_path / "a.nvc", black=5)
     gops = _gops(tmp_path / "a.nvc")
     assert gops[0].expectation.source == SHARED
     assert gops[-1].expectation.source == PRIOR and gops[-1].part_bytes["weights"] > 0

@@ -1,8 +1,8 @@
-"""Makes the golden file: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden.nvc and golden.json.
+"""Makes the golden files: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden*.nvc and .json of each.
 
-The golden file pins the format: every later version must decode it to the same integers, and to the same
-pictures within one code value. It is made once and again only with a new format version, so what exists is
-not overwritten.
+The golden files pin the format, one for each representation: every later version must decode them to the same
+integers, and to the same pictures within one code value. They are made once and again only with a new format version,
+so what exists is not overwritten.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec import EncoderConfig, VideoDecoder, encode
-from nerv_codec.config import SirenConfig, TrainingConfig
+from nerv_codec.config import SirenConfig, TrackedConfig, TrainingConfig
 from nerv_codec.rendering import View
 
 SAMPLES = Path(__file__).parents[1] / "samples"
-CONFIG = EncoderConfig(
-    model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400)
-)
+CONFIGS = {
+    "golden": EncoderConfig(
+        model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400)
+    ),
+    "golden_tracked": EncoderConfig(gop=4, tracked=TrackedConfig(steps=40)),
+}
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
 PROBES = [(Fraction(0), 1), (Fraction(7, 2), 1), (Fraction(4), 1), (Fraction(21, 4), 2), (Fraction(11), 3)]
@@ -44,8 +47,15 @@ def probe(path: Path) -> list[dict[str, object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, default=SAMPLES, help="where to write (samples/)")
-    path = parser.parse_args().folder / "golden.nvc"
-    report = encode(SAMPLES / "sample.mp4", path, config=CONFIG, start=FIRST, end=END)
+    folder = parser.parse_args().folder
+    for name, config in CONFIGS.items():
+        if not (folder / f"{name}.nvc").exists():
+            make(folder / f"{name}.nvc", config)
+
+
+def make(path: Path, config: EncoderConfig) -> None:
+    """Encodes a part of the sample, and writes down what it decodes to."""
+    report = encode(SAMPLES / "sample.mp4", path, config=config, start=FIRST, end=END, tool_section=False)
     with VideoDecoder(path, device="cpu") as video:
         digests = [f"{video.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]
     lines = ",\n    ".join(json.dumps(value) for value in probe(path))
