@@ -65,6 +65,7 @@ def test_gops_of_one_scene_keep_none_of_their_own(tmp_path, shared):
     assert report.psnr_y_db > alone.psnr_y_db - 0.5
 
 
+@pytest.mark.slow
 def test_jobs_do_not_change_the_bytes(tmp_path, shared):
     _encode(tmp_path / "b.nvc", jobs=2)
     assert (tmp_path / "b.nvc").read_bytes() == shared[0].read_bytes()
@@ -89,6 +90,7 @@ def test_a_picture_of_another_kind_learns_networks_of_its_own(tmp_path):
     assert gops[-1].expectation.source == PRIOR and gops[-1].part_bytes["weights"] > 0
 
 
+@pytest.mark.slow
 def test_under_a_target_they_go_on_learning(tmp_path, shared):
     _encode(tmp_path / "a.nvc", target_psnr_db=shared[1].psnr_y_db)
     last = _gops(tmp_path / "a.nvc")[-1]

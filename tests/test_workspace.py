@@ -13,6 +13,14 @@ from nerv_codec.interruption import stop_on_signals
 from nerv_codec.workspace import open_workspace, source_digest
 
 
+@pytest.fixture(autouse=True)
+def interruptible():
+    """A shell's background jobs begin with Ctrl-C ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Crash(BaseException):
     """As good as kill -9: nobody catches it."""
 

@@ -28,7 +28,14 @@ from nerv_codec.training.rate_control import RateController
 from nerv_codec.training.result import FitStatus
 from nerv_codec.training.sites import distortion_weights
 from nerv_codec.training.tracked_backend import make_backend
-from nerv_codec.training.tracked_state import TrackedState, expected_prior, initial_state, make_targets, tracked_shape
+from nerv_codec.training.tracked_state import (
+    TrackedState,
+    expected_prior,
+    initial_state,
+    make_targets,
+    network_sizes,
+    tracked_shape,
+)
 from nerv_codec.types import PlanarFrame, VideoInfo
 from nerv_codec.workers import Workers
 
@@ -117,6 +124,7 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
             backend = make_backend(shape, problem.targets(), peak, workers, executor, device)
             weight = distortion_weights(problem.info)[0]
             control = RateController(config.tracked.rd_lambda, None, problem.pixels)
+            expected = expected_prior(config)
             fit = tracked_fit._Fit(
                 shape,
                 backend,
@@ -127,6 +135,7 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
                 config.seed,
                 told.append,
                 control,
+                tracked_fit._Coding(expected, expected.bases(network_sizes(shape, config)), frozen=False),
             )
             depth = shape.tree.nodes[-1].depth
             steps = config.tracked.steps
