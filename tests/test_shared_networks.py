@@ -11,10 +11,13 @@ import pytest
 
 from nerv_codec.config import EncoderConfig, TrackedConfig
 from nerv_codec.encoder import EncodeReport, encode
+from nerv_codec.errors import Interrupted
 from nerv_codec.inspection import inspect
 from nerv_codec.media.writer import open_writer
 from nerv_codec.tracked_codec import TrackedGop, read_tracked
 from nerv_codec.tracked_networks import PRIOR, SHARED, read_shared
+from nerv_codec.training.checkpoint import Checkpoint
+from nerv_codec.training.tracked_fit import fit_tracked, prepare_tracked
 from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.video_decoder import VideoDecoder
 
@@ -80,6 +83,22 @@ def test_an_encode_goes_on_behind_the_gop_that_shares(tmp_path, shared):
         _encode(tmp_path / "a.nvc", progress=leave)
     _encode(tmp_path / "a.nvc")
     assert (tmp_path / "a.nvc").read_bytes() == shared[0].read_bytes()
+
+
+def test_a_trial_ends_when_it_is_asked_to(shared, tiny_frames, tiny_info):
+    with VideoDecoder(shared[0]) as video:
+        kept = video.header.shared
+    asked = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    motion = prepare_tracked(tiny_frames[:3], tiny_info, CONFIG)
+    arguments = {"seed": 0, "report": lambda status: None, "checkpoint": Checkpoint(stop), "prepared": motion}
+    with pytest.raises(Interrupted, match="behind the last whole GOP"):
+        fit_tracked(tiny_frames[:3], tiny_info, CONFIG, shared=kept, **arguments)
+    assert len(asked) == 2  # at every tenth step of a trial
 
 
 def test_a_picture_of_another_kind_learns_networks_of_its_own(tmp_path):

@@ -35,7 +35,7 @@ from nerv_codec.coding.latents import estimate_bits
 from nerv_codec.coding.weights import MIN_STEP_LOG2 as LOWEST_STEP_LOG2
 from nerv_codec.coding.weights import Base, QuantizedTensor
 from nerv_codec.config import EncoderConfig
-from nerv_codec.errors import BitstreamError
+from nerv_codec.errors import BitstreamError, Interrupted
 from nerv_codec.kernels.rate_model import RateParameters
 from nerv_codec.metrics.psnr import psnr_db
 from nerv_codec.model.coordinates import GopGeometry
@@ -203,22 +203,23 @@ def fit_tracked(
                 shape, backend, state, config, pixels, distortion_weights(info)[0], seed, report, control, coding
             )
 
+        def watch(_: FitStatus) -> None:
+            """For trials, which are short: nothing of them is kept."""
+            if keeper.stop():
+                raise Interrupted("interrupted; the same command goes on behind the last whole GOP")
+
         saved = keeper.load()
         if saved is not None:
             expected = next(one for one in choices if one.source == saved.values["expects"])
         elif learns or len(choices) == 1:
             expected = choices[0]
         else:
-            expected = min(choices, key=lambda one: begin(one, _say_nothing).trial())
+            expected = min(choices, key=lambda one: begin(one, watch).trial())
         fit = begin(expected, report)
         for step in range(fit.restore(saved), fit.steps):
             keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
             fit.step(step)
         return fit.finish(gop_geometry(frames, info))
-
-
-def _say_nothing(status: FitStatus) -> None:
-    pass
 
 
 class _Coding(NamedTuple):
