@@ -6,12 +6,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from nerv_codec.config import EncoderConfig
-    from nerv_codec.decoder import DecodeReport, decode
-    from nerv_codec.encoder import EncodeReport, encode
-    from nerv_codec.evaluation import evaluate
-    from nerv_codec.types import Frame, FrameBatch
-    from nerv_codec.video_decoder import VideoDecoder, VideoMetadata
+    from nerv_codec.base.video import Frame, FrameBatch
+    from nerv_codec.decoding.decode import DecodeReport, decode
+    from nerv_codec.decoding.video_decoder import VideoDecoder, VideoMetadata
+    from nerv_codec.encoding.config import EncoderConfig
+    from nerv_codec.encoding.encode import EncodeReport, encode
+    from nerv_codec.evaluation.evaluate import evaluate
 
 __all__ = [
     "DecodeReport",

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
-from nerv_codec.encoder import EncodeReport, encode
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.encode import EncodeReport, encode
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 
 WIDTH, HEIGHT, RATE = 40, 24, 24
 CUT, FRAMES = 12, 18

@@ -20,15 +20,15 @@ from pathlib import Path
 
 import av
 
-from nerv_codec.companions import TrackPacket
-from nerv_codec.config import EncoderConfig, SirenConfig, TrainingConfig
-from nerv_codec.decoder import decode
-from nerv_codec.encoder import encode
-from nerv_codec.errors import NervCodecError
+from nerv_codec.base.companions import TrackPacket
+from nerv_codec.base.errors import NervCodecError
+from nerv_codec.base.video import PlanarFrame
+from nerv_codec.decoding.decode import decode
+from nerv_codec.decoding.video_decoder import VideoDecoder
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.encode import encode
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.tracks import open_tracks
-from nerv_codec.types import PlanarFrame
-from nerv_codec.video_decoder import VideoDecoder
 
 CONFIG = EncoderConfig(
     model="siren",

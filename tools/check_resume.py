@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nerv_codec.config import EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
-from nerv_codec.encoder import encode
-from nerv_codec.training import checkpoint
+from nerv_codec.representations.registry.fitting import checkpoint
+
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
+from nerv_codec.encoding.encode import encode
 
 CONFIGS = {
     "siren": EncoderConfig(

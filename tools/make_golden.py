@@ -13,8 +13,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec import EncoderConfig, VideoDecoder, encode
-from nerv_codec.config import SirenConfig, TrackedConfig, TrainingConfig
-from nerv_codec.rendering import View
+from nerv_codec.encoding.config import SirenConfig, TrackedConfig, TrainingConfig
+from nerv_codec.representations.rendering import View
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CONFIGS = {

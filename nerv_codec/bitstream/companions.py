@@ -1,13 +1,13 @@
-"""Sections for what travels beside the pictures (FORMAT.md, section 8): one that describes, and those with packets."""
+"""Sections for what travels beside the pictures (docs/format.md, section 8): one that describes, and those with packets."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
-from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
-from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
-from nerv_codec.errors import BitstreamError
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.errors import BitstreamError
 
 MAX_TRACKS = 64
 MAX_CHAPTERS = 4096
@@ -57,7 +57,7 @@ def write_companions(companions: Companions) -> bytes:
 
 
 def parse_companions(payload: bytes) -> Companions:
-    """Reads a companions section. Raises BitstreamError for anything that FORMAT.md does not allow."""
+    """Reads a companions section. Raises BitstreamError for anything that docs/format.md does not allow."""
     if len(payload) > MAX_COMPANIONS_BYTES:
         raise BitstreamError(f"expected at most {MAX_COMPANIONS_BYTES} bytes of companions, found {len(payload)}")
     data = ByteReader(payload)

@@ -1,4 +1,4 @@
-"""The file around the sections: magic, framing, checksums, random access (FORMAT.md, sections 1 and 2)."""
+"""The file around the sections: magic, framing, checksums, random access (docs/format.md, sections 1 and 2)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.errors import BitstreamError, UnsupportedVersionError
 from nerv_codec.bitstream.headers import (
     MAX_HEADER_BYTES,
     MAX_SECTION_BYTES,
@@ -16,8 +18,6 @@ from nerv_codec.bitstream.headers import (
     parse_header,
     write_header,
 )
-from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
-from nerv_codec.errors import BitstreamError, UnsupportedVersionError
 
 MAGIC = b"\x93NVC"
 VERSION = 1

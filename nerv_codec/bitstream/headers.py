@@ -1,4 +1,4 @@
-"""The header section: geometry, colour, frame times and the GOP index (FORMAT.md, section 3)."""
+"""The header section: geometry, colour, frame times and the GOP index (docs/format.md, section 3)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
-from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
-from nerv_codec.errors import BitstreamError
-from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 
 MAX_SIDE = 16384
 MAX_AREA = 1 << 26
@@ -44,7 +44,7 @@ class StreamHeader:
     """Everything that a decoder knows before it reads the first GOP."""
 
     model_id: int
-    """Which representation W is of (FORMAT.md, section 5)."""
+    """Which representation W is of (docs/format.md, section 5)."""
     info: VideoInfo
     pts: Sequence[int]
     """Presentation time of every frame, strictly increasing, in units of ``info.time_base``."""
@@ -99,7 +99,7 @@ def write_header(header: StreamHeader) -> bytes:
 
 
 def parse_header(payload: bytes) -> StreamHeader:
-    """Reads a header section. Raises BitstreamError for anything that FORMAT.md does not allow."""
+    """Reads a header section. Raises BitstreamError for anything that docs/format.md does not allow."""
     data = ByteReader(payload)
     model_id = data.u8()
     info = _parse_info(data)

@@ -1,11 +1,11 @@
-"""The tool section: what wrote a file, and in what time. A decoder may skip it (FORMAT.md, section 7)."""
+"""The tool section: what wrote a file, and in what time. A decoder may skip it (docs/format.md, section 7)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nerv_codec.bitstream.primitives import ByteReader, ByteWriter
-from nerv_codec.errors import BitstreamError
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.errors import BitstreamError
 
 MAX_TOOL_NAME_BYTES = 64
 

@@ -9,11 +9,11 @@ from typing import Any, get_args
 
 import shtab
 
+from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.decoder import choose_format, decode, default_target
+from nerv_codec.decoding.decode import choose_format, decode, default_target
 from nerv_codec.media.writer import Format
-from nerv_codec.progress import ignore_progress, make_sink
 
 _EPILOG = """examples:
   nerv-codec decode out.nvc                            out.mp4, at the source's size and times

@@ -11,12 +11,21 @@ from typing import Any
 
 import shtab
 
+from nerv_codec.base.errors import TargetNotReachedError, UsageError
+from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.config import MODELS, PRESETS, EncoderConfig, at_crf, load_preset, load_toml, override, parse_assignment
-from nerv_codec.encoder import encode
-from nerv_codec.errors import TargetNotReachedError, UsageError
-from nerv_codec.progress import ignore_progress, make_sink
+from nerv_codec.encoding.config import (
+    MODELS,
+    PRESETS,
+    EncoderConfig,
+    at_crf,
+    load_preset,
+    load_toml,
+    override,
+    parse_assignment,
+)
+from nerv_codec.encoding.encode import encode
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc

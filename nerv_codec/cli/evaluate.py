@@ -13,18 +13,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nerv_codec.base.errors import NervCodecError, UsageError
+from nerv_codec.base.files import atomic_output, check_output
+from nerv_codec.base.progress import Progress, ignore_progress, make_sink
 from nerv_codec.cli.arguments import count, crfs
 from nerv_codec.cli.output import add_overwrite, skip_existing
-from nerv_codec.config import PRESETS, load_preset, load_toml, override, parse_assignment
-from nerv_codec.errors import NervCodecError, UsageError
-from nerv_codec.files import atomic_output, check_output
-from nerv_codec.metrics.suite import METRICS
-from nerv_codec.progress import Progress, ignore_progress, make_sink
-from nerv_codec.report.baselines import BASELINES
-from nerv_codec.report.page import html_report
-from nerv_codec.report.schema import Evaluation
-from nerv_codec.report.tables import csv_report, rd_report, text_report
-from nerv_codec.study import StudyPlan, study
+from nerv_codec.encoding.config import PRESETS, load_preset, load_toml, override, parse_assignment
+from nerv_codec.evaluation.baselines import BASELINES
+from nerv_codec.evaluation.metrics.suite import METRICS
+from nerv_codec.evaluation.report.page import html_report
+from nerv_codec.evaluation.report.tables import csv_report, rd_report, text_report
+from nerv_codec.evaluation.schema import Evaluation
+from nerv_codec.evaluation.study import StudyPlan, study
 
 _EPILOG = """examples:
   nerv-codec eval video.mp4 out.nvc

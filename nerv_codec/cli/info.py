@@ -9,7 +9,7 @@ from typing import Any
 
 import shtab
 
-from nerv_codec.inspection import inspect
+from nerv_codec.decoding.inspection import inspect
 
 _EPILOG = """examples:
   nerv-codec info out.nvc                              size, rate, colour, tracks, GOPs

@@ -13,9 +13,9 @@ from typing import NoReturn
 
 import shtab
 
+from nerv_codec.base.errors import NervCodecError
 from nerv_codec.cli import bench, decode, encode, evaluate, info
 from nerv_codec.cli.output import exit_code
-from nerv_codec.errors import NervCodecError
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc

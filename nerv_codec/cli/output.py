@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.errors import NervCodecError
-from nerv_codec.progress import Progress, ProgressSink
+from nerv_codec.base.errors import NervCodecError
+from nerv_codec.base.progress import Progress, ProgressSink
 
 _INTERRUPTED = 130
 

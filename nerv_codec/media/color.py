@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 
 _IDENTITY = 0
 _LUMA_WEIGHTS = {  # matrix_coefficients: (K_R, K_B)

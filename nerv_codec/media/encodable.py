@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace
 
-from nerv_codec.errors import UsageError
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.video import ColorInfo, PixelFormat, Plane, VideoInfo
 from nerv_codec.media import layout
-from nerv_codec.types import ColorInfo, PixelFormat, Plane, VideoInfo
 
 _IDENTITY, _BT709 = 0, 1
 

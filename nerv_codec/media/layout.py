@@ -9,7 +9,7 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from nerv_codec.types import ColorInfo, PixelFormat, Plane, plane_dtype
+from nerv_codec.base.video import ColorInfo, PixelFormat, Plane, plane_dtype
 
 _SAMPLING = {(0, 0): "444", (0, 1): "422", (1, 1): "420", (1, 0): "440", (0, 2): "411", (2, 2): "410"}
 _DEPTHS = (8, 9, 10, 12, 14, 16)

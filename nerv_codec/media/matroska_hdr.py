@@ -12,7 +12,7 @@ import av
 from av.container import OutputContainer
 from av.video.stream import VideoStream
 
-from nerv_codec.companions import LightLevel, MasteringDisplay
+from nerv_codec.base.companions import LightLevel, MasteringDisplay
 
 _EBML, _DOC_TYPE, _SEGMENT, _TRACKS, _TRACK, _CLUSTER = 0x1A45DFA3, 0x4282, 0x18538067, 0x1654AE6B, 0xAE, 0x1F43B675
 _TRACK_NUMBER, _TRACK_UID, _TRACK_TYPE, _CODEC_ID, _VIDEO, _WIDTH, _HEIGHT = 0xD7, 0x73C5, 0x83, 0x86, 0xE0, 0xB0, 0xBA

@@ -14,9 +14,9 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from nerv_codec.errors import InputError
+from nerv_codec.base.errors import InputError
+from nerv_codec.base.video import ColorInfo, PixelFormat
 from nerv_codec.media import layout
-from nerv_codec.types import ColorInfo, PixelFormat
 
 _LEFT, _CENTRE, _TOP_LEFT, _TOP = 1, 2, 3, 4
 _MATROSKA_SITES = {(1, 2): _LEFT, (2, 2): _CENTRE, (1, 1): _TOP_LEFT, (2, 1): _TOP}

@@ -14,14 +14,14 @@ import av
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
-from nerv_codec.companions import LightLevel, MasteringDisplay
-from nerv_codec.errors import InputError
+from nerv_codec.base.companions import LightLevel, MasteringDisplay
+from nerv_codec.base.errors import InputError
+from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media import layout, probe, side_data
 from nerv_codec.media.clock import mended
 from nerv_codec.media.deinterlace import deinterlaced
 from nerv_codec.media.losses import LostFrames
 from nerv_codec.media.part import Part
-from nerv_codec.types import PlanarFrame, VideoInfo
 
 _WHOLE = Part()
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}

@@ -8,7 +8,7 @@ from fractions import Fraction
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
-from nerv_codec.companions import LightLevel, MasteringDisplay
+from nerv_codec.base.companions import LightLevel, MasteringDisplay
 
 _ONE = 1 << 16
 _MATRIX = struct.Struct("=9i")

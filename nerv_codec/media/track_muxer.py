@@ -12,7 +12,7 @@ import av
 from av.container import OutputContainer
 from av.stream import Stream
 
-from nerv_codec.companions import Companions, Track, TrackPacket
+from nerv_codec.base.companions import Companions, Track, TrackPacket
 from nerv_codec.media.tracks import open_stub
 
 _NAMES = {"matroska": "mkv", "mp4": "mp4"}

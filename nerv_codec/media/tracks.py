@@ -15,8 +15,8 @@ from av.container import InputContainer
 from av.container.core import Flags
 from av.stream import Stream
 
-from nerv_codec.companions import Chapter, Companions, Track, TrackPacket
-from nerv_codec.errors import InputError
+from nerv_codec.base.companions import Chapter, Companions, Track, TrackPacket
+from nerv_codec.base.errors import InputError
 from nerv_codec.media import probe
 
 STUB_OPTIONS: dict[str, dict[str, str]] = {"matroska": {}, "mp4": {"movflags": "empty_moov+default_base_moof"}}

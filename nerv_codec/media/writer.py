@@ -18,15 +18,15 @@ from av.codec.context import Flags
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from nerv_codec.companions import Companions, TrackPacket
-from nerv_codec.errors import UsageError
+from nerv_codec.base.companions import Companions, TrackPacket
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media import layout
 from nerv_codec.media.color import yuv_to_rgb
 from nerv_codec.media.encodable import Encodable, encodable
 from nerv_codec.media.matroska_hdr import add_hdr_stream
 from nerv_codec.media.side_data import display_matrix, x264_hdr_params
 from nerv_codec.media.track_muxer import TrackMuxer
-from nerv_codec.types import PlanarFrame, VideoInfo
 
 Format = Literal["mp4", "mkv", "y4m", "png", "md5", "null"]
 

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.errors import BitstreamError
 from nerv_codec.bitstream.companions import (
     MAX_TIME,
     parse_companions,
@@ -15,8 +17,6 @@ from nerv_codec.bitstream.companions import (
     write_companions,
     write_packets,
 )
-from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
-from nerv_codec.errors import BitstreamError
 
 FULL = Companions(
     tracks=(

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nerv_codec.base.errors import BitstreamError, UnsupportedVersionError
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 from nerv_codec.bitstream import container
 from nerv_codec.bitstream.container import (
     SECTION_GOP,
@@ -19,8 +21,6 @@ from nerv_codec.bitstream.container import (
 )
 from nerv_codec.bitstream.headers import GopEntry, StreamHeader
 from nerv_codec.bitstream.tool import ToolInfo, parse_tool, write_tool
-from nerv_codec.errors import BitstreamError, UnsupportedVersionError
-from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
 
 INFO = VideoInfo(2, 1, PixelFormat(1, 0, 0, 8), ColorInfo(), Fraction(1), Fraction(1, 25))
 GOPS = (pack_section(SECTION_GOP, b"first"), pack_section(SECTION_GOP, b"2"))

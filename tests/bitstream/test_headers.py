@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nerv_codec.base.byte_io import ByteWriter
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 from nerv_codec.bitstream import headers
 from nerv_codec.bitstream.headers import GopEntry, StreamHeader, parse_header, write_header
-from nerv_codec.bitstream.primitives import ByteWriter
-from nerv_codec.errors import BitstreamError
-from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
 
 INFO = VideoInfo(40, 24, PixelFormat(3, 1, 1, 8), ColorInfo(1, 1, 1, False, 1), Fraction(4, 3), Fraction(1, 24))
 SMALL = StreamHeader(1, INFO, (0, 1, 2, 4), 3, (GopEntry(3, False, 300), GopEntry(2, True, 70)))

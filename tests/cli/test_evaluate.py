@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import PlanarFrame, VideoInfo
 
 
 @pytest.fixture(scope="module")

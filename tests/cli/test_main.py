@@ -14,8 +14,8 @@ from pathlib import Path
 import av
 import pytest
 
+from nerv_codec.base.errors import VerificationError
 from nerv_codec.cli import main as cli
-from nerv_codec.errors import VerificationError
 
 QUICK = [
     "--model",
@@ -104,7 +104,7 @@ def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
     code, _, err = nerv(*words, "--target-size", "2kB")
     assert code == 0 and err.splitlines()[-1].endswith("verified")
     assert (tmp_path / "a.nvc").stat().st_size == pytest.approx(2000, rel=0.05)
-    monkeypatch.setattr("nerv_codec.rate_control.RATE_TOLERANCE", -1.0)
+    monkeypatch.setattr("nerv_codec.encoding.target.RATE_TOLERANCE", -1.0)
     code, _, err = nerv(*words, "--bitrate", "128k")
     assert code == 5 and names(tmp_path) == ["a.nvc"]
     assert err.splitlines()[-1].startswith(f"nerv-codec: error: {tmp_path / 'a.nvc'} is written, but misses its target")
@@ -420,7 +420,7 @@ def test_decoding_needs_neither_training_nor_metrics():
         "import sys\n"
         "class Wall:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.startswith(('nerv_codec.training', 'nerv_codec.metrics', 'nerv_codec.report')):\n"
+        "        if name.startswith(('nerv_codec.training', 'nerv_codec.evaluation.metrics', 'nerv_codec.evaluation.report')):\n"
         "            raise ImportError(name)\n"
         "sys.meta_path.insert(0, Wall())\n"
         "from nerv_codec import VideoDecoder, decode\n"

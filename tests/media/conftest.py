@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 
 
 @pytest.fixture

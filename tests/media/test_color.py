@@ -7,6 +7,7 @@ import pytest
 import torch
 from av.video.reformatter import Interpolation
 
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 from nerv_codec.media import layout as layouts
 from nerv_codec.media.color import (
     chroma_sites,
@@ -16,7 +17,6 @@ from nerv_codec.media.color import (
     ycbcr_matrix,
     yuv_to_rgb,
 )
-from nerv_codec.types import ColorInfo, PixelFormat, VideoInfo
 
 FULL_444 = PixelFormat(3, 0, 0, 8)
 

@@ -4,10 +4,10 @@ from fractions import Fraction
 
 import pytest
 
-from nerv_codec.companions import Companions, LightLevel, MasteringDisplay
+from nerv_codec.base.companions import Companions, LightLevel, MasteringDisplay
+from nerv_codec.base.video import PixelFormat
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import PixelFormat
 
 DISPLAY = MasteringDisplay((35400, 14600, 8500, 39850, 6550, 2300, 15635, 16450), (1, 10_000_000))
 LIGHT = LightLevel(1000, 400)

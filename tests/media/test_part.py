@@ -4,8 +4,8 @@ from fractions import Fraction
 
 import pytest
 
+from nerv_codec.base.video import PlanarFrame
 from nerv_codec.media.part import Part
-from nerv_codec.types import PlanarFrame
 
 
 @pytest.mark.parametrize(

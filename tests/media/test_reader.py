@@ -12,12 +12,12 @@ import av
 import numpy as np
 import pytest
 
-from nerv_codec.errors import InputError
+from nerv_codec.base.errors import InputError
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame
 from nerv_codec.media import layout as layouts
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame
 
 CLIPS = Path(__file__).parents[2].parent / "shared/clips"
 REAL = sorted(path for folder in ("media", "corrupt") for path in (CLIPS / folder).glob("*"))

@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
-from nerv_codec.companions import Chapter
+from nerv_codec.base.companions import Chapter
+from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.side_data import display_matrix
 from nerv_codec.media.tracks import make_stub, open_stub, open_tracks
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import PlanarFrame, VideoInfo
 
 INFO = VideoInfo(16, 16, time_base=Fraction(1, 30000))
 

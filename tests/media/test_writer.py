@@ -9,10 +9,10 @@ import av
 import numpy as np
 import pytest
 
-from nerv_codec.errors import UsageError
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
-from nerv_codec.types import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 
 TIMES = [0, 40, 90, 200, 233]
 GBR = PixelFormat(3, 0, 0, 8)

@@ -14,13 +14,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 import common
 
 with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
-    from nerv_codec import tracked_codec
-    from nerv_codec.errors import NervCodecError
-    from nerv_codec.representations import MODEL_NAMES, unpack_gop
+    from nerv_codec.representations.registry.tracked import payload as tracked_codec
+
+    from nerv_codec.base.errors import NervCodecError
+    from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
 
 import seeds
 
-from nerv_codec.model.coordinates import GopGeometry
+from nerv_codec.representations.coordinates import GopGeometry
 
 _SIZES = ((8, 16), (24, 40), (1, 1), (17, 3))
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
-from nerv_codec.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
-from nerv_codec.config import MODELS, EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
-from nerv_codec.encoder import encode
+from nerv_codec.encoding.config import MODELS, EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
+from nerv_codec.encoding.encode import encode
 from nerv_codec.media.writer import open_writer
-from nerv_codec.representations import MODEL_NAMES
-from nerv_codec.types import PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.representations.registry import MODEL_NAMES
 
 
 def files() -> Iterator[bytes]:

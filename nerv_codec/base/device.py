@@ -1,0 +1,31 @@
+"""Which device to compute on."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import torch
+
+from nerv_codec.base.errors import UsageError
+
+
+def choose_device(name: str = "auto") -> torch.device:
+    """``auto`` is the first GPU if there is one, else the CPU; other names are torch's.
+
+    Raises:
+        UsageError: The name is unknown, or there is no such device on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device).tolist()  # some devices exist, but hold no data
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"expected a device of this machine (auto, cpu, cuda), found {name!r}: {reason}") from error
+    return device
+
+
+def runs_triton(device: torch.device) -> bool:
+    """Whether compiled kernels run on a device; where they do not, what needs them runs on the CPU instead."""
+    return device.type == "cuda" and importlib.util.find_spec("triton") is not None

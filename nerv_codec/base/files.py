@@ -1,0 +1,123 @@
+"""Outputs that appear under their name whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import platform
+import re
+import shutil
+import uuid
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from nerv_codec.base.errors import OutputExistsError, UsageError
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+def check_output(target: Path, *, source: Path | None, overwrite: bool, directory: bool = False) -> None:
+    """Refuses an output that would destroy something, before any work is done.
+
+    Args:
+        target: What will be written.
+        source: What it is made from, if that is a file.
+        overwrite: Whether an existing target may be replaced.
+        directory: The target is a folder of numbered pictures. One that holds anything else is never replaced.
+
+    Raises:
+        OutputExistsError: ``target`` is the input, or exists and may not be replaced.
+        UsageError: Its folder does not exist, or what is there already is of another kind.
+    """
+    target = Path(os.path.realpath(target))
+    if source is not None and target.exists() and source.exists() and target.samefile(source):
+        raise OutputExistsError(f"{target}: the output is the input")
+    if target.is_dir() and not directory:
+        raise UsageError(f"{target}: expected a file to write to, found a folder")
+    if target.exists() and not (target.is_dir() if directory else target.is_file()):
+        raise UsageError(f"{target}: expected a {'folder' if directory else 'file'} to write to, found something else")
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target}: exists already; -y overwrites it, -n skips it")
+    if directory and target.exists() and not all(re.fullmatch(r"\d+\.png", part.name) for part in target.iterdir()):
+        raise OutputExistsError(f"{target}: holds more than numbered pictures, and is not replaced")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: the folder {target.parent} does not exist")
+
+
+def remove_stale(target: Path) -> None:
+    """Removes temporaries of ``target`` that processes of this machine left when they were killed."""
+    pattern = re.compile(
+        rf"\.{re.escape(target.stem[:64])}\.(\w+)-(\d+)-[0-9a-f]{{12}}\.(tmp|old)({re.escape(target.suffix)})?"
+    )
+    with contextlib.suppress(OSError):
+        for path in target.parent.iterdir():
+            found = pattern.fullmatch(path.name)
+            if found and found[1] == _machine() and not _is_alive(int(found[2])):
+                _remove(path)
+
+
+def _process() -> str:
+    return f"{_machine()}-{os.getpid()}"
+
+
+@functools.cache
+def _machine() -> str:
+    """Tells machines, their boots and their containers apart, in each of which process numbers begin anew."""
+    facts = [platform.node()]
+    with contextlib.suppress(OSError):
+        facts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
+        facts.append(os.readlink("/proc/self/ns/pid"))
+    return f"{zlib.crc32(''.join(facts).encode()):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> Iterator[Path]:
+    """A temporary path beside ``target`` that takes its name when the block ends without an error.
+
+    After an error the temporary is removed and ``target`` is as it was. The suffix is kept, since muxers
+    choose by it. A link is followed: what it points to is replaced.
+
+    Args:
+        target: The final path.
+        overwrite: Whether something that has appeared there meanwhile may be replaced.
+        directory: The temporary is made as a folder; an existing ``target`` folder is replaced whole.
+    """
+    target = Path(os.path.realpath(target))
+    remove_stale(target)
+    stem = f".{target.stem[:64]}.{_process()}-{uuid.uuid4().hex[:12]}"
+    temporary, old = target.with_name(f"{stem}.tmp{target.suffix}"), target.with_name(f"{stem}.old")
+    try:
+        if directory:
+            temporary.mkdir()
+        yield temporary
+        check_output(target, source=None, overwrite=overwrite, directory=directory)
+        if target.is_dir():
+            os.replace(target, old)
+        os.replace(temporary, target)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise OSError(error.errno, error.strerror, str(target)) from error  # instead of a temporary, or no name
+    finally:
+        for left in (temporary, old):
+            _remove(left)

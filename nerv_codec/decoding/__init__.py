@@ -1,0 +1,1 @@
+"""A .nvc becomes pictures: the file, its clock, its metadata, its frames."""

@@ -1,0 +1,185 @@
+"""GOP after GOP, or several side by side: fitted, or taken from an earlier run, in order, and told as one job."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import torch
+
+from nerv_codec.base.background import read_ahead
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.interruption import StopRequest
+from nerv_codec.base.progress import Progress, ProgressSink
+from nerv_codec.base.video import VideoInfo
+from nerv_codec.bitstream.container import SECTION_GOP, pack_section
+from nerv_codec.encoding.config import EncoderConfig
+from nerv_codec.encoding.engines.processes import FitProcesses
+from nerv_codec.encoding.fit_gop import prepare_gop
+from nerv_codec.encoding.gop_job import CodedGop, GopJob
+from nerv_codec.encoding.segmentation import GopFrames
+from nerv_codec.encoding.start_from import EarlierEncode
+from nerv_codec.encoding.target import Steering
+from nerv_codec.encoding.workspace import Workspace
+from nerv_codec.representations.fitting.status import FitStatus
+from nerv_codec.representations.registry import shares
+
+_FIT_SHARE = 0.97
+"""Share of a GOP's progress that its fit takes; decoding it back is the rest."""
+_POLL_SECONDS = 0.2
+
+
+@dataclass
+class _Running:
+    """A GOP between its start and its turn in the file."""
+
+    own_frames: int
+    status: FitStatus | None = None
+
+
+@dataclass
+class GopCoder:
+    """Codes a row of GOPs and tells how far the whole is."""
+
+    info: VideoInfo
+    frame_rate: Fraction | None
+    config: EncoderConfig
+    device: torch.device
+    expected_frames: int
+    progress: ProgressSink
+    workspace: Workspace | None
+    stop: StopRequest
+    steering: Steering = field(default_factory=Steering)
+    jobs: int = 1
+    earlier: EarlierEncode | None = None
+    """Where fits begin, instead of with nothing."""
+    _shared: bytes = b""
+    """What the first GOP has put into the header for all of them."""
+    _spent_bits: list[float] = field(default_factory=list)
+    """Of the GOPs that are done, from the first on, framing included."""
+    _frames: int = 0
+    _running: dict[int, _Running] = field(default_factory=dict)
+    _ended: bool = False
+
+    def __post_init__(self) -> None:
+        if self.jobs < 1:
+            raise UsageError(f"expected 1 job or more, found {self.jobs}")
+
+    def code(self, gops: Iterable[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+        """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read and prepared."""
+        with read_ahead(self._prepared(gops)) as prepared:
+            try:
+                yield from self._one_by_one(prepared) if self.jobs == 1 else self._side_by_side(prepared)
+            finally:
+                self._ended = True
+
+    def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[tuple[GopFrames, Any]]:
+        """Each GOP with what its fit begins with, unless an earlier run has done it."""
+        for index, gop in enumerate(gops):
+            if self.workspace is not None and self.workspace.load_gop(index):
+                yield gop, None
+            elif self.earlier is not None:
+                yield gop, self.earlier.gop(index, gop, self.info)
+            elif self.jobs > 1:
+                yield gop, None  # a fit prepares itself, beside the others
+            else:
+                yield gop, prepare_gop(gop.frames, self.info, self.config, self._is_over)
+
+    def _is_over(self) -> bool:
+        return self._ended or self.stop()
+
+    def _one_by_one(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
+        for index, (gop, prepared) in enumerate(gops):
+            job = self._job(index, gop, prepared)
+            self._running[index] = _Running(len(job.pts))
+            yield self._finished(index, *(job.kept() or job.run(partial(self._tell, index), self.stop)))
+
+    def _side_by_side(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
+        done: dict[int, tuple[CodedGop, bytes]] = {}
+        started, more = 0, True
+        with FitProcesses(self.jobs) as processes:
+            while more or processes.is_busy or done:
+                while more and processes.has_room and self._may_start(started):
+                    following = next(gops, None)
+                    if following is None:
+                        more = False
+                        break
+                    job = self._job(started, *following)
+                    self._running[started] = _Running(len(job.pts))
+                    if found := job.kept():
+                        done[started] = found
+                    else:
+                        processes.start(job)
+                    started += 1
+                    del following, job
+                while (turn := len(self._spent_bits)) in done:
+                    yield self._finished(turn, *done.pop(turn))
+                for index, message in processes.events(_POLL_SECONDS) if processes.is_busy else ():
+                    if isinstance(message, FitStatus):
+                        self._tell(index, message)
+                    else:
+                        done[index] = message
+                if self.stop():
+                    processes.stop()
+
+    def _may_start(self, index: int) -> bool:
+        """Whether all is known that a GOP depends on: what is shared, and under a budget what others have cost."""
+        if index > 0 and not self._spent_bits and shares(self.config):
+            return False
+        return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
+
+    def _job(self, index: int, gop: GopFrames, prepared: Any) -> GopJob:
+        known = self._spent_bits[: max(0, index - self.jobs + 1)]
+        target = self.steering.target(index, known)
+        where = self.device, target, self.workspace, prepared, self._shared
+        return GopJob(index, gop.frames, gop.continues, self.info, self.config, *where)
+
+    def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
+        self._frames += self._running.pop(index).own_frames
+        self._spent_bits.append(8 * (len(payload) + len(coded.shared)))
+        self._shared = self._shared or coded.shared
+        total = max(self.expected_frames, self._frames)
+        detail = {"psnr_db": statistics.fmean(coded.psnr_y_db), "bytes": self._bytes}
+        name = f"gop {index + 1}/{self._num_gops(index, total, self._frames)}"
+        self.progress(Progress("gop-done", self._fraction(total), f"{name} done", detail))
+        return coded, pack_section(SECTION_GOP, payload)
+
+    def _tell(self, index: int, status: FitStatus) -> None:
+        """Figures of the fits that are running, as one."""
+        self._running[index].status = status
+        running = {number: one for number, one in sorted(self._running.items()) if one.status}
+        states = [(one.own_frames, one.status) for one in running.values() if one.status]
+        own = sum(frames for frames, _ in states)
+        covered = self._frames + own
+        total = max(self.expected_frames, covered)
+        bits = sum(self._spent_bits) + sum(state.estimated_bits for _, state in states)
+        detail = {
+            "psnr_db": sum(frames * state.psnr_db for frames, state in states) / own,
+            "rate_bpp": bits / (covered * self.info.width * self.info.height),
+            **({"bytes": self._bytes} if self._bytes else {}),
+            "estimated_bytes": round(bits / 8 * total / covered),
+        }
+        if self.frame_rate:
+            detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
+        last = max(running)
+        names = "+".join(str(number + 1) for number in running)
+        steps = f"{sum(state.step for _, state in states)}/{sum(state.steps for _, state in states)}"
+        stage = f"gop {names}/{self._num_gops(last, total, covered)} {status.stage} {steps}"
+        self.progress(Progress("progress", self._fraction(total), stage, detail))
+
+    def _fraction(self, total: int) -> float:
+        states = [(one.own_frames, one.status) for one in self._running.values() if one.status]
+        return (self._frames + _FIT_SHARE * sum(frames * state.step / state.steps for frames, state in states)) / total
+
+    @property
+    def _bytes(self) -> int:
+        return round(sum(self._spent_bits) / 8)
+
+    @staticmethod
+    def _num_gops(index: int, total: int, covered: int) -> int:
+        """How many there will be, if all are as long as those up to ``index``."""
+        return max(index + 1, round((index + 1) * total / covered))

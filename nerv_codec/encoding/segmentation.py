@@ -1,0 +1,144 @@
+"""Cuts a video into GOPs, the pieces that are fitted one by one: at scene cuts, and at a fixed length.
+
+Neighbours within a scene share a frame, the last of one being the first of the next, so that a
+function fitted on each is known on the whole of a closed interval of time and no gap is left between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, pairwise, product
+
+import numpy as np
+import numpy.typing as npt
+
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.video import PlanarFrame, Plane
+
+Thumbnail = npt.NDArray[np.float32]
+
+DEFAULT_SCENE_CUT = 0.32
+_MIN_SCENE_FRAMES = 4
+_THUMB_SIZE = 24, 32
+_MAX_SHIFT = 4
+_SIMILAR = 0.1  # pattern distance below which no pan is looked for
+_PATTERN_WEIGHT = 0.7  # so that a change of light alone is no cut
+_LEVELS_APART = 0.2  # mean distance of sorted luma at which histograms count as entirely different
+_NOISE = 0.02  # standard deviation below which the pattern of a thumbnail says nothing, of a range of 1
+_RESTLESS = 2.5  # a cut is this many times as different as the scene's frames have been of late
+
+
+@dataclass(frozen=True)
+class GopFrames:
+    """The frames of one GOP."""
+
+    frames: tuple[PlanarFrame, ...]
+    """All of them, both ends included."""
+    first_frame: int
+    """Index in the video of the first."""
+    continues: bool
+    """Whether the first frame is also the last one of the GOP before; else a scene (or the video) starts."""
+
+    @property
+    def starts_scene(self) -> bool:
+        """Whether the first frame is the first of a scene."""
+        return not self.continues
+
+
+def segment(
+    frames: Iterable[PlanarFrame], *, gop: int, bit_depth: int = 8, scene_cut: float = DEFAULT_SCENE_CUT
+) -> Iterator[GopFrames]:
+    """Yields the GOPs of a video while it is read, holding ``gop + 2`` frames at most.
+
+    Args:
+        frames: pictures in presentation order.
+        gop: the largest number of frames from one GOP's start to the next one's, at least 1; a GOP has
+            up to ``gop + 1`` frames, since it holds the start of the next.
+        bit_depth: of the code values in ``frames``.
+        scene_cut: how different (0 to 1) frames must be for a cut; 1 never cuts.
+
+    Raises:
+        UsageError: ``gop`` is less than 1.
+    """
+    if gop < 1:
+        raise UsageError(f"expected a GOP of at least 1 frame, found {gop}")
+    held: list[PlanarFrame] = []
+    first, continues = 0, False
+    for index, (frame, is_cut) in enumerate(_marked(frames, bit_depth, scene_cut)):
+        if is_cut:
+            if len(held) > int(continues):  # more than the frame that the GOP before has too
+                yield GopFrames(tuple(held), first, continues)
+            held, first, continues = [], index, False
+        held.append(frame)
+        if len(held) == gop + 1:
+            yield GopFrames(tuple(held), first, continues)
+            held, first, continues = [frame], index, True
+    if len(held) > int(continues):
+        yield GopFrames(tuple(held), first, continues)
+
+
+def _marked(frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float) -> Iterator[tuple[PlanarFrame, bool]]:
+    """Each frame with whether a scene begins there; reads one frame ahead."""
+    reference: Thumbnail | None = None  # of the frame before, but not of a flash
+    usual, age = 0.0, 0
+    for (frame, thumb), (_, following) in pairwise(chain(_with_thumbnails(frames, bit_depth), [(None, None)])):
+        is_cut = False
+        change = 0.0 if reference is None else difference(reference, thumb)
+        differs = change > max(scene_cut, _RESTLESS * usual)
+        if differs and following is not None and difference(reference, following) <= scene_cut:
+            yield frame, False  # a flash: the next picture is as the last one was
+            age += 1
+            continue
+        is_cut = differs and age >= _MIN_SCENE_FRAMES
+        usual, age = (0.0, 0) if is_cut else (usual + (change - usual) / 4, age)
+        yield frame, is_cut
+        reference = thumb
+        age += 1
+
+
+def _with_thumbnails(frames: Iterable[PlanarFrame], bit_depth: int) -> Iterator[tuple[PlanarFrame, Thumbnail]]:
+    for frame in frames:
+        yield frame, thumbnail(frame.planes[0], bit_depth)
+
+
+def thumbnail(plane: Plane, bit_depth: int) -> Thumbnail:
+    """Returns block means of a plane (Y, or G) in [0, 1], (24, 32) or what a smaller picture has."""
+    rows, cols = (min(size, limit) for size, limit in zip(plane.shape, _THUMB_SIZE, strict=True))
+    # At most four samples a block and direction: a mean over more costs time and tells no more.
+    sparse = plane[:: max(1, plane.shape[0] // (4 * rows)), :: max(1, plane.shape[1] // (4 * cols))]
+    row_edges = np.arange(rows) * sparse.shape[0] // rows
+    col_edges = np.arange(cols) * sparse.shape[1] // cols
+    sums = np.add.reduceat(np.add.reduceat(sparse, row_edges, 0, np.float32), col_edges, 1, np.float32)
+    counts = np.outer(np.diff(np.append(row_edges, sparse.shape[0])), np.diff(np.append(col_edges, sparse.shape[1])))
+    return (sums / counts / ((1 << bit_depth) - 1)).astype(np.float32)
+
+
+def difference(left: Thumbnail, right: Thumbnail) -> float:
+    """Returns how little two pictures have in common, from 0 (the same) to 1.
+
+    Mostly that is what remains of the pattern after a pan and a change of exposure are taken out; the
+    lesser part is the distance of the luma histograms (earth mover's distance, by sorted samples).
+    """
+    pattern = _pattern_distance(left, right)
+    if pattern > _SIMILAR:
+        pattern = min(_pattern_distance(*pair) for pair in _shifted_pairs(left, right))
+    levels = float(np.abs(np.sort(left, axis=None) - np.sort(right, axis=None)).mean())
+    return _PATTERN_WEIGHT * min(1.0, pattern) + (1 - _PATTERN_WEIGHT) * min(1.0, levels / _LEVELS_APART)
+
+
+def _pattern_distance(left: Thumbnail, right: Thumbnail) -> float:
+    """Half the mean squared difference of standardised pictures: 0 alike, 0.5 one is flat, 1 unrelated."""
+    standardised = [(picture - picture.mean()) / np.sqrt(picture.var() + _NOISE**2) for picture in (left, right)]
+    return float(np.square(standardised[0] - standardised[1]).mean()) / 2
+
+
+def _shifted_pairs(left: Thumbnail, right: Thumbnail) -> Iterator[tuple[Thumbnail, Thumbnail]]:
+    """The overlapping parts of both pictures, for every pan by a few blocks."""
+    rows, cols = left.shape
+    reach = [min(_MAX_SHIFT, size // 4) for size in (rows, cols)]
+    for down, across in product(*(range(-limit, limit + 1) for limit in reach)):
+        yield (
+            left[max(0, down) : rows + min(0, down), max(0, across) : cols + min(0, across)],
+            right[max(0, -down) : rows + min(0, -down), max(0, -across) : cols + min(0, -across)],
+        )

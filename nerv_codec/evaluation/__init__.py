@@ -1,0 +1,1 @@
+"""What a file is worth: metrics, curves beside other codecs, held-out samples, reports, speed."""

@@ -1,0 +1,1 @@
+"""Quality of one pair of frame sequences, one module a metric."""

@@ -1,0 +1,1 @@
+"""An evaluation as text, tables and one self-contained page."""

@@ -1,1 +1,0 @@
-"""How far one picture is from another, and how figures of many frames become one."""

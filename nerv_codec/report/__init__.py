@@ -1,1 +1,0 @@
-"""What an evaluation found, as data, tables and a page."""

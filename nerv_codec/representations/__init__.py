@@ -1,0 +1,1 @@
+"""What W is: a room for each representation, what fits share, and the registry that names them."""

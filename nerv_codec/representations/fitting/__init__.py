@@ -1,0 +1,1 @@
+"""What every fit shares: checkpoints, status, sample sites, quantisation of weights."""

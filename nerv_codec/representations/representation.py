@@ -1,0 +1,42 @@
+"""What every representation of a GOP can do; encoder, decoder, container and CLI know no more than this."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from nerv_codec.representations.coordinates import GopGeometry
+
+
+class Representation(Protocol):
+    """A function f(t, row, col; W) on the box of one GOP.
+
+    It is pointwise: the value at one coordinate does not depend on which others are asked for.
+    """
+
+    geometry: GopGeometry
+
+    @property
+    def macs_per_sample(self) -> int:
+        """Multiplications to evaluate one coordinate."""
+        ...
+
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+        """f on a lattice.
+
+        Args:
+            times: (T,) in frames of this GOP, rows: (R,), cols: (C,) in pixels; float64, any real numbers
+                inside ``geometry.bounds``.
+
+        Returns:
+            (T, num_planes, R, C) float32, code values divided by the largest one; not clipped. On any device.
+
+        Raises:
+            CoordinateRangeError: A coordinate lies outside the box.
+        """
+        ...
+
+    def sample(self, coords: Tensor) -> Tensor:
+        """f at single points: (..., 3) of (t, row, col) to (..., num_planes) float32. Raises as ``render``."""
+        ...

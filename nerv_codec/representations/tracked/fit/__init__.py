@@ -1,0 +1,1 @@
+"""The fit of `tracked`: latents, motion and networks of one GOP."""

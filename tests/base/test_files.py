@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from nerv_codec.base.errors import OutputExistsError, UsageError
+from nerv_codec.base.files import atomic_output, check_output
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_name_appears_at_the_end(tmp_path):
+    target = tmp_path / "a.mp4"
+    with atomic_output(target, overwrite=False) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.suffix == ".mp4" and not target.exists()
+    assert target.read_bytes() == b"new" and names(tmp_path) == ["a.mp4"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_error_leaves_everything_as_it_was(tmp_path, error):
+    target = tmp_path / "a.mp4"
+    target.write_bytes(b"old")
+    with pytest.raises(error), atomic_output(target, overwrite=True) as temporary:
+        temporary.write_bytes(b"half")
+        raise error
+    assert target.read_bytes() == b"old" and names(tmp_path) == ["a.mp4"]
+
+
+def test_what_appeared_meanwhile_is_not_overwritten(tmp_path):
+    target = tmp_path / "a.mp4"
+    with pytest.raises(OutputExistsError), atomic_output(target, overwrite=False) as temporary:
+        temporary.write_bytes(b"mine")
+        target.write_bytes(b"theirs")
+    assert target.read_bytes() == b"theirs" and names(tmp_path) == ["a.mp4"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    target = tmp_path / "frames.png"
+    for content in (("000000.png", "000001.png"), ("000000.png",)):
+        with atomic_output(target, overwrite=True, directory=True) as temporary:
+            for name in content:
+                (temporary / name).write_bytes(b"x")
+        assert names(target) == sorted(content)
+    with pytest.raises(ValueError, match="late"), atomic_output(target, overwrite=True, directory=True) as temporary:
+        raise ValueError("late")
+    assert names(target) == ["000000.png"] and names(tmp_path) == ["frames.png"]
+
+
+def test_a_folder_with_anything_else_is_never_replaced(tmp_path):
+    target = tmp_path / "pictures"
+    target.mkdir()
+    (target / "holiday.png").write_bytes(b"x")
+    with pytest.raises(OutputExistsError, match="holds more than numbered pictures"):
+        check_output(target, source=None, overwrite=True, directory=True)
+
+
+def test_a_link_is_followed(tmp_path):
+    (tmp_path / "real").mkdir()
+    target, link = tmp_path / "real/a.nvc", tmp_path / "link.nvc"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    with atomic_output(link, overwrite=True) as temporary:
+        temporary.write_bytes(b"new")
+    assert link.is_symlink() and target.read_bytes() == b"new" and names(tmp_path / "real") == ["a.nvc"]
+
+
+def test_what_is_refused(tmp_path):
+    source, link = tmp_path / "in.mp4", tmp_path / "same.mp4"
+    source.write_bytes(b"x")
+    os.link(source, link)
+    for same in (source, link, tmp_path / "../" / tmp_path.name / "in.mp4"):
+        with pytest.raises(OutputExistsError, match="the output is the input"):
+            check_output(same, source=source, overwrite=True)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        check_output(source, source=None, overwrite=False)
+    with pytest.raises(UsageError, match="does not exist"):
+        check_output(tmp_path / "no/such/a.mp4", source=None, overwrite=True)
+    with pytest.raises(UsageError, match="found a folder"):
+        check_output(tmp_path, source=None, overwrite=True)
+    with pytest.raises(UsageError, match="expected a folder"):
+        check_output(source, source=None, overwrite=True, directory=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UsageError, match="found something else"):
+        check_output(tmp_path / "pipe", source=None, overwrite=True)
+    check_output(source, source=tmp_path / "missing", overwrite=True)
+
+
+def test_long_names_work(tmp_path):
+    target = tmp_path / ("x" * 250 + ".nvc")
+    with atomic_output(target, overwrite=False) as temporary:
+        temporary.write_bytes(b"")
+    assert target.exists()
+
+
+@pytest.mark.parametrize("name", [None, "temporary"])
+def test_a_full_disk_is_told_by_the_name_of_the_output(tmp_path, name):
+    target = tmp_path / "clip.nvc"
+    with pytest.raises(OSError, match=r"clip\.nvc") as error, atomic_output(target, overwrite=False) as temporary:
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary) if name else None)
+    assert error.value.filename == str(target)
+    with pytest.raises(OSError) as error, atomic_output(target, overwrite=False):
+        raise OSError(errno.EIO, "Input/output error")
+    assert error.value.filename is None

@@ -1,0 +1,61 @@
+"""Further points of our own curve: the same frames at other crf, made once."""
+
+import numpy as np
+import pytest
+
+import nerv_codec
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.cli.main import run
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.evaluation.own_points import encode_points
+from nerv_codec.media.writer import open_writer
+
+CONFIG = EncoderConfig(
+    model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1), training=TrainingConfig(steps=20, batch=1024)
+)
+
+
+@pytest.fixture
+def clip(tmp_path):
+    path = tmp_path / "clip.mkv"
+    info = VideoInfo(width=48, height=32, pixel_format=PixelFormat(1, 0, 0, 8))
+    rng = np.random.default_rng(0)
+    with open_writer(path, "mkv", info) as writer:
+        for index in range(6):
+            writer.write(PlanarFrame((rng.integers(0, 256, (32, 48)).astype(np.uint8),), 40 * index))
+    return path
+
+
+def test_a_lower_crf_gives_a_larger_file_of_the_same_frames_and_is_kept(clip, tmp_path):
+    small, large = encode_points(clip, range(1, 5), (34.0, 22.0), config=CONFIG, work=tmp_path)
+    assert small.stat().st_size < large.stat().st_size
+    with nerv_codec.VideoDecoder(large) as video:
+        assert len(video) == 4
+    before = large.stat().st_mtime_ns
+    assert encode_points(clip, range(1, 5), (34.0, 22.0), config=CONFIG, work=tmp_path) == (small, large)
+    assert large.stat().st_mtime_ns == before
+
+
+def test_frames_with_gaps_cannot_be_encoded_again(clip, tmp_path):
+    with pytest.raises(UsageError, match="without gaps"):
+        encode_points(clip, (0, 2), (28.0,), config=CONFIG, work=tmp_path)
+
+
+def test_eval_draws_a_curve_through_them(clip, tmp_path, capsys):
+    target = tmp_path / "out.nvc"
+    nerv_codec.encode(clip, target, config=CONFIG, crf=28)
+    settings = [
+        "--set",
+        "model=siren",
+        "--set",
+        "training.steps=20",
+        "--set",
+        "siren.target_bpp=2",
+        "--set",
+        "siren.hidden_layers=1",
+    ]
+    points = ["--crf", "22,34", "--work", str(tmp_path), "--rd", str(tmp_path / "rd.json")]
+    assert run(["eval", str(clip), str(target), *points, *settings, "-q"]) == 0
+    assert (tmp_path / "rd.json").read_text().count(".") > 3
+    assert len(list((tmp_path / "ours").glob("clip.crf*.nvc"))) == 2

@@ -1,0 +1,186 @@
+"""Fits of one GOP for the benchmark: the compiled one and the plain one, from the same start on the same data.
+
+All that the benchmark knows of the inside of a fit stands here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from nerv_codec.representations.registry.tracked.fit import optimise as tracked_fit
+from plain_torch import TorchFit
+
+from nerv_codec.base.psnr import psnr_db
+from nerv_codec.base.threads import Workers
+from nerv_codec.base.video import PlanarFrame, VideoInfo
+from nerv_codec.encoding.config import EncoderConfig
+from nerv_codec.media.reader import open_video
+from nerv_codec.representations.fitting.sites import distortion_weights
+from nerv_codec.representations.fitting.status import FitStatus
+from nerv_codec.representations.tracked.fit.backend import make_backend
+from nerv_codec.representations.tracked.fit.lambda_control import RateController
+from nerv_codec.representations.tracked.fit.state import (
+    TrackedState,
+    expected_prior,
+    initial_state,
+    make_targets,
+    network_sizes,
+    tracked_shape,
+)
+from nerv_codec.representations.tracked.payload import motion_maps, reference_maps
+from nerv_codec.representations.tracked.shape import TrackedShape
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One GOP, and how it is fitted."""
+
+    frames: tuple[PlanarFrame, ...]
+    info: VideoInfo
+    config: EncoderConfig
+
+    @property
+    def shape(self) -> TrackedShape:
+        return tracked_shape(len(self.frames), self.info, self.config)
+
+    @property
+    def pixels(self) -> int:
+        return len(self.frames) * self.info.height * self.info.width
+
+    @property
+    def coordinates(self) -> int:
+        """Evaluated in a step over all rows of all frames: luma's and chroma's sites."""
+        return sum(len(group.rows) * len(group.cols) for group in self.targets()) * len(self.frames)
+
+    def loss(self, moment: Moment) -> float:
+        """D + lambda R with luma's share of D alone."""
+        distortion = distortion_weights(self.info)[0] * 10 ** (-moment.psnr_db / 10)
+        return distortion + self.config.tracked.rd_lambda * moment.bits / self.pixels
+
+    def targets(self) -> list[tracked_fit.Targets]:
+        return make_targets(self.frames, self.info)
+
+    def state(self) -> TrackedState:
+        generator = torch.Generator().manual_seed(self.config.seed)
+        motion = tracked_fit.prepare_tracked(self.frames, self.info, self.config)
+        expected = expected_prior(self.config)
+        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion, expected)
+
+
+def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:
+    """The first frames of a clip, at another (width, height) if one is given."""
+    with open_video(path) as reader:
+        pictures, info = [frame for frame, _ in zip(reader, range(frames), strict=False)], reader.info
+    if size is not None:
+        info = dataclasses.replace(info, width=size[0], height=size[1])
+        pictures = [resized(picture, info) for picture in pictures]
+    return Problem(tuple(pictures), info, config)
+
+
+def resized(picture: PlanarFrame, info: VideoInfo) -> PlanarFrame:
+    """Each plane stretched to the size that it has in ``info``."""
+    planes = []
+    for number, plane in enumerate(picture.planes):
+        rows, cols = info.pixel_format.plane_size(number, info.height, info.width)
+        planes.append(cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_CUBIC))
+    return dataclasses.replace(picture, planes=tuple(planes))
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a fit stood before a step."""
+
+    psnr_db: float
+    """Luma."""
+    bits: float
+    """Of latents and motion."""
+
+
+Step = Callable[[int], Moment]
+"""Does step number n, over all rows of all frames."""
+
+
+@contextmanager
+def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
+    """The fit that the encoder does, in its last phase: all frames, all rows, nothing rounded or pruned; no noise."""
+    shape, config = problem.shape, problem.config
+    told: list[FitStatus] = []
+    patched = {"_NOISE": (0.0, 0.0), "_COARSE_FRACTION": 0.0, "_REPORT_STEPS": 1}
+    before = {name: getattr(tracked_fit, name) for name in patched}
+    for name, value in patched.items():
+        setattr(tracked_fit, name, value)
+    try:
+        with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
+            peak = problem.info.pixel_format.max_value
+            backend = make_backend(shape, problem.targets(), peak, workers, executor, device)
+            weight = distortion_weights(problem.info)[0]
+            control = RateController(config.tracked.rd_lambda, None, problem.pixels)
+            expected = expected_prior(config)
+            fit = tracked_fit._Fit(
+                shape,
+                backend,
+                problem.state(),
+                config,
+                problem.pixels,
+                weight,
+                config.seed,
+                told.append,
+                control,
+                tracked_fit._Coding(expected, expected.bases(network_sizes(shape, config)), frozen=False),
+            )
+            depth = shape.tree.nodes[-1].depth
+            steps = config.tracked.steps
+            fit._phases = (tracked_fit.Phase(0, steps, depth, tuple(range(shape.tree.num_frames))),)
+            fit.steps, fit._hard_from, fit._round_from, fit._prune_at = steps, steps, steps, set()
+            for level in range(depth):
+                fit._wake(level)
+
+            def step(number: int) -> Moment:
+                fit.step(number)
+                return Moment(told[-1].psnr_db, told[-1].estimated_bits)
+
+            yield step
+    finally:
+        for name, value in before.items():
+            setattr(tracked_fit, name, value)
+
+
+@contextmanager
+def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
+    """The same in plain torch."""
+    shape, config, state = problem.shape, problem.config, problem.state()
+    for vector in (state.latents, state.motion):
+        vector.wake(np.ones(len(vector.table), bool))
+    rates, luma_weight = config.tracked, distortion_weights(problem.info)[0]
+    with Workers() as workers:
+        fit = TorchFit(
+            shape,
+            state,
+            problem.targets(),
+            problem.info.pixel_format.max_value,
+            lambda_per_bit=rates.rd_lambda / problem.pixels,
+            maps=reference_maps(shape, state.motion.symbols),
+            motion_maps=motion_maps(shape),
+            rates=(rates.latent_learning_rate, rates.motion_learning_rate, rates.network_learning_rate),
+            clip=tracked_fit._NETWORK_CLIP,
+            device=device,
+            workers=workers,
+        )
+
+        def step(number: int) -> Moment:
+            done = number / config.tracked.steps
+            first, last = tracked_fit._TEMPERATURE
+            schedule = min(1.0, (number + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
+            distortion, bits = fit.step(first + (last - first) * done, schedule)
+            return Moment(psnr_db(float(distortion[0]) / luma_weight, 1.0), bits)
+
+        yield step
