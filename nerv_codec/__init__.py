@@ -27,16 +27,16 @@ __all__ = [
 ]
 
 _MODULES = {
-    "DecodeReport": "decoder",
-    "EncodeReport": "encoder",
-    "EncoderConfig": "config",
-    "Frame": "types",
-    "FrameBatch": "types",
-    "VideoDecoder": "video_decoder",
-    "VideoMetadata": "video_decoder",
-    "decode": "decoder",
-    "encode": "encoder",
-    "evaluate": "evaluation",
+    "DecodeReport": "decoding.decode",
+    "EncodeReport": "encoding.encode",
+    "EncoderConfig": "encoding.config",
+    "Frame": "base.video",
+    "FrameBatch": "base.video",
+    "VideoDecoder": "decoding.video_decoder",
+    "VideoMetadata": "decoding.video_decoder",
+    "decode": "decoding.decode",
+    "encode": "encoding.encode",
+    "evaluate": "evaluation.evaluate",
 }
 
 

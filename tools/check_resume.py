@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nerv_codec.representations.registry.fitting import checkpoint
-
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
 from nerv_codec.encoding.encode import encode
+from nerv_codec.representations.fitting import checkpoint
 
 CONFIGS = {
     "siren": EncoderConfig(

@@ -17,14 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import triton
-from nerv_codec.representations.registry.tracked.cuda import colour as triton_tracked
-from nerv_codec.representations.registry.tracked.cuda import planes as triton_planes
-from nerv_codec.representations.registry.tracked.cuda import quantise as triton_proxy
-from nerv_codec.representations.registry.tracked.cuda import tracks as triton_tracks
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from nerv_codec.entropy import rate_cuda as triton_rate
+from nerv_codec.representations.tracked.cuda import colour as triton_tracked
+from nerv_codec.representations.tracked.cuda import planes as triton_planes
+from nerv_codec.representations.tracked.cuda import quantise as triton_proxy
+from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
 
 REALS, INTEGERS, LONGS, BYTES = "*fp32", "*i32", "*i64", "*u8"
 TYPES = {

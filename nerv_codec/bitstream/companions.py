@@ -1,4 +1,4 @@
-"""Sections for what travels beside the pictures (docs/format.md, section 8): one that describes, and those with packets."""
+"""Sections for what travels beside the pictures (docs/format.md, 8): one that describes, and those with packets."""
 
 from __future__ import annotations
 

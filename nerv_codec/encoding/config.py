@@ -218,7 +218,7 @@ def override(config: _Config, values: Mapping[str, Any], prefix: str = "") -> _C
 
 def _preset_folder() -> Path:
     """``configs/`` beside the package in a checkout, inside it in an installed wheel."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"
 

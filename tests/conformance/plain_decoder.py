@@ -24,7 +24,7 @@ Networks = dict[str, Array]
 
 TOTAL = 1 << 24
 DECAY = [round(2**32 * exp(-1 / (16 * 2 ** ((i - 16) / 4)))) for i in range(48)]
-PRIOR_FILE = Path(__file__).parents[1] / "nerv_codec" / "model" / "prior.json"
+PRIOR_FILE = Path(__file__).parents[2] / "nerv_codec" / "representations" / "tracked" / "prior.json"
 PRIOR: Networks = {name: np.array(numbers) / 4096 for name, numbers in json.loads(PRIOR_FILE.read_text()).items()}
 BILINEAR = np.array([[1, -1], [0, 1]])  # a row has the weight of one sample as a polynomial of the fraction
 CATMULL_ROM = np.array([[0, -1, 2, -1], [2, 0, -5, 3], [0, 1, 4, -3], [0, 0, -1, 1]]) / 2

@@ -1,27 +1,23 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
-from pathlib import Path
 
+import mutate_container
 import pytest
+from places import beside
 
 from nerv_codec import VideoDecoder, encode
 from nerv_codec.base.errors import BitstreamError, InputError
 
-_SPEC = importlib.util.spec_from_file_location("fuzz_container", Path(__file__).parents[1] / "tools/fuzz_container.py")
-fuzz_container = importlib.util.module_from_spec(_SPEC)
-_SPEC.loader.exec_module(fuzz_container)
-
 
 def test_random_damage(tiny_nvc):
-    outcomes = fuzz_container.fuzz(tiny_nvc.read_bytes(), 400)
+    outcomes = mutate_container.fuzz(tiny_nvc.read_bytes(), 400)
     assert outcomes["refused"] > 300 and outcomes.total() == 400
 
 
 @pytest.mark.slow
 def test_much_random_damage(tiny_nvc):
-    assert fuzz_container.fuzz(tiny_nvc.read_bytes(), 10000).total() == 10000
+    assert mutate_container.fuzz(tiny_nvc.read_bytes(), 10000).total() == 10000
 
 
 def test_every_damaged_byte_is_detected(tiny_nvc):
@@ -30,15 +26,15 @@ def test_every_damaged_byte_is_detected(tiny_nvc):
         broken = bytearray(data)
         broken[position] ^= 1 << position % 8
         with pytest.raises(BitstreamError):
-            fuzz_container.content(bytes(broken))
+            mutate_container.content(bytes(broken))
 
 
 def test_every_truncation_is_detected(tiny_nvc):
     data = tiny_nvc.read_bytes()
-    expected = fuzz_container.content(data)
+    expected = mutate_container.content(data)
     for size in range(len(data)):
         try:
-            assert fuzz_container.content(data[:size]) == expected  # only the tool section is missing
+            assert mutate_container.content(data[:size]) == expected  # only the tool section is missing
             assert len(data) - size < 40
         except BitstreamError:
             pass
@@ -46,10 +42,7 @@ def test_every_truncation_is_detected(tiny_nvc):
 
 def test_real_damaged_clips(tmp_path, tiny_config):
     """Each is encoded as far as it can be read, or refused as an input; none is taken for a .nvc."""
-    folder = Path(__file__).parents[2] / "shared/clips/corrupt"
-    if not folder.is_dir():
-        pytest.skip("no real clips beside the checkout")
-
+    folder = beside("clips/corrupt")
     quick = dataclasses.replace(tiny_config, training=dataclasses.replace(tiny_config.training, steps=1))
     for clip in sorted(folder.iterdir()):
         target = tmp_path / f"{clip.stem}.nvc"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
-from pathlib import Path
 
 import pytest
+from places import SAMPLES
 
 from nerv_codec import VideoDecoder
 from nerv_codec.representations.rendering import View
 
-GOLDEN = sorted((Path(__file__).parents[1] / "samples").glob("golden*.nvc"))
+GOLDEN = sorted(SAMPLES.glob("golden*.nvc"))
 
 
 @pytest.fixture(params=GOLDEN, ids=lambda path: path.name)

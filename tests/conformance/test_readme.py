@@ -12,7 +12,7 @@ import pytest
 from nerv_codec.base.errors import BitstreamError, InputError, NervCodecError
 from nerv_codec.cli.main import run
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

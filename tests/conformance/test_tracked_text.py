@@ -1,4 +1,4 @@
-"""The text of the format against the codec: a decoder written from docs/format.md alone reads what the encoder wrote."""
+"""The format: a decoder written from docs/format.md alone reads what the encoder wrote."""
 
 from __future__ import annotations
 

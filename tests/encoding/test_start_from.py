@@ -6,12 +6,13 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from places import SAMPLES
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.encoding.encode import encode
 
-SAMPLE = Path(__file__).parents[1] / "samples" / "sample.mp4"
+SAMPLE = SAMPLES / "sample.mp4"
 
 
 def _config(steps: int, crf_lambda: float = 2e-3, **settings: float) -> EncoderConfig:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import beside
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 
@@ -12,10 +13,7 @@ from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 @pytest.fixture
 def clips() -> Path:
     """The folder of real clips beside the checkout."""
-    folder = Path(__file__).parents[2].parent / "shared/clips"
-    if not folder.is_dir():
-        pytest.skip("no real clips beside the checkout")
-    return folder
+    return beside("clips")
 
 
 @pytest.fixture

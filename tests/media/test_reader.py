@@ -11,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from places import ROOT, beside
 
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame
@@ -19,7 +20,7 @@ from nerv_codec.media.part import Part
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 
-CLIPS = Path(__file__).parents[2].parent / "shared/clips"
+CLIPS = ROOT.parent / "shared/clips"
 REAL = sorted(path for folder in ("media", "corrupt") for path in (CLIPS / folder).glob("*"))
 
 
@@ -62,7 +63,7 @@ def test_text_is_no_video(tmp_path, suffix):
 @pytest.mark.parametrize("path", REAL or [None], ids=lambda path: path.name if path else "none")
 def test_real_files_open_or_say_why(path):
     if path is None:
-        pytest.skip("no real clips beside the checkout")
+        beside("clips")
     try:
         with open_video(path) as reader:
             info, frames = reader.info, list(islice(reader, 3))
@@ -198,9 +199,8 @@ def test_pipe(y4m):
         "with open_video(sys.stdin.buffer, format='yuv4mpegpipe') as reader:\n"
         "    print(reader.info.color.chroma_location, sum(int(f.planes[0].sum()) for f in reader))"
     )
-    root = Path(__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code], input=data, capture_output=True, check=True, cwd=root, timeout=60
+        [sys.executable, "-c", code], input=data, capture_output=True, check=True, cwd=ROOT, timeout=60
     )
     assert done.stdout.split() == [b"2", str(sum(int(f.planes[0].sum()) for f in frames)).encode()]
 

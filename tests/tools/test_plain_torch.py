@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from places import ROOT
 
 from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.entropy.rate_cpu import ACTIVE, RateParameters, rate_forward_backward
@@ -19,7 +19,7 @@ from nerv_codec.representations.tracked.tree import GopTree
 
 @pytest.fixture(autouse=True)
 def tools(monkeypatch):
-    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "tools"))
+    monkeypatch.syspath_prepend(str(ROOT / "tools" / "benchmark"))
 
 
 @pytest.mark.parametrize("kind", ["latents", "motion"])

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.evaluation.matching import FrameSource
@@ -15,7 +16,7 @@ from nerv_codec.evaluation.matching import FrameSource
 
 @pytest.fixture
 def sweep(monkeypatch):
-    path = Path(__file__).parents[1] / "tools" / "rd_sweep.py"
+    path = ROOT / "tools" / "benchmark" / "rd_sweep.py"
     spec = importlib.util.spec_from_file_location("rd_sweep", path)
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "rd_sweep", module)

@@ -1,7 +1,7 @@
 """Speed of fitting and decoding `tracked`, each beside plain torch in the same run and beside what the machine allows.
 
-    python tools/benchmark.py CLIP [--frames 33] [--steps 20] [--rounds 3] [--nvc FILE.nvc] [--preset fast] [--json F]
-    python tools/benchmark.py CLIP --device cuda --size 1920x1080 [--nvc FILE_OF_1080p.nvc]
+    python tools/benchmark/benchmark.py CLIP [--frames 33] [--steps 20] [--rounds 3] [--nvc FILE.nvc] [--preset fast]
+    python tools/benchmark/benchmark.py CLIP --device cuda --size 1920x1080 [--nvc FILE_OF_1080p.nvc]
 
 A floor is the time that the floating-point operations take at the rate of a large matrix product, or the bytes at the
 rate of a large copy, whichever is longer; both are counted from shapes (``floors``) and measured here (``machine``).

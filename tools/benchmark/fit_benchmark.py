@@ -16,7 +16,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from nerv_codec.representations.registry.tracked.fit import optimise as tracked_fit
 from plain_torch import TorchFit
 
 from nerv_codec.base.psnr import psnr_db
@@ -26,6 +25,7 @@ from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.media.reader import open_video
 from nerv_codec.representations.fitting.sites import distortion_weights
 from nerv_codec.representations.fitting.status import FitStatus
+from nerv_codec.representations.tracked.fit import optimise as tracked_fit
 from nerv_codec.representations.tracked.fit.backend import make_backend
 from nerv_codec.representations.tracked.fit.lambda_control import RateController
 from nerv_codec.representations.tracked.fit.state import (

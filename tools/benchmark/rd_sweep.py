@@ -1,6 +1,6 @@
 """Rate-distortion sweeps: our points and those of x264, x265 and SVT-AV1 on the same frames, and BD-rate between them.
 
-    python tools/rd_sweep.py results.json clip_a.mp4:33 clip_b.mkv:21 --crf 22,27,32,37 --model tracked --hours 3
+    rd_sweep.py results.json clip_a.mp4:33 clip_b.mkv:21 --crf 22,27,32,37 --model tracked --hours 3
 
 Every point stands in the results as soon as it is made, with the command that makes it; what stands there is not made
 again, so that the same call goes on where it was stopped. Bytes are those of our whole file, and of the others'

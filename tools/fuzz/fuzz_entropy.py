@@ -14,10 +14,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import common
 
 with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
-    from nerv_codec.representations.registry.tracked import payload as tracked_codec
-
     from nerv_codec.base.errors import NervCodecError
     from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
+    from nerv_codec.representations.tracked import payload as tracked_codec
 
 import seeds
 

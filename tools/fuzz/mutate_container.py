@@ -1,4 +1,4 @@
-"""Damages a ``.nvc`` in random ways: ``python tools/fuzz_container.py FILE.nvc [COUNT]``.
+"""Damages a ``.nvc`` in random ways: ``python tools/fuzz/mutate_container.py FILE.nvc [COUNT]``.
 
 Each time the damaged file must be refused with a BitstreamError, or decode to the integers of the undamaged one.
 Half of the damage is repaired afterwards as far as checksums go, so that the parsers behind them are met.

@@ -1,11 +1,11 @@
 """Makes the prior of `tracked`: the networks from which fits start and from which files store the difference.
 
-    python tools/train_prior.py prior.json CLIP:FIRST[:WIDTHxHEIGHT] ... --rounds 24 --steps 80
+    python tools/training/train_prior.py prior.json CLIP:FIRST[:WIDTHxHEIGHT] ... --rounds 24 --steps 80
 
 Clip after clip is fitted, each at a rate and length drawn by chance, and the prior moves a part of the way to what
 the fit came to (Nichol et al. 2018, "On First-Order Meta-Learning Algorithms": Reptile). The clips must not be those
 that the codec is measured on. The result stands in the given file after every round; it is meant to become
-``nerv_codec/model/prior.json``, which changes the format.
+``nerv_codec/representations/tracked/prior.json``, which changes the format.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from nerv_codec.representations.registry.tracked import prior
 
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.media.reader import open_video
 from nerv_codec.representations.fitting.sites import gop_geometry
+from nerv_codec.representations.tracked import prior
 from nerv_codec.representations.tracked.fit.optimise import fit_tracked
 from nerv_codec.representations.tracked.fit.state import PRIOR_LAMBDA
 from nerv_codec.representations.tracked.payload import read_tracked

@@ -1,4 +1,4 @@
-"""The networks of a `tracked` GOP to bytes and back (docs/format.md, section 6): what is expected, and what differs from it.
+"""The networks of a `tracked` GOP to bytes and back (docs/format.md, 6): what is expected, and what differs from it.
 
 Networks are stored once for a file, in its header. A GOP says that it has those, or keeps what differs from them,
 or from the prior where it shows something else.

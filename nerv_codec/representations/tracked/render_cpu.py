@@ -15,10 +15,10 @@ from torch import Tensor
 from nerv_codec.base.device import runs_triton
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.registry.tracked.cpu import colour as kernels
-from nerv_codec.representations.registry.tracked.cpu import planes as plane_kernels
-from nerv_codec.representations.registry.tracked.cpu import tracks as track_kernels
 from nerv_codec.representations.representation import Representation
+from nerv_codec.representations.tracked.cpu import colour as kernels
+from nerv_codec.representations.tracked.cpu import planes as plane_kernels
+from nerv_codec.representations.tracked.cpu import tracks as track_kernels
 from nerv_codec.representations.tracked.shape import (
     BLEND_STEPS,
     CUBIC_DEPTH,

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.registry.tracked.cuda import colour as triton_tracked
-from nerv_codec.representations.registry.tracked.cuda import tracks as triton_tracks
 from nerv_codec.representations.tracked.cpu.colour import NODE, PAD, SKIPPED
+from nerv_codec.representations.tracked.cuda import colour as triton_tracked
+from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
 from nerv_codec.representations.tracked.cuda.planes import Pyramid
 from nerv_codec.representations.tracked.render_cpu import (
     chain_arrays,

@@ -4,28 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from places import beside
 
 from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.evaluation.metrics.pair import FramePair
-
-SHARED = Path(__file__).parents[2].parent / "shared"
 
 
 @pytest.fixture
 def weights() -> Path:
     """A TORCH_HOME with AlexNet's weights."""
-    folder = SHARED / "weights" / "torch_home"
-    if not folder.is_dir():
-        pytest.skip("no AlexNet weights beside the checkout")
-    return folder
+    return beside("weights/torch_home")
 
 
 @pytest.fixture
 def clips() -> Path:
-    folder = SHARED / "clips" / "rd"
-    if not folder.is_dir():
-        pytest.skip("no real clips beside the checkout")
-    return folder
+    return beside("clips/rd")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from nerv_codec.evaluation.evaluate.metrics import lpips as lpips_module
+from nerv_codec.evaluation.metrics import lpips as lpips_module
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import VideoInfo

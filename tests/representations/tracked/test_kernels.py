@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from nerv_codec.representations.registry.tracked.cpu import colour as kernels
-from nerv_codec.representations.registry.tracked.cpu import planes as plane_kernels
-from nerv_codec.representations.registry.tracked.cpu import tracks as track_kernels
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.tracked.cpu import colour as kernels
+from nerv_codec.representations.tracked.cpu import planes as plane_kernels
+from nerv_codec.representations.tracked.cpu import tracks as track_kernels
 from nerv_codec.representations.tracked.fit.backend_cpu import Targets, TrackedEngine, backward_plane
 from nerv_codec.representations.tracked.render_cpu import NETWORK, Tracked, build_plane, chain_arrays, grid
 from nerv_codec.representations.tracked.shape import (

@@ -17,15 +17,14 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 pytestmark = [] if INTERPRETED else [pytest.mark.needs_cuda]
 
-from nerv_codec.representations.registry.tracked.cpu import colour as kernels  # noqa: E402
-from nerv_codec.representations.registry.tracked.cpu import planes as plane_kernels  # noqa: E402
-
 import nerv_codec  # noqa: E402
 from nerv_codec.base.video import PlanarFrame, VideoInfo  # noqa: E402
 from nerv_codec.encoding.config import EncoderConfig, override  # noqa: E402
 from nerv_codec.entropy import rate_cpu as rate_model  # noqa: E402
 from nerv_codec.representations.fitting.status import FitStatus, FitTarget  # noqa: E402
 from nerv_codec.representations.rendering import View  # noqa: E402
+from nerv_codec.representations.tracked.cpu import colour as kernels  # noqa: E402
+from nerv_codec.representations.tracked.cpu import planes as plane_kernels  # noqa: E402
 from nerv_codec.representations.tracked.fit.backend_cpu import Targets  # noqa: E402
 from nerv_codec.representations.tracked.render_cpu import NETWORK  # noqa: E402
 from nerv_codec.representations.tracked.shape import (  # noqa: E402
@@ -47,10 +46,9 @@ PRECISION = "ieee"
 @pytest.fixture(autouse=True)
 def seeded_and_in_large_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The interpreter takes as long for a small program as for a large one."""
-    from nerv_codec.representations.registry.tracked.cuda import planes as triton_planes
-    from nerv_codec.representations.registry.tracked.cuda import tracks as triton_tracks
-
     from nerv_codec.entropy import rate_cuda as triton_rate
+    from nerv_codec.representations.tracked.cuda import planes as triton_planes
+    from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
 
     torch.manual_seed(0)
     if INTERPRETED:
@@ -134,9 +132,8 @@ def test_planes_and_their_gradient(shape: TrackedShape) -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_colour_and_its_gradient(shape: TrackedShape) -> None:
-    from nerv_codec.representations.registry.tracked.cuda import colour as triton_tracked
-    from nerv_codec.representations.registry.tracked.cuda import tracks as triton_tracks
-
+    from nerv_codec.representations.tracked.cuda import colour as triton_tracked
+    from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
     from nerv_codec.representations.tracked.render_cuda import Chains
 
     times = [float(shape.tree.num_frames - 1), 2.0, 1.25]
@@ -238,8 +235,8 @@ def test_bits_and_gradients(hidden: int, classwise: bool) -> None:
 
 
 def test_soft_rounding_and_adam() -> None:
-    from nerv_codec.representations.registry.tracked.cpu import quantise as proxy
-    from nerv_codec.representations.registry.tracked.cuda import quantise as triton_proxy
+    from nerv_codec.representations.tracked.cpu import quantise as proxy
+    from nerv_codec.representations.tracked.cuda import quantise as triton_proxy
 
     rng = np.random.default_rng(0)
     values, gradients, first = (rng.normal(0, 2, 3000).astype(np.float32) for _ in range(3))
@@ -355,9 +352,8 @@ def test_motion_is_made_by_one_matrix() -> None:
 
 
 def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nerv_codec.representations.registry.tracked import render_cuda as tracked_cuda
-
     from nerv_codec.representations.coordinates import GopGeometry
+    from nerv_codec.representations.tracked import render_cuda as tracked_cuda
     from nerv_codec.representations.tracked.render_cpu import Tracked
 
     shape = TrackedShape(GopTree(6, 2), 14, 30, 3, 8, 3)
@@ -380,8 +376,7 @@ def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_whole_fit(monkeypatch: pytest.MonkeyPatch, tiny_frames: list[PlanarFrame], tiny_info: VideoInfo) -> None:
-    from nerv_codec.representations.registry.tracked.fit import optimise as tracked_fit
-
+    from nerv_codec.representations.tracked.fit import optimise as tracked_fit
     from nerv_codec.representations.tracked.fit.backend_cuda import CudaBackend
 
     def backend(shape: TrackedShape, targets: list[Targets], peak: int, *_: object) -> CudaBackend:

@@ -10,8 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nerv_codec.representations.registry.tracked.cpu import colour as tracked
-from nerv_codec.representations.registry.tracked.cpu import tracks
+from nerv_codec.representations.tracked.cpu import colour as tracked
+from nerv_codec.representations.tracked.cpu import tracks
 
 BLOCK = 128
 

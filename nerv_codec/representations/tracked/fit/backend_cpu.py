@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.threads import Workers
-from nerv_codec.representations.registry.tracked.cpu import colour as kernels
-from nerv_codec.representations.registry.tracked.cpu import planes as plane_kernels
-from nerv_codec.representations.registry.tracked.cpu import tracks as track_kernels
+from nerv_codec.representations.tracked.cpu import colour as kernels
+from nerv_codec.representations.tracked.cpu import planes as plane_kernels
+from nerv_codec.representations.tracked.cpu import tracks as track_kernels
 from nerv_codec.representations.tracked.render_cpu import NETWORK, build_plane, chain_arrays, grid, plane_kinds
 from nerv_codec.representations.tracked.shape import FEATURES, UPSAMPLING, TrackedShape
 

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from nerv_codec.entropy import rate_cuda as triton_rate
 from nerv_codec.entropy.rate_cpu import ACTIVE, RateParameters
-from nerv_codec.representations.registry.tracked.cuda import colour as triton_tracked
-from nerv_codec.representations.registry.tracked.cuda import quantise as triton_proxy
-from nerv_codec.representations.registry.tracked.cuda import tracks as triton_tracks
 from nerv_codec.representations.tracked.cpu.colour import FEATURES, NODE, PAD
+from nerv_codec.representations.tracked.cuda import colour as triton_tracked
+from nerv_codec.representations.tracked.cuda import quantise as triton_proxy
+from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
 from nerv_codec.representations.tracked.fit.backend import Gradient, present_grids
 from nerv_codec.representations.tracked.fit.backend_cpu import Targets
 from nerv_codec.representations.tracked.fit.state import BETAS, QuantisedVector

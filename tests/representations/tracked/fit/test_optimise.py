@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import SAMPLES
 
 import nerv_codec
 from nerv_codec.base.errors import Interrupted
@@ -21,7 +22,7 @@ from nerv_codec.representations.tracked.fit.optimise import fit_tracked, make_ph
 from nerv_codec.representations.tracked.payload import unpack_tracked
 from nerv_codec.representations.tracked.tree import GopTree
 
-SAMPLE = Path(__file__).parents[2] / "samples" / "sample.mp4"
+SAMPLE = SAMPLES / "sample.mp4"
 
 
 def _frames(count: int) -> tuple[list[PlanarFrame], VideoInfo]:
