@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from places import beside
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
@@ -37,6 +38,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if os.environ.get("NERV_CODEC_REQUIRE_CUDA") == "1":
             pytest.fail("NERV_CODEC_REQUIRE_CUDA=1, but there is no GPU")
         pytest.skip("needs a GPU")
+
+
+@pytest.fixture
+def clips() -> Path:
+    """The folder of real clips beside the checkout."""
+    return beside("clips")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.encoding.encode import encode
-from nerv_codec.evaluation.curves import compare
 from nerv_codec.evaluation import baselines as baselines_module
+from nerv_codec.evaluation.curves import compare
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.metrics.suite import MetricChoice
 from nerv_codec.evaluation.study import StudyPlan, study

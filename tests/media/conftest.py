@@ -1,19 +1,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
-from places import beside
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
-
-
-@pytest.fixture
-def clips() -> Path:
-    """The folder of real clips beside the checkout."""
-    return beside("clips")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ import time
 
 import pytest
 import torch
-from nerv_codec.evaluation.metrics import lpips as lpips_module
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import VideoInfo
+from nerv_codec.evaluation.metrics import lpips as lpips_module
 from nerv_codec.evaluation.metrics.lpips import LpipsMetric
 from nerv_codec.evaluation.metrics.pair import Unavailable
 from nerv_codec.evaluation.metrics.ssim import MsSsimMetric

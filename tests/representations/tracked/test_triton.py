@@ -216,7 +216,7 @@ def test_knots_far_apart_and_close_together(wide: bool) -> None:
 
 @pytest.mark.parametrize(("hidden", "classwise"), [(1, False), (5, True)])
 def test_bits_and_gradients(hidden: int, classwise: bool) -> None:
-    from tests.kernels.test_rate_model import CLASSES, example
+    from test_rate import CLASSES, example
 
     from nerv_codec.entropy import rate_cuda as triton_rate
 
