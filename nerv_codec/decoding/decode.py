@@ -17,7 +17,7 @@ from nerv_codec.base.errors import BitstreamError, UsageError
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PixelFormat, PlanarFrame, Plane
-from nerv_codec.decoding.timeline import Timeline, exact_rate, exact_seconds
+from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import Format, open_writer
 from nerv_codec.representations.rendering import View, check_size, scaled_size, view_info
@@ -277,7 +277,7 @@ def _nominal_rate(rate: Fraction) -> Fraction:
 def _moment(line: Timeline, where: float | int) -> Fraction:
     """Seconds on the file's clock, of seconds since its first frame or of a frame number."""
     if isinstance(where, float):
-        return line.begin + exact_seconds(where)
+        return line.moment(where, origin=line.begin)
     if where < 0:
         raise UsageError(f"expected a frame number from 0, found {where}")
     return line.frame_seconds(where) if where < len(line.header.pts) else line.end

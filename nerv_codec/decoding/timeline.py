@@ -6,8 +6,10 @@ import bisect
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import SupportsFloat
 
 from nerv_codec.base.errors import CoordinateRangeError, UsageError
+from nerv_codec.base.moments import exact_seconds
 from nerv_codec.bitstream.headers import StreamHeader
 
 MAX_RATE = 10_000
@@ -59,6 +61,21 @@ class Timeline:
                 f"expected a time in {float(self.begin):g}..{float(self.end):g} s, found {float(seconds):g} s"
             )
         return bisect.bisect_right(self.header.pts, seconds / self.header.info.time_base) - 1
+
+    def moment(self, seconds: SupportsFloat, *, origin: Fraction = Fraction(0)) -> Fraction:
+        """The exact time that a number of seconds means: a frame's own where it is one, see ``base.moments``.
+
+        Args:
+            seconds: On the file's clock, or since ``origin``. Also outside of the video.
+            origin: What they count from.
+
+        Raises:
+            UsageError: It is no finite number.
+        """
+        plain = exact_seconds(seconds, origin=origin)
+        after = bisect.bisect_right(self.header.pts, plain / self.header.info.time_base)
+        near = range(max(0, after - 1), min(after + 1, len(self.header.pts)))
+        return exact_seconds(seconds, [*(self.frame_seconds(index) for index in near), self.end], origin)
 
     def position(self, seconds: Fraction, *, exact: bool = False) -> Fraction:
         """The real-valued frame number at ``seconds``, linear between the frames' times.
@@ -119,10 +136,3 @@ def exact_rate(fps: Fraction | float) -> Fraction:
     if not 0 < fps <= MAX_RATE:
         raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {float(fps):g}")
     return Fraction(fps).limit_denominator(100_000) or Fraction(1, 100_000)
-
-
-def exact_seconds(seconds: float) -> Fraction:
-    """A time as a ratio; 0.1 means 1/10, not the double next to it. Raises UsageError for what is no number."""
-    if not math.isfinite(seconds):
-        raise UsageError(f"expected a time in seconds, found {seconds}")
-    return Fraction(seconds).limit_denominator(1_000_000)

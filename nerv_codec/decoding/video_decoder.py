@@ -21,7 +21,7 @@ from nerv_codec.base.errors import BitstreamError, CoordinateRangeError, InputEr
 from nerv_codec.base.video import Frame, FrameBatch, PixelFormat, PlanarFrame
 from nerv_codec.bitstream.companions import parse_companions, parse_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
-from nerv_codec.decoding.timeline import Timeline, exact_rate, exact_seconds
+from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.media.color import codes_to_rgb, yuv_to_rgb
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
@@ -296,7 +296,7 @@ class VideoDecoder:
 
     def get_frame_played_at(self, seconds: float, *, scale: float = 1.0) -> Frame:
         """The frame on the screen at ``seconds``. Raises CoordinateRangeError outside the video."""
-        return self.get_frame_at(self.timeline.frame_at(Fraction(seconds)), scale=scale)
+        return self.get_frame_at(self.timeline.frame_at(self.timeline.moment(seconds)), scale=scale)
 
     def get_frames_played_in_range(
         self,
@@ -318,11 +318,8 @@ class VideoDecoder:
         Raises:
             CoordinateRangeError: The range is empty or reaches outside the video.
         """
-        start, stop = exact_seconds(start_seconds), exact_seconds(stop_seconds)
         line = self.timeline
-        # A float cannot hold every frame time: what equals the begin or the end as a float is meant to be it.
-        start = max(start, line.begin) if float(start) == float(line.begin) else start
-        stop = min(stop, line.end) if float(stop) == float(line.end) else stop
+        start, stop = line.moment(start_seconds), line.moment(stop_seconds)
         if not line.begin <= start < stop <= line.end:
             raise CoordinateRangeError(
                 f"expected a time range within {float(line.begin):g}..{float(line.end):g} s, "
@@ -351,13 +348,12 @@ class VideoDecoder:
                 first frame's time to the last frame's.
         """
         flat = coords.reshape(-1, 3).to("cpu", torch.float64)
-        low, high = float(self.timeline.begin), float(self.timeline.last)
-        seconds = flat[:, 0]
-        if len(flat) and not (seconds.min() >= low and seconds.max() <= high):
-            found = f"{float(seconds.min()):g}..{float(seconds.max()):g}"
-            raise CoordinateRangeError(f"expected t in {low:g}..{high:g} s, found {found}")
-        unique, inverse = torch.unique(seconds, return_inverse=True)
-        exact = [min(max(Fraction(s), self.timeline.begin), self.timeline.last) for s in unique.tolist()]
+        unique, inverse = torch.unique(flat[:, 0], return_inverse=True)
+        low, high = self.timeline.begin, self.timeline.last
+        exact = [self.timeline.moment(seconds) for seconds in unique.tolist()]
+        if exact and not low <= min(exact) <= max(exact) <= high:
+            found = f"{float(min(exact)):g}..{float(max(exact)):g}"
+            raise CoordinateRangeError(f"expected t in {float(low):g}..{float(high):g} s, found {found}")
         places = [self._locate(self.timeline.position(s, exact=True)) for s in exact]
         gops = torch.tensor([gop for gop, _ in places], dtype=torch.int64)[inverse]
         local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]

@@ -8,6 +8,8 @@ from fractions import Fraction
 from math import ceil
 from typing import Protocol, TypeVar
 
+from nerv_codec.base.moments import exact_seconds
+
 
 class Timed(Protocol):
     """Anything that has a time."""
@@ -52,5 +54,7 @@ class Part:
 
 
 def _ticks(place: float | int | None, time_base: Fraction) -> int | None:
-    """The first pts at or after a time; 0.1 means 1/10 here, not the double just above it. None for a number."""
-    return ceil(Fraction(place).limit_denominator(1_000_000) / time_base) if isinstance(place, float) else None
+    """The first pts at or after a time, which may have lost a little in floating point. None for a number."""
+    if not isinstance(place, float):
+        return None
+    return ceil(exact_seconds(place, [round(Fraction(place) / time_base) * time_base]) / time_base)

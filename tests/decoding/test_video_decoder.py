@@ -112,11 +112,32 @@ def test_sample_takes_points_across_gops(video):
 
 
 @pytest.mark.parametrize(
-    "point", [(-0.001, 0, 0), (17.01 / 24, 0, 0), (0, -0.51, 0), (0, 23.6, 0), (0, 0, 39.6), (float("nan"), 0, 0)]
+    "point", [(-0.001, 0, 0), (17.01 / 24, 0, 0), (0, -0.51, 0), (0, 23.6, 0), (0, 0, 39.6), (0, float("nan"), 0)]
 )
 def test_sample_outside_raises(video, point):
     with pytest.raises(CoordinateRangeError):
         video.sample(torch.tensor(point, dtype=torch.float64))
+
+
+def test_sample_at_no_time_raises(video):
+    with pytest.raises(UsageError, match="expected a time in seconds, found nan"):
+        video.sample(torch.tensor((float("nan"), 0, 0)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_sample_at_frame_times_in_any_precision(video, dtype):
+    """float32 is torch's default, and the last frame's time is among what it cannot hold."""
+    times = torch.tensor([float(video.timeline.frame_seconds(index)) for index in range(len(video))], dtype=dtype)
+    points = torch.stack([times, torch.full_like(times, 3), torch.full_like(times, 4)], dim=-1)
+    pixels = torch.stack([video[index][:, 3, 4] for index in range(len(video))])
+    assert (255 * video.sample(points) - pixels).abs().max() < 3
+
+
+def test_a_frame_at_its_own_time(video):
+    for index in range(len(video)):
+        frame = video.get_frame_at(index)
+        assert torch.equal(video.get_frame_played_at(frame.pts_seconds).data, frame.data)
+        assert video.get_frame_played_at(torch.tensor(frame.pts_seconds)).pts_seconds == frame.pts_seconds
 
 
 def test_position_outside_raises(video):
