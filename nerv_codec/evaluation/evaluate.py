@@ -16,7 +16,7 @@ from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.psnr import PsnrMetric
 from nerv_codec.decoding.inspection import inspect
-from nerv_codec.evaluation.matching import FrameSource, check_comparable, in_layout, match_frames
+from nerv_codec.evaluation.matching import FrameSource, check_comparable, clock_shift, in_layout, match_frames
 from nerv_codec.evaluation.metrics.pair import FramePair
 from nerv_codec.evaluation.metrics.suite import MetricChoice, measure, metric_names
 from nerv_codec.evaluation.schema import Evaluation, MediaSummary
@@ -41,7 +41,8 @@ def evaluate(
         reference: The original: anything PyAV opens, or a ``.nvc``.
         target: A ``.nvc``, or any ordinary video of the same size.
         metrics: Names out of :data:`nerv_codec.evaluation.metrics.suite.METRICS`, or ``all``.
-        match: ``time``, ``number`` (first to first ...), or ``auto``; see :func:`pairing.match_frames`.
+        match: ``time``, ``number`` (first to first ...), or ``auto``: time, unless the first pictures say that the
+            clocks disagree, which is noted.
         device: Where a ``.nvc`` is evaluated: ``auto``, ``cpu``, ``cuda`` ...
         lpips_weights: AlexNet's weights for lpips: the file, or a folder laid out as TORCH_HOME.
         progress: Told about every frame.
@@ -61,9 +62,11 @@ def evaluate(
         raise UsageError(f"expected a match by auto, time or number, found {match!r}")
     with FrameSource(reference, device=device) as original, FrameSource(target, device=device) as coded:
         notes = check_comparable(original, coded)
+        shift, said = clock_shift(original, coded, by=match)
+        notes += said
         choice = MetricChoice(metric_names(metrics), lpips_weights, original.device)
         measuring, skipped = choice.make(original.info)
-        pairs = _Pairs(original, coded, match, progress)
+        pairs = _Pairs(original, coded, match, shift, progress)
         running = measuring.get("psnr")
         pairs.running_psnr = running if isinstance(running, PsnrMetric) else None
         series, failed = measure(pairs, measuring)
@@ -94,20 +97,22 @@ def evaluate(
 class _Pairs:
     """The pairs of two sources on their way to the metrics; keeps their times and numbers, tells of progress."""
 
-    def __init__(self, original: FrameSource, coded: FrameSource, match: str, progress: ProgressSink) -> None:
+    def __init__(
+        self, original: FrameSource, coded: FrameSource, match: str, shift: Fraction, progress: ProgressSink
+    ) -> None:
         self.seconds: list[float] = []
         self.reference_numbers: list[int] = []
         self.target_numbers: list[int] = []
         self.running_psnr: PsnrMetric | None = None
         self._sources = original, coded
-        self._match = match
+        self._match, self._shift = match, shift
         self._progress = progress
 
     def __iter__(self) -> Iterator[FramePair]:
         original, coded = self._sources
         info = replace(coded.info, pixel_format=original.info.pixel_format)
         total = coded.num_frames or original.num_frames or 0
-        for pair in match_frames(original, coded, by=self._match):
+        for pair in match_frames(original, coded, by=self._match, shift=self._shift):
             target = in_layout(pair.target.planes, coded.info, original.info.pixel_format)
             yield FramePair(pair.reference.planes, target, original.info, info)
             self.seconds.append(pair.seconds)

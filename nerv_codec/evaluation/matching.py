@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import time
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain, islice
 from pathlib import Path
 
 import av
+import numpy as np
+import numpy.typing as npt
 
 from nerv_codec.base.device import choose_device
 from nerv_codec.base.errors import InputError
@@ -21,7 +26,17 @@ from nerv_codec.media import layout
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.representations.rendering import View
 
+Array = npt.NDArray[np.float64]
+
 _DEFAULT_RATE = Fraction(25)
+_UNSPECIFIED = 2
+"""In the code points of ITU-T H.273."""
+_SEARCHED_FRAMES = 16
+"""How many frames at the start of both videos are looked at to see whether their clocks agree."""
+_SURE = 4.0
+"""By how much the squared error has to fall for pictures to be believed against clocks."""
+_THUMBNAIL = 16
+"""Rows and columns of the mean values that pictures are recognised by."""
 
 
 def is_nvc(path: str | Path) -> bool:
@@ -69,6 +84,14 @@ class FrameSource:
             self.frame_rate = reader.frame_rate or _DEFAULT_RATE
         self.decode_seconds = time.perf_counter() - began
 
+    def peek(self, count: int) -> list[PlanarFrame]:
+        """The next ``count`` frames, fewer at the end; they are still given afterwards."""
+        began = time.perf_counter()
+        ahead = list(islice(self._frames, count))
+        self._frames = chain(ahead, self._frames)
+        self.decode_seconds += time.perf_counter() - began
+        return ahead
+
     def __enter__(self) -> FrameSource:
         return self
 
@@ -106,27 +129,73 @@ class Match:
     target: PlanarFrame
 
 
-def match_frames(reference: FrameSource, target: FrameSource, *, by: str = "auto") -> Iterator[Match]:
+def clock_shift(reference: FrameSource, target: FrameSource, *, by: str = "auto") -> tuple[Fraction, list[str]]:
+    """Seconds to add to the target's times so that they are the reference's, and what has to be said about it.
+
+    Clocks are believed, unless the first pictures fit far better with another shift: a pipe drops the delay that a
+    video starts with, muxers move videos at will, and a target may have lost its first frames.
+
+    Args:
+        reference: A source of which no frame has been taken yet.
+        target: The other one. A ``.nvc`` has its source's times; those of other files begin where the
+            reference's begin.
+        by: As for :func:`match_frames`; only ``auto`` looks at pictures.
+    """
+    if by != "auto":
+        return Fraction(0), []
+    left, right = (source.peek(_SEARCHED_FRAMES) for source in (reference, target))
+    if not left or not right:
+        return Fraction(0), []
+    times = [
+        [frame.pts * source.info.time_base for frame in frames]
+        for source, frames in ((reference, left), (target, right))
+    ]
+    by_clock = Fraction(0) if target.nvc is not None else times[0][0] - times[1][0]
+    depth = target.info.pixel_format.max_value / reference.info.pixel_format.max_value
+    seen = [_thumbnail(frame) * depth for frame in left], [_thumbnail(frame) for frame in right]
+
+    def error(shift: Fraction) -> float:
+        """Mean squared error of the thumbnails that fall together, infinite for fewer than two thirds of them."""
+        tolerance = _tolerance(reference, target)
+        pairs = [
+            float(np.mean((seen[0][i] - seen[1][j]) ** 2))
+            for i, here in enumerate(times[0])
+            for j, there in enumerate(times[1])
+            if abs(here - there - shift) <= tolerance
+        ]
+        return statistics.fmean(pairs) if 3 * len(pairs) >= 2 * min(len(left), len(right)) else math.inf
+
+    candidates = {times[0][i] - times[1][0] for i in range(len(left))}
+    candidates |= {times[0][0] - times[1][j] for j in range(len(right))}
+    by_picture = min(sorted(candidates, key=lambda shift: abs(shift - by_clock)), key=error)
+    expected, found = error(by_clock), error(by_picture)
+    if by_picture == by_clock or not _SURE * (found + depth**2 * 0.01) < expected < math.inf:
+        return by_clock, []
+    return by_picture, [
+        f"times and pictures are {abs(float(by_clock - by_picture)):.3g} s apart: frames were paired by what the first "
+        "ones show (--match time believes the times)"
+    ]
+
+
+def match_frames(
+    reference: FrameSource, target: FrameSource, *, by: str = "auto", shift: Fraction = Fraction(0)
+) -> Iterator[Match]:
     """Pairs the frames of two sources while both stream through; what has no partner is passed over.
 
     Args:
         reference: Where the frames' times are taken from.
         target: A ``.nvc`` has its source's times, so a part of the reference finds its place.
-        by: ``time``: times are equal within one tick of the coarser time base. ``number``: first to first,
-            second to second. ``auto``: time; where the target is no ``.nvc``, both clocks start at 0.
+        by: ``time`` or ``auto``: times are equal within one tick of the coarser time base. ``number``: first to
+            first, second to second.
+        shift: What :func:`clock_shift` found, in seconds.
     """
     if by == "number":
         for index, (left, right) in enumerate(zip(reference, target, strict=False)):
             yield Match(index, index, float(left.pts * reference.info.time_base), left, right)
         return
     tick_left, tick_right = reference.info.time_base, target.info.time_base
-    # Never so wide that a neighbour would do: some time bases have one tick a frame.
-    tolerance = min(max(tick_left, tick_right), 1 / (3 * max(reference.frame_rate, target.frame_rate)))
+    tolerance = _tolerance(reference, target)
     left, right = next(reference, None), next(target, None)
-    if left is None or right is None:
-        return
-    # Muxers shift ordinary videos at will (to 0, or by a delay of B-frames).
-    shift = Fraction(0) if by == "time" or target.nvc is not None else left.pts * tick_left - right.pts * tick_right
     number_left = number_right = 0
     while left is not None and right is not None:
         ahead = left.pts * tick_left - (right.pts * tick_right + shift)
@@ -154,6 +223,10 @@ def check_comparable(reference: FrameSource, target: FrameSource) -> list[str]:
     notes = []
     if left.pixel_format != right.pixel_format:
         notes.append(f"the target's pictures were converted to the reference's {_describe(left.pixel_format)}")
+    for name, what in (("matrix", "matrices"), ("primaries", "primaries"), ("transfer", "transfer functions")):
+        codes = getattr(left.color, name), getattr(right.color, name)
+        if codes[0] != codes[1] and _UNSPECIFIED not in codes:
+            notes.append(f"the {what} differ (H.273 codes {codes[0]} and {codes[1]}): planes are compared as they are")
     if left.color.full_range != right.color.full_range:
         notes.append("the ranges of code values differ: figures of planes compare code values as they are")
     return notes
@@ -181,6 +254,22 @@ def in_layout(planes: tuple[Plane, ...], info: VideoInfo, wanted: PixelFormat) -
     frame: av.VideoFrame = layout.planes_frame(planes, info.pixel_format, info.color)
     converted = layout.convert(frame, name, width=info.width, height=info.height)
     return layout.frame_planes(converted, wanted)
+
+
+def _tolerance(reference: FrameSource, target: FrameSource) -> Fraction:
+    """How far times of one moment may be apart, in seconds: one tick, but never so much that a neighbour would do."""
+    ticks = reference.info.time_base, target.info.time_base
+    return min(max(ticks), 1 / (3 * max(reference.frame_rate, target.frame_rate)))
+
+
+def _thumbnail(frame: PlanarFrame) -> Array:
+    """Mean code values of the first plane in at most 16 x 16 parts."""
+    plane = frame.planes[0].astype(np.float64)
+    for axis, size in enumerate(plane.shape):
+        edges = np.linspace(0, size, min(size, _THUMBNAIL) + 1).astype(np.int64)
+        shape = [-1 if a == axis else 1 for a in range(2)]
+        plane = np.add.reduceat(plane, edges[:-1], axis) / np.diff(edges).reshape(shape)
+    return plane
 
 
 def _nvc_frames(video: VideoDecoder) -> Iterator[PlanarFrame]:

@@ -150,3 +150,41 @@ def test_progress_ends_with_done(original, coded):
     evaluate(original, coded, progress=events.append)
     assert [event.type for event in events] == ["start", *["progress"] * 4, "done"]
     assert events[-2].fraction == 1.0
+
+
+@pytest.mark.parametrize("lost", [1, 2, 5])
+def test_a_target_that_lost_its_first_frames_is_paired_by_what_it_shows(folder, original, lost):
+    frames = [dataclasses.replace(frame, pts=index) for index, frame in enumerate(make_frames(9, INFO)[lost:])]
+    target = write(folder / f"lost{lost}.y4m", frames, INFO)
+    found = evaluate(original, target)
+    assert found.reference_numbers == tuple(range(lost, 9))
+    assert found.metric("psnr_y_db", "min") == 100
+    assert any("paired by what the first ones show" in note for note in found.notes)
+    assert evaluate(original, target, match="time").metric("psnr_y_db", "min") < 20
+
+
+def test_a_delay_that_a_pipe_dropped(folder):
+    """The reference starts 80 ms late; what came through a pipe of y4m starts at 0, and a .nvc keeps that."""
+    ms = dataclasses.replace(INFO, time_base=Fraction(1, 1000))
+    rows, cols = np.mgrid[:24, :32]
+    frames = []
+    for index in range(8):
+        luma = (126 + 100 * np.sin(cols / 6 + 2.5 * index) * np.cos(rows / 5)).astype(np.uint8)
+        frames.append(PlanarFrame((luma, *[np.full((12, 16), 128, np.uint8)] * 2), index, 1))
+    late = [dataclasses.replace(frame, pts=80 + 40 * frame.pts) for frame in frames]
+    reference, piped = write(folder / "delay.mkv", late, ms, "mkv"), write(folder / "piped.y4m", frames, INFO)
+    siren = SirenConfig(width=32, hidden_layers=2)
+    config = EncoderConfig(model="siren", siren=siren, training=TrainingConfig(steps=250, batch=2000))
+    encode(piped, folder / "piped.nvc", config=config)
+    found = evaluate(reference, folder / "piped.nvc")
+    assert found.reference_numbers == found.frame_numbers == tuple(range(8))
+    assert evaluate(reference, folder / "piped.nvc", match="number").metric("psnr_y_db") == found.metric("psnr_y_db")
+    assert evaluate(reference, folder / "piped.nvc", match="time").metric("psnr_y_db") < found.metric("psnr_y_db") - 5
+
+
+def test_still_pictures_are_paired_by_their_times(folder):
+    still = [dataclasses.replace(make_frames(1, INFO)[0], pts=index) for index in range(6)]
+    one, two = write(folder / "still.y4m", still, INFO), write(folder / "shorter.y4m", still[:4], INFO)
+    found = evaluate(one, two)
+    assert found.reference_numbers == (0, 1, 2, 3)
+    assert not found.notes
