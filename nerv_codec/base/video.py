@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 Plane = npt.NDArray[Any]
 """One picture plane, (rows, cols), uint8 for a bit depth of 8, else uint16."""
+DEFAULT_RATE = Fraction(25)
+"""Frames per second of a video that does not say how many it has."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,11 @@ class PixelFormat:
     def max_value(self) -> int:
         """The largest code value, 2**bit_depth - 1."""
         return (1 << self.bit_depth) - 1
+
+    @property
+    def unsubsampled(self) -> PixelFormat:
+        """The same number of planes and bit depth with all planes at the picture's size (4:4:4)."""
+        return PixelFormat(self.num_planes, 0, 0, self.bit_depth)
 
     def plane_size(self, plane: int, height: int, width: int) -> tuple[int, int]:
         """(rows, cols) of one plane of a ``height`` x ``width`` picture; odd sizes round up."""

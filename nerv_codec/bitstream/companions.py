@@ -1,9 +1,10 @@
-"""Sections for what travels beside the pictures (docs/format.md, 8): one that describes, and those with packets."""
+"""The sections for what travels beside the pictures: one that describes it, and those with packets (format.md, 8)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
+from typing import TypeVar
 
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
@@ -19,14 +20,15 @@ MAX_COMPANIONS_BYTES = 1 << 24
 MAX_PACKETS_BYTES = 1 << 25
 MAX_TIME = 1 << 59
 _STUB_FORMATS = ("matroska", "mp4")
-_PART_BYTES = 1 << 18
-"""Packets are collected up to so many bytes before a section is closed."""
+_SECTION_BYTES = 1 << 18
+"""A packets section is closed when its packets have so many bytes."""
 _KEY, _TIMED, _LASTING = 1, 2, 4
 _FLAG_BITS = 3
+_Item = TypeVar("_Item")
 
 
 def write_companions(companions: Companions) -> bytes:
-    """The payload of the companions section. Raises BitstreamError where a limit of the format is broken."""
+    """Returns the payload of the companions section. Raises BitstreamError where a limit of the format is broken."""
     out = ByteWriter()
     mastering, light = companions.mastering, companions.light
     out.u8((mastering is not None) | (light is not None) << 1)
@@ -57,7 +59,7 @@ def write_companions(companions: Companions) -> bytes:
 
 
 def parse_companions(payload: bytes) -> Companions:
-    """Reads a companions section. Raises BitstreamError for anything that docs/format.md does not allow."""
+    """Returns what a companions section holds. Raises BitstreamError for what docs/format.md does not allow."""
     if len(payload) > MAX_COMPANIONS_BYTES:
         raise BitstreamError(f"expected at most {MAX_COMPANIONS_BYTES} bytes of companions, found {len(payload)}")
     data = ByteReader(payload)
@@ -66,9 +68,7 @@ def parse_companions(payload: bytes) -> Companions:
         raise BitstreamError(f"unknown companion flags {flags:#04x}")
     mastering = light = None
     if flags & 1:
-        points = tuple(data.varint(0, 0xFFFF, "a chromaticity") for _ in range(8))
-        low, high = (data.varint(0, 0xFFFFFFFF, "a luminance") for _ in range(2))
-        mastering = MasteringDisplay(points, (low, high))  # type: ignore[arg-type]
+        mastering = _parse_mastering(data)
     if flags & 2:
         light = LightLevel(data.varint(0, 0xFFFF, "a light level"), data.varint(0, 0xFFFF, "a light level"))
     tags, video_tags = _parse_tags(data), _parse_tags(data)
@@ -79,22 +79,24 @@ def parse_companions(payload: bytes) -> Companions:
 
 
 def write_packets(packets: Iterable[TrackPacket]) -> Iterator[bytes]:
-    """Payloads of packet sections, each of a few hundred kilobytes and readable by itself.
+    """Yields the payloads of packets sections, each of some hundred kilobytes and readable without the others.
 
     Raises:
-        BitstreamError: A packet is larger, or at a later time, than the format holds.
+        BitstreamError: A packet is larger than the format allows, or its time is beyond the format's range.
     """
-    part = _PartWriter()
+    section = _SectionWriter()
     for packet in packets:
-        part.add(packet)
-        if part.num_bytes >= _PART_BYTES:
-            yield part.getvalue()
-            part = _PartWriter()
-    if part.num_bytes:
-        yield part.getvalue()
+        section.add(packet)
+        if section.num_bytes >= _SECTION_BYTES:
+            yield section.getvalue()
+            section = _SectionWriter()
+    if section.num_bytes:
+        yield section.getvalue()
 
 
-class _PartWriter:
+class _SectionWriter:
+    """Collects the packets of one section."""
+
     def __init__(self) -> None:
         self._out = ByteWriter()
         self._clocks: dict[int, _Clock] = {}
@@ -125,7 +127,7 @@ class _PartWriter:
 
 
 def parse_packets(payload: bytes, num_tracks: int) -> Iterator[TrackPacket]:
-    """The packets of one section, one after another. Raises BitstreamError."""
+    """Yields the packets of one section. Raises BitstreamError where it breaks a rule of the format."""
     data = ByteReader(payload)
     clocks: dict[int, _Clock] = {}
     while data.position < len(payload):
@@ -147,7 +149,7 @@ def parse_packets(payload: bytes, num_tracks: int) -> Iterator[TrackPacket]:
 
 
 class _Clock:
-    """What the next packet of a track is expected to say; starts anew in every section."""
+    """The decoding time and duration expected of a track's next packet; both start at 0 in every section."""
 
     def __init__(self) -> None:
         self.next_dts = 0
@@ -155,6 +157,14 @@ class _Clock:
 
     def advance(self, dts: int, duration: int) -> None:
         self.next_dts, self.duration = dts + duration, duration
+
+
+def _parse_mastering(data: ByteReader) -> MasteringDisplay:
+    red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y = (
+        data.varint(0, 0xFFFF, "a chromaticity") for _ in range(8)
+    )
+    low, high = (data.varint(0, 0xFFFFFFFF, "a luminance") for _ in range(2))
+    return MasteringDisplay((red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y), (low, high))
 
 
 def _parse_chapter(data: ByteReader) -> Chapter:
@@ -178,7 +188,7 @@ def _parse_track(data: ByteReader) -> Track:
     )
 
 
-def _parse_list(data: ByteReader, most: int, what: str, parse: Callable[[ByteReader], object]) -> Sequence:  # type: ignore[type-arg]
+def _parse_list(data: ByteReader, most: int, what: str, parse: Callable[[ByteReader], _Item]) -> list[_Item]:
     return [parse(data) for _ in range(data.varint(0, most, f"the number of {what}"))]
 
 

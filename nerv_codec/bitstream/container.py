@@ -1,4 +1,4 @@
-"""The file around the sections: magic, framing, checksums, random access (docs/format.md, sections 1 and 2)."""
+"""The file as a whole: magic, the framing and checksums of sections, and random access to them (format.md, 1 and 2)."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ SECTION_TOOL = 0x81
 SECTION_COMPANIONS = 0x82
 SECTION_PACKETS = 0x83
 ANCILLARY = 0x80
-"""Section types from here on may be skipped by a decoder that does not know them."""
+"""A decoder may skip sections of this type and above if it does not know them."""
 
 _PROLOGUE = MAGIC + bytes([VERSION])
 _MAX_FRAMING = 1 + 9
-"""Bytes before a section's payload at the most: the type and the length."""
+"""The most bytes that stand before a section's payload: its type and its length."""
 _PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Section:
-    """One framed piece of a file."""
+    """One section of a file, with its content."""
 
     kind: int
     payload: bytes
     section_bytes: int
-    """Framing included."""
+    """The whole section, with type, length and checksum."""
 
 
 @dataclass(frozen=True)
 class _Frame:
-    """Where a section lies, before its content has been read."""
+    """Where a section lies in the file; its content has not been read yet."""
 
     kind: int
     offset: int
     payload_start: int
-    """From the offset."""
+    """Bytes from the section's beginning to its payload."""
     section_bytes: int
 
 
 def pack_section(kind: int, payload: bytes) -> bytes:
-    """Frames a payload: type, length, payload, CRC-32 of all three."""
+    """Returns a whole section: type, length, payload, and the CRC-32 of all three."""
     out = ByteWriter()
     out.u8(kind)
     out.varint(len(payload))
@@ -70,7 +70,7 @@ def pack_section(kind: int, payload: bytes) -> bytes:
 
 
 def write_prologue(header: StreamHeader) -> bytes:
-    """All bytes before the first GOP section."""
+    """Returns all bytes of a file before its first GOP section."""
     return _PROLOGUE + pack_section(SECTION_HEADER, write_header(header))
 
 
@@ -79,16 +79,16 @@ class ContainerReader:
 
     Args:
         file: A seekable binary file, positioned anywhere. It stays open; the caller closes it.
-        keep_going: Take a file that is cut off or damaged behind its header, and say so in ``damage``.
+        keep_going: Whether a file that is cut off or damaged behind its header is accepted, with a note in ``damage``.
 
     Attributes:
         header: The header section.
-        damage: What was found wrong, one plain sentence each; empty without ``keep_going``.
+        damage: What was found wrong with the file, one plain sentence each; empty without ``keep_going``.
 
     Raises:
-        BitstreamError: The file is no ``.nvc``, anything but its GOPs is damaged, or it is shorter than its
-            index says. The GOPs are checked when they are read.
-        UnsupportedVersionError: It was written for a later version of the format.
+        BitstreamError: The file is no ``.nvc``, it is shorter than its index says, or anything but its GOPs is
+            damaged; GOPs are checked when they are read.
+        UnsupportedVersionError: The file was written for another version of the format.
     """
 
     def __init__(self, file: BinaryIO, *, keep_going: bool = False) -> None:
@@ -123,7 +123,7 @@ class ContainerReader:
             self.damage.append(str(error))
 
     def _check_end(self) -> None:
-        """Damage behind the GOPs, or a section that must be known, is an error whoever asks for it."""
+        """Checks all sections behind the GOPs. Raises BitstreamError for damage and for one that may not be skipped."""
         if self._trailing_end > self.file_bytes:
             missing = self._trailing_end - self.file_bytes
             raise BitstreamError(f"the file is truncated: {missing} bytes are missing at its end")
@@ -136,11 +136,11 @@ class ContainerReader:
 
     @property
     def num_gops_present(self) -> int:
-        """How many GOPs the file holds to their end; fewer than the header says only with ``keep_going``."""
+        """How many GOPs the file holds whole; only with ``keep_going`` can there be fewer than the header says."""
         return bisect.bisect_right(self._offsets, self.file_bytes) - 1
 
     def read_gop(self, index: int) -> bytes:
-        """The payload of one GOP. Raises BitstreamError where it is damaged or missing."""
+        """Returns the payload of one GOP. Raises BitstreamError where it is damaged or missing."""
         expected = self.header.gops[index].section_bytes
         try:
             section = self._read_section(self._offsets[index], expected)
@@ -151,7 +151,11 @@ class ContainerReader:
         return section.payload
 
     def trailing_sections(self) -> Iterator[Section]:
-        """The sections behind the GOPs; those before the first damage with ``keep_going``. Raises BitstreamError."""
+        """Yields the sections behind the GOPs; with ``keep_going``, those before the first damage.
+
+        Raises:
+            BitstreamError: A section is damaged.
+        """
         offset = self._offsets[-1]
         while offset < self._trailing_end:
             section = self._read_section(offset, MAX_SECTION_BYTES)
@@ -169,7 +173,7 @@ class ContainerReader:
         return Section(frame.kind, body[frame.payload_start :], frame.section_bytes)
 
     def _check(self, frame: _Frame) -> None:
-        """Compares the checksum of a section that need not fit into memory."""
+        """Checks a section piece by piece, as it need not fit into memory. Raises BitstreamError if it is damaged."""
         self._file.seek(frame.offset)
         checksum, left = 0, frame.section_bytes - 4
         while left:

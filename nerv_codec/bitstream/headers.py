@@ -1,4 +1,4 @@
-"""The header section: geometry, colour, frame times and the GOP index (docs/format.md, section 3)."""
+"""The payload of the header section: geometry, colour, frame times and the GOP index (format.md, 3)."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _SIREN = 1
 
 @dataclass(frozen=True, slots=True)
 class GopEntry:
-    """One line of the index: which frames a GOP covers and how long its section is."""
+    """One entry of the GOP index: how many frames a GOP covers and how long its section is."""
 
     num_frames: int
     """Frames of the closed interval, the shared one included, 1..MAX_GOP_FRAMES."""
     shares_first: bool
-    """Its first frame is also the last of the GOP before it."""
+    """Whether its first frame is also the last one of the GOP before it."""
     section_bytes: int
-    """Length of the whole section, framing included."""
+    """Length of the whole section, with type, length and checksum."""
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class StreamHeader:
     """Everything that a decoder knows before it reads the first GOP."""
 
     model_id: int
-    """Which representation W is of (docs/format.md, section 5)."""
+    """The representation that the GOPs are in (format.md, 5)."""
     info: VideoInfo
     pts: Sequence[int]
     """Presentation time of every frame, strictly increasing, in units of ``info.time_base``."""
     last_duration: int
-    """How long the last frame is shown, same unit, at least 1."""
+    """How long the last frame is shown, in units of ``info.time_base``; at least 1."""
     gops: tuple[GopEntry, ...]
     shared: bytes = b""
-    """What the representation keeps once for all GOPs."""
+    """What the representation stores once for all GOPs."""
 
     @cached_property
     def first_frames(self) -> tuple[int, ...]:
-        """Frame index at which each GOP begins."""
+        """The number of the frame with which each GOP begins."""
         starts, position = [], 0
         for gop in self.gops:
             start = position - gop.shares_first
@@ -66,7 +66,7 @@ class StreamHeader:
 
 
 def write_header(header: StreamHeader) -> bytes:
-    """The payload of the header section. Raises BitstreamError where a limit of the format is broken."""
+    """Returns the payload of the header section. Raises BitstreamError where a limit of the format is broken."""
     info, out = header.info, ByteWriter()
     out.u8(header.model_id)
     out.varint(info.width)
@@ -99,7 +99,7 @@ def write_header(header: StreamHeader) -> bytes:
 
 
 def parse_header(payload: bytes) -> StreamHeader:
-    """Reads a header section. Raises BitstreamError for anything that docs/format.md does not allow."""
+    """Returns what a header section says. Raises BitstreamError for anything that docs/format.md does not allow."""
     data = ByteReader(payload)
     model_id = data.u8()
     info = _parse_info(data)
@@ -111,7 +111,7 @@ def parse_header(payload: bytes) -> StreamHeader:
 
 
 def _parse_times(data: ByteReader) -> tuple[Sequence[int], int]:
-    """Every frame's pts, and the last one's duration. Eight bytes a frame, however few describe them."""
+    """Returns the pts of every frame, 8 bytes each in memory however few describe them, and the last one's duration."""
     pts = array("q", [_checked_pts(data.signed_varint("the first pts"))])
     last_duration = data.varint(1, MAX_DURATION, "the last duration")
     for _ in range(data.varint(0, MAX_FRAMES - 1, "the number of time runs")):

@@ -1,4 +1,4 @@
-"""The tool section: what wrote a file, and in what time. A decoder may skip it (docs/format.md, section 7)."""
+"""The payload of the tool section: which program wrote a file, and how long that took (format.md, 7)."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ MAX_TOOL_NAME_BYTES = 64
 
 @dataclass(frozen=True)
 class ToolInfo:
-    """Provenance of a file."""
+    """Which program wrote a file, and how long that took."""
 
     name: str
     """Program and version, at most 64 bytes of UTF-8."""
     encode_milliseconds: int
-    """Wall time of the encode."""
+    """Wall time of the encode, in milliseconds."""
 
 
 def write_tool(tool: ToolInfo) -> bytes:
-    """The payload of the tool section."""
+    """Returns the payload of the tool section; the name is cut to 64 bytes."""
     out = ByteWriter()
     out.varint(tool.encode_milliseconds)
     out.raw(tool.name.encode()[:MAX_TOOL_NAME_BYTES])
@@ -29,7 +29,7 @@ def write_tool(tool: ToolInfo) -> bytes:
 
 
 def parse_tool(payload: bytes) -> ToolInfo:
-    """Reads a tool section. Raises BitstreamError."""
+    """Returns what a tool section says. Raises BitstreamError where it breaks a rule of the format."""
     data = ByteReader(payload)
     milliseconds = data.varint(0, 1 << 48, "the encoding time")
     name = data.rest()

@@ -16,7 +16,7 @@ from nerv_codec.base.background import write_behind
 from nerv_codec.base.errors import BitstreamError, UsageError
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
-from nerv_codec.base.video import PixelFormat, PlanarFrame, Plane
+from nerv_codec.base.video import PlanarFrame, Plane
 from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import Format, open_writer
@@ -128,8 +128,7 @@ def decode(
         if target is None and chosen != "null":
             target = default_target(source, chosen, fps=fps, scale=scale, size=size, crop=crop)
         # A picture file has a colour for every pixel, so f is asked for one; a video keeps the source's layout.
-        layout = PixelFormat(info.pixel_format.num_planes, 0, 0, info.pixel_format.bit_depth)
-        out = view_info(info, view, layout if chosen == "png" else None)
+        out = view_info(info, view, info.pixel_format.unsubsampled if chosen == "png" else None)
         if rate is not None:
             out = dataclasses.replace(out, time_base=1 / rate)
         frame_rate = rate or _nominal_rate(video.timeline.average_rate)

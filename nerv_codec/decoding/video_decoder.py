@@ -22,7 +22,7 @@ from nerv_codec.base.video import Frame, FrameBatch, PixelFormat, PlanarFrame
 from nerv_codec.bitstream.companions import parse_companions, parse_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
 from nerv_codec.decoding.timeline import Timeline, exact_rate
-from nerv_codec.media.color import codes_to_rgb, yuv_to_rgb
+from nerv_codec.media.color import codes_to_rgb, planes_to_rgb
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
 from nerv_codec.representations.rendering import View, render_planes, scaled_size, view_info
@@ -376,7 +376,7 @@ class VideoDecoder:
         data = torch.empty(len(positions), 3, view.height, view.width, dtype=torch.uint8)
         for index, position in enumerate(positions):
             planes = self.render(position, view, full).planes
-            data[index] = yuv_to_rgb([torch.from_numpy(plane)[None] for plane in planes], out)[0]
+            data[index] = planes_to_rgb(planes, out)
         return FrameBatch(
             data,
             torch.tensor([float(t) for t in times], dtype=torch.float64),

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -24,7 +23,7 @@ from nerv_codec.base.errors import BitstreamError, InputError, UsageError, Verif
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.interruption import stop_on_signals
 from nerv_codec.base.progress import Progress, ProgressSink, format_bytes, ignore_progress
-from nerv_codec.base.video import VideoInfo
+from nerv_codec.base.video import DEFAULT_RATE, VideoInfo
 from nerv_codec.bitstream.container import (
     SECTION_TOOL,
     pack_section,
@@ -324,7 +323,7 @@ def _expected_frames(
     reader: VideoReader, start: float | int | None, end: float | int | None, frames: int | None
 ) -> int:
     """How many frames there will be, as far as the container tells; only progress depends on it."""
-    rate = reader.frame_rate or Fraction(25)
+    rate = reader.frame_rate or DEFAULT_RATE
 
     def number(where: float | int) -> int:
         return round(where * rate) if isinstance(where, float) else where

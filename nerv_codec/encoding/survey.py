@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nerv_codec.base.companions import TrackPacket
-from nerv_codec.base.video import PlanarFrame
+from nerv_codec.base.video import DEFAULT_RATE, PlanarFrame
 from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, pack_section, write_prologue
 from nerv_codec.bitstream.headers import MAX_DURATION, GopEntry, StreamHeader
@@ -111,5 +111,5 @@ class LastDuration:
         A source that was wrong about the frame before is not asked: MP4 counts durations in decoding order.
         """
         stated = self._last.duration if self._last is not None and self._truthful else 0
-        nominal = round(1 / ((self._frame_rate or Fraction(25)) * time_base))
+        nominal = round(1 / ((self._frame_rate or DEFAULT_RATE) * time_base))
         return min(MAX_DURATION, max(1, stated or self._delta or nominal))

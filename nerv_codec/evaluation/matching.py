@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from nerv_codec.base.device import choose_device
 from nerv_codec.base.errors import InputError
-from nerv_codec.base.video import PixelFormat, PlanarFrame, Plane, VideoInfo
+from nerv_codec.base.video import DEFAULT_RATE, PixelFormat, PlanarFrame, Plane, VideoInfo
 from nerv_codec.bitstream.container import MAGIC, SECTION_TOOL
 from nerv_codec.bitstream.tool import ToolInfo, parse_tool
 from nerv_codec.decoding.video_decoder import VideoDecoder
@@ -28,7 +28,6 @@ from nerv_codec.representations.rendering import View
 
 Array = npt.NDArray[np.float64]
 
-_DEFAULT_RATE = Fraction(25)
 _UNSPECIFIED = 2
 """In the code points of ITU-T H.273."""
 _SEARCHED_FRAMES = 16
@@ -81,7 +80,7 @@ class FrameSource:
         else:
             reader: VideoReader = self._stack.enter_context(open_video(path))
             self.info, self.num_frames, self._frames = reader.info, reader.num_frames, reader
-            self.frame_rate = reader.frame_rate or _DEFAULT_RATE
+            self.frame_rate = reader.frame_rate or DEFAULT_RATE
         self.decode_seconds = time.perf_counter() - began
 
     def peek(self, count: int) -> list[PlanarFrame]:

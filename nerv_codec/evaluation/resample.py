@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
-import av
 import numpy as np
 from av.filter import Graph
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import Plane, VideoInfo
 from nerv_codec.media import layout
+from nerv_codec.media.filters import pulled
 
 Planes = tuple[Plane, ...]
 
@@ -65,11 +65,7 @@ def interpolate_motion(pictures: Iterable[Planes], info: VideoInfo, factor: int,
         frame = layout.planes_frame(planes, info.pixel_format, info.color)
         frame.pts, frame.time_base = given, Fraction(1)
         entry.push(frame)
-        while True:
-            try:
-                made = filters[-1].pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
+        for made in pulled(filters[-1]):
             number = round((made.pts or 0) * (made.time_base or Fraction(1)) * factor)
             if number % factor and count:
                 count -= 1

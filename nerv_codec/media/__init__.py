@@ -1,1 +1,1 @@
-"""Pixels in and out of ordinary files: reading, writing, colour, and the cutting into GOPs."""
+"""Ordinary video files in and out: pixels as planes of code values, and sound, subtitles and tags beside them."""

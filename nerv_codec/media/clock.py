@@ -1,4 +1,4 @@
-"""Times that can be relied on: none missing, each after the one before."""
+"""Frame times that can be relied on: none is missing, and each is later than the one before."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from fractions import Fraction
 
 from av.video.frame import VideoFrame
 
-DEFAULT_RATE = Fraction(25)
-"""Frames per second where nobody says it."""
+from nerv_codec.base.video import DEFAULT_RATE
+
 _UNNOTICED_GAP_SECONDS = 1.0
 """Where pictures end so much before the file says it does, frames are probably missing."""
 
@@ -34,15 +34,16 @@ def mended(
     first: int | None = None
     last: int | None = None
     for frame in frames:
-        if frame.pts is None:
-            frame.pts = 0 if last is None else last + step
-        elif last is not None and frame.pts <= last:
+        pts = frame.pts
+        if pts is None:
+            pts = 0 if last is None else last + step
+        elif last is not None and pts <= last:
             notes["frames whose time did not increase, moved: {}"] += 1
-            frame.pts = last + step
-        first = frame.pts if first is None else first
-        last = frame.pts
+            pts = last + step
+        first = pts if first is None else first
+        frame.pts = last = pts
         yield frame
-    if duration_seconds and last is not None:
+    if duration_seconds and first is not None and last is not None:
         gap = duration_seconds - float((last + step - first) * time_base)
         if gap > _UNNOTICED_GAP_SECONDS:
             missing = round(gap / float(step * time_base))

@@ -1,6 +1,6 @@
-"""From code values to RGB: matrix, range and chroma siting (ITU-T H.273, BT.601, BT.709, BT.2020).
+"""Code values to RGB: matrix, range and chroma siting (ITU-T H.273, BT.601, BT.709, BT.2020).
 
-A matrix that nobody specified is BT.601 below 720 rows and BT.709 from there on, as players have it.
+Where a file does not specify its matrix, BT.601 is assumed below 720 rows and BT.709 from there on, as players do.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
+from nerv_codec.base.video import ColorInfo, PixelFormat, Plane, VideoInfo
 
 _IDENTITY = 0
 _LUMA_WEIGHTS = {  # matrix_coefficients: (K_R, K_B)
@@ -34,11 +34,11 @@ _DEFAULT_SITE = 1
 
 
 def yuv_to_rgb(planes: Sequence[Tensor], info: VideoInfo) -> Tensor:
-    """Converts pictures to 8-bit RGB; chroma is interpolated linearly from where its samples sit.
+    """Returns pictures as 8-bit RGB, with chroma interpolated linearly from where its samples sit.
 
     Args:
         planes: ``info.pixel_format.num_planes`` tensors (N, rows, cols) of integer code values.
-        info: size, layout and colour of the pictures.
+        info: Size, layout and colour of the pictures.
 
     Returns:
         (N, 3, H, W), uint8, on the device of ``planes``.
@@ -54,16 +54,21 @@ def yuv_to_rgb(planes: Sequence[Tensor], info: VideoInfo) -> Tensor:
     return (rgb * 255).round().to(torch.uint8).movedim(-1, 1)
 
 
+def planes_to_rgb(planes: Sequence[Plane], info: VideoInfo) -> Tensor:
+    """Returns one picture as 8-bit RGB: (3, H, W), uint8, on the CPU. See :func:`yuv_to_rgb`."""
+    return yuv_to_rgb([torch.from_numpy(plane)[None] for plane in planes], info)[0]
+
+
 def codes_to_rgb(values: Tensor, info: VideoInfo) -> Tensor:
-    """Converts co-sited samples to RGB.
+    """Returns RGB in [0, 1] for samples that all sit at the same place.
 
     Args:
-        values: (..., P) of code values divided by ``info.pixel_format.max_value``, floating point,
-            P = 1 (Y) or 3 (Y, U, V; or G, B, R where the matrix is the identity).
-        info: layout, colour and, for an unspecified matrix, height.
+        values: (..., P), floating point: code values divided by ``info.pixel_format.max_value``;
+            P is 1 (Y) or 3 (Y, U, V; or G, B, R where the matrix is the identity).
+        info: Layout, colour and, for an unspecified matrix, height.
 
     Returns:
-        (..., 3), R, G, B in [0, 1], same dtype and device.
+        (..., 3): R, G, B in [0, 1], with the dtype and device of ``values``.
     """
     matrix, offset = rgb_transform(info)
     return (values @ matrix.T.to(values) + offset.to(values)).clamp(0, 1)
@@ -72,7 +77,7 @@ def codes_to_rgb(values: Tensor, info: VideoInfo) -> Tensor:
 def rgb_transform(info: VideoInfo) -> tuple[Tensor, Tensor]:
     """Returns the affine map from code values to RGB: ``rgb = matrix @ codes + offset``.
 
-    Codes are relative to the largest code value, RGB to [0, 1]; nothing is clipped (H.273, 8.3).
+    Codes are divided by the largest code value; RGB is 0 for black and 1 for white; nothing is clipped (H.273, 8.3).
 
     Returns:
         matrix (3, P) and offset (3,), float64.
@@ -98,7 +103,7 @@ def ycbcr_matrix(matrix_coefficients: int) -> Tensor:
     """Returns the (3, 3) float64 matrix from Y in [0, 1] and Cb, Cr in [-0.5, 0.5] to R, G, B.
 
     Raises:
-        KeyError: the code point is none of those with luma weights (1, 4 to 7, 9, 10).
+        KeyError: The code point has no luma weights (those that have are 1, 4 to 7, 9 and 10).
     """
     red, blue = _LUMA_WEIGHTS[matrix_coefficients]
     green = 1 - red - blue
@@ -112,7 +117,7 @@ def ycbcr_matrix(matrix_coefficients: int) -> Tensor:
 
 
 def resolved_matrix(matrix_coefficients: int, height: int) -> int:
-    """Returns the code point itself if it has luma weights, else 6 (BT.601) below 720 rows or 1 (BT.709)."""
+    """Returns the code point if it has luma weights; else 6 (BT.601) below 720 rows and 1 (BT.709) from there on."""
     if matrix_coefficients in _LUMA_WEIGHTS:
         return matrix_coefficients
     return 6 if height < 720 else 1
@@ -140,9 +145,9 @@ def _sites(count: int, shift: int, place: float) -> Tensor:
 
 
 def _interpolate(values: Tensor, sites: Tensor, count: int, *, dim: int) -> Tensor:
-    """Linear interpolation along ``dim`` of samples at evenly spaced ``sites`` to positions 0 .. count - 1.
+    """Returns samples at positions 0 .. count - 1 along ``dim``, interpolated linearly between evenly spaced ``sites``.
 
-    Beyond the outermost sites the value is that of the outermost site.
+    Positions beyond the outermost site have its value.
     """
     step = float(sites[1] - sites[0]) if len(sites) > 1 else 1.0
     position = ((torch.arange(count, dtype=torch.float64) - sites[0]) / step).clamp(0, len(sites) - 1)

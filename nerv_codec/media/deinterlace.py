@@ -1,23 +1,25 @@
-"""Woven fields to whole pictures: ffmpeg's bwdif, one picture a frame, its times kept."""
+"""Deinterlacing by ffmpeg's bwdif filter: one progressive picture for each frame, with the frame's times."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
-import av
 from av.filter import Graph
+from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
+from nerv_codec.media.filters import pulled
+
 _SMALLEST_SIDE = 3
-"""What bwdif asks for."""
+"""The least width and height that bwdif takes."""
 
 
 def deinterlaced(frames: Iterable[VideoFrame], time_base: Fraction) -> Iterator[VideoFrame]:
-    """Yields progressive frames; those that are so already pass through unchanged.
+    """Yields progressive frames; frames before the first interlaced one are passed on unchanged.
 
-    From the first interlaced frame on all pass through the filter, which holds one back to look ahead.
-    A change of size or format starts it anew.
+    From the first interlaced frame on every frame goes through the filter, which deinterlaces those that need it
+    and holds one back to look ahead. A change of size or format starts a new filter.
 
     Args:
         frames: In presentation order.
@@ -39,14 +41,17 @@ def deinterlaced(frames: Iterable[VideoFrame], time_base: Fraction) -> Iterator[
 
 
 class _Deinterlacer:
+    """One bwdif filter, for frames of one size and format."""
+
     def __init__(self, frame: VideoFrame, time_base: Fraction) -> None:
         self._shape = frame.width, frame.height, frame.format.name
         self._time_base = time_base
         self._graph = Graph()
         width, height, name = self._shape
-        source = self._graph.add_buffer(width=width, height=height, format=name, time_base=time_base)
+        source = self._graph.add_buffer(width=width, height=height, format=VideoFormat(name), time_base=time_base)
         bwdif = self._graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-        self._graph.link_nodes(source, bwdif, self._graph.add("buffersink")).configure()
+        self._sink = self._graph.add("buffersink")
+        self._graph.link_nodes(source, bwdif, self._sink).configure()
 
     def takes(self, frame: VideoFrame) -> bool:
         return (frame.width, frame.height, frame.format.name) == self._shape
@@ -60,11 +65,7 @@ class _Deinterlacer:
         yield from self._pull()
 
     def _pull(self) -> Iterator[VideoFrame]:
-        while True:
-            try:
-                frame = self._graph.vpull()
-            except (av.BlockingIOError, av.EOFError):
-                return
+        for frame in pulled(self._sink):
             if frame.pts is not None and frame.time_base:  # the filter counts in half units
                 frame.pts = round(frame.pts * frame.time_base / self._time_base)
             if frame.duration and frame.time_base:

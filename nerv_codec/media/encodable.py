@@ -1,4 +1,4 @@
-"""Which of a container's pixel formats a picture goes into, and the way there where it is not its own."""
+"""The pixel format in which an output container holds a picture, and the conversion to it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IDENTITY, _BT709 = 0, 1
 
 @dataclass(frozen=True)
 class Encodable:
-    """What frames of ``source`` become for an encoder."""
+    """How frames of ``source`` are given to an encoder: as they are, or converted to what it takes."""
 
     source: VideoInfo
     layout: PixelFormat
@@ -25,7 +25,7 @@ class Encodable:
     """ffmpeg's name of the pixel format."""
 
     def frame(self, planes: tuple[Plane, ...]) -> VideoFrame:
-        """Returns ``planes``, laid out as ``source``, as a frame in the encoder's format."""
+        """Returns a frame in the encoder's format, of ``planes`` that are laid out as ``source`` says."""
         frame = layout.planes_frame(planes, self.source.pixel_format, self.source.color)
         if frame.format.name == self.name:
             return frame
@@ -40,29 +40,31 @@ class Encodable:
         return layout.convert(frame, self.name, width=frame.width, height=frame.height)
 
     def planes(self, planes: tuple[Plane, ...]) -> tuple[Plane, ...]:
-        """Returns ``planes`` in the encoder's layout."""
+        """Returns ``planes``, which are laid out as ``source`` says, in the encoder's layout."""
         if self.layout == self.source.pixel_format and self.color == self.source.color:
             return planes
         return layout.frame_planes(self.frame(planes), self.layout)
 
 
 def encodable(info: VideoInfo, container: str) -> Encodable:
-    """Returns the form in which ``mp4`` (H.264), ``mkv`` (FFV1) or ``y4m`` holds such pictures.
+    """Returns the form in which ``mp4`` (H.264), ``mkv`` (FFV1) or ``y4m`` holds pictures as ``info`` describes.
 
     Raises:
         UsageError: ffmpeg has no name for the layout.
     """
     own, color = info.pixel_format, info.color
     rgb = color.matrix == _IDENTITY and own.num_planes == 3
-    if layout.format_name(own, rgb=rgb) is None:
+    name = layout.format_name(own, rgb=rgb)
+    if name is None:
         raise UsageError(f"{container}: expected a pixel layout that ffmpeg knows, found {own}")
     if container == "mkv":
-        name = layout.format_name(own, rgb=rgb)
         return Encodable(info, own, color, "bgr0" if name == "gbrp" else name)
     held = _h264_layout(info) if container == "mp4" else _y4m_layout(own)
     if rgb:
         color = replace(color, matrix=_BT709, full_range=False)
-    return Encodable(info, held, color, layout.format_name(held, rgb=False))
+    held_name = layout.format_name(held, rgb=False)
+    assert held_name is not None
+    return Encodable(info, held, color, held_name)
 
 
 def _h264_layout(info: VideoInfo) -> PixelFormat:

@@ -1,7 +1,7 @@
-"""The bridge between ffmpeg's pixel formats and this package's planes of code values.
+"""ffmpeg's pixel formats as this package's planes of code values, and back.
 
-Nearly everything follows from the component descriptions that ffmpeg keeps about each format, so
-that a format ffmpeg learns tomorrow needs no line here.
+Nearly everything follows from the descriptions of components that ffmpeg keeps for each format, so that a format
+which ffmpeg learns tomorrow needs no new line here.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _DEPTHS = (8, 9, 10, 12, 14, 16)
 
 
 def native_layout(video_format: av.VideoFormat) -> PixelFormat | None:
-    """Returns the layout of a format that needs no conversion, or None.
+    """Returns the layout of a format whose planes can be taken as they are; None if it needs a conversion.
 
-    Native is one plane a component, one depth of 8 to 16 bits in the low bits of little-endian
-    integers. An alpha plane does not count: leaving it out is no conversion.
+    Such a format has one plane for each component, and one depth of 8 to 16 bits for all, in the low bits of
+    little-endian integers. An alpha plane does not count: it is left out without a conversion.
     """
     components = video_format.components
     color = [part for part in components if not part.is_alpha]
@@ -36,22 +36,22 @@ def native_layout(video_format: av.VideoFormat) -> PixelFormat | None:
 
 
 def nearest_layout(video_format: av.VideoFormat) -> PixelFormat:
-    """Returns the layout to convert a format to that is not native: no less depth, no less sampling."""
+    """Returns the layout that a format without a native one is converted to; it has at least its depth and sampling."""
     color = [part for part in video_format.components if not part.is_alpha]
     num_planes = 1 if len(color) == 1 and not video_format.has_palette else 3
     bits = sum(part.bits for part in color) if video_format.is_bayer else max(part.bits for part in color)
     depth = next((known for known in _DEPTHS if known >= bits), 16)
     layout = PixelFormat(num_planes, *_shifts(video_format, num_planes), depth)
-    return layout if format_name(layout, rgb=is_rgb(video_format)) else PixelFormat(num_planes, 0, 0, depth)
+    return layout if format_name(layout, rgb=is_rgb(video_format)) else layout.unsubsampled
 
 
 def is_rgb(video_format: av.VideoFormat) -> bool:
-    """Whether a format's samples are red, green and blue (or are best read as such)."""
+    """Whether a format's samples are red, green and blue, or (XYZ, palettes) are best converted to these."""
     return video_format.is_rgb or video_format.has_palette or video_format.name.startswith("xyz")
 
 
 def has_alpha(video_format: av.VideoFormat) -> bool:
-    """Whether a format carries transparency, which this package drops."""
+    """Whether a format has an alpha channel."""
     return any(part.is_alpha for part in video_format.components)
 
 
@@ -68,7 +68,7 @@ def format_name(layout: PixelFormat, *, rgb: bool) -> str | None:
 
 
 def frame_planes(frame: av.VideoFrame, layout: PixelFormat) -> tuple[Plane, ...]:
-    """Copies the planes of a frame in a native layout into tight arrays (rows, cols), without padding."""
+    """Returns copies of the planes of a frame in a native layout, (rows, cols) each, without ffmpeg's padding."""
     return tuple(_view(plane, layout).copy() for plane in frame.planes[: layout.num_planes])
 
 
@@ -76,7 +76,7 @@ def planes_frame(planes: tuple[Plane, ...], layout: PixelFormat, color: ColorInf
     """Returns an ffmpeg frame with a copy of ``planes``, in the native format of ``layout``.
 
     Raises:
-        ValueError: ffmpeg has no such format, or the planes have other sizes.
+        ValueError: ffmpeg has no such format, or the planes do not have the sizes of the layout.
     """
     name = format_name(layout, rgb=color.matrix == 0)
     if name is None:
@@ -93,9 +93,9 @@ def planes_frame(planes: tuple[Plane, ...], layout: PixelFormat, color: ColorInf
 
 
 def convert(frame: av.VideoFrame, name: str, *, width: int, height: int) -> av.VideoFrame:
-    """Returns the frame in another format or size, with the same range of code values.
+    """Returns the frame in the format called ``name`` and in another size, with the same range of code values.
 
-    swscale guesses the range from the format's name where nobody says it, hence the explicit one.
+    The range is always named, because swscale guesses it from the name of the format where the frame does not say it.
     """
     explicit = frame.color_range or (2 if is_full_range_name(frame.format) else 1)
     return frame.reformat(
@@ -128,7 +128,8 @@ def _shifts(video_format: av.VideoFormat, num_planes: int) -> tuple[int, int]:
 
 
 def _view(plane: av.video.plane.VideoPlane, layout: PixelFormat) -> Plane:
-    """The samples of an ffmpeg plane as a writable array (rows, cols) that shares its memory."""
+    """Returns the samples of an ffmpeg plane as a writable array (rows, cols) that shares its memory."""
     dtype = np.dtype(plane_dtype(layout.bit_depth)).newbyteorder("<")
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
-    return lines[: plane.height, : plane.width * dtype.itemsize].view(dtype)
+    lines = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+    view: Plane = lines[: plane.height, : plane.width * dtype.itemsize].view(dtype)
+    return view

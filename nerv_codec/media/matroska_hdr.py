@@ -1,6 +1,7 @@
-"""HDR metadata into Matroska: PyAV cannot set it on a track, but copies it from another file's. So here is such a file.
+"""HDR metadata for a Matroska track.
 
-It is the shortest beginning of a Matroska file (RFC 9559) with one FFV1 track that has these elements.
+PyAV has no field to set it, but it copies it from the track of another file. This module makes such a file: the
+shortest beginning of a Matroska file (RFC 9559) whose one FFV1 track has the elements.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ _UNKNOWN_SIZE = b"\x01" + b"\xff" * 7
 def add_hdr_stream(
     container: OutputContainer, mastering: MasteringDisplay | None, light: LightLevel | None
 ) -> VideoStream:
-    """Adds an FFV1 track with this metadata to a Matroska file; everything else about it is still to be set."""
-    with av.open(io.BytesIO(hdr_template(mastering, light)), format="matroska") as template:
+    """Adds an FFV1 track with this metadata to a Matroska file and returns it, with everything else about it unset."""
+    with av.open(io.BytesIO(hdr_template(mastering, light)), "r", format="matroska") as template:
         return container.add_stream_from_template(template.streams.video[0], opaque=False)
 
 
 def hdr_template(mastering: MasteringDisplay | None, light: LightLevel | None) -> bytes:
-    """The beginning of a Matroska file whose one track says so; what is unknown is left out."""
+    """Returns the beginning of a Matroska file whose one track has this metadata; what is unknown is left out."""
     colour = b""
     if light is not None:
         colour += _number(_MAX_CLL, light.max_content) + _number(_MAX_FALL, light.max_frame_average)

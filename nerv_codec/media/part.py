@@ -1,4 +1,4 @@
-"""Which frames of a video are wanted: a part of it, by time or by number."""
+"""The part of a video that is wanted, by time or by frame number."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ from nerv_codec.base.moments import exact_seconds
 
 
 class Timed(Protocol):
-    """Anything that has a time."""
+    """Anything that has a presentation time."""
 
-    pts: int
+    @property
+    def pts(self) -> int | None:
+        """The time; None counts as 0."""
 
 
 _Frame = TypeVar("_Frame", bound=Timed)
@@ -22,17 +24,17 @@ _Frame = TypeVar("_Frame", bound=Timed)
 
 @dataclass(frozen=True)
 class Part:
-    """The frames within all given bounds, each of them seconds since the first frame (float) or a number (int)."""
+    """Bounds on frames, all of which hold; a bound is seconds since the first frame (float) or a frame number (int)."""
 
     start: float | int | None = None
-    """The first one: frames shown from then on are kept."""
+    """Where to begin: frames shown from there on are wanted."""
     end: float | int | None = None
     """Where to stop, not included."""
     frames: int | None = None
-    """How many at most."""
+    """How many frames are wanted at most."""
 
     def select(self, frames: Iterable[_Frame], time_base: Fraction) -> Iterator[tuple[int, _Frame]]:
-        """Yields (number, frame), and stops reading at the first one past the part.
+        """Yields (number, frame) of the frames that are wanted, and reads no further than the first one behind them.
 
         Args:
             frames: In presentation order.
@@ -43,8 +45,9 @@ class Part:
         end_number = self.end if isinstance(self.end, int) else None
         origin, kept = None, 0
         for number, frame in enumerate(frames):
-            origin = frame.pts if origin is None else origin
-            pts = frame.pts - origin
+            shown = frame.pts or 0
+            origin = shown if origin is None else origin
+            pts = shown - origin
             past = (end_number is not None and number >= end_number) or (stop is not None and pts >= stop)
             if past or (self.frames is not None and kept >= self.frames):
                 return
@@ -54,7 +57,7 @@ class Part:
 
 
 def _ticks(place: float | int | None, time_base: Fraction) -> int | None:
-    """The first pts at or after a time, which may have lost a little in floating point. None for a number."""
+    """Returns the first pts at or after a time, which may have lost a little in floating point; None for a number."""
     if not isinstance(place, float):
         return None
     return ceil(exact_seconds(place, [round(Fraction(place) / time_base) * time_base]) / time_base)

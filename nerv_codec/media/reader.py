@@ -64,7 +64,7 @@ def open_video(
         name, target = str(getattr(source, "name", "input stream")), source
     try:
         siting = probe.y4m_siting(source)
-        container = av.open(target, format=format, metadata_errors="replace")
+        container = av.open(target, "r", format=format, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
     try:
@@ -228,7 +228,7 @@ class VideoReader:
         self._check_alpha(frame)
         if (frame.width, frame.height) != self._size:
             if not self._scale_to_first:
-                at = float((frame.pts - self._origin) * self._time_base)
+                at = float(((frame.pts or 0) - self._origin) * self._time_base)
                 found = f"{frame.width}x{frame.height} from frame {number} ({at:.3f} s) on"
                 raise InputError(
                     f"{self._name}: expected pictures of {width}x{height}, found {found}; --end f:{number} encodes "
@@ -238,8 +238,8 @@ class VideoReader:
         elif layout.native_layout(frame.format) == self._layout:
             return frame
         try:
-            return layout.convert(frame, self._native_name, width=width, height=height)
-        except av.FFmpegError as error:
+            return layout.convert(frame, str(self._native_name), width=width, height=height)
+        except (av.FFmpegError, ValueError) as error:
             found = f"{frame.format.name}, which cannot be converted"
             raise InputError(f"{self._name}: expected planar pixels, found {found}") from error
 
@@ -247,4 +247,4 @@ class VideoReader:
         """Frames as arrays."""
         for number, frame in frames:
             planes = layout.frame_planes(self._normal(number, frame), self._layout)
-            yield PlanarFrame(planes, frame.pts, max(0, frame.duration or 0))
+            yield PlanarFrame(planes, frame.pts or 0, max(0, frame.duration or 0))

@@ -1,11 +1,12 @@
-"""Facts that ffmpeg hangs on frames: how to turn a picture, and how an HDR video was graded."""
+"""Facts that ffmpeg attaches to frames: how to turn a picture, and how an HDR video was graded."""
 
 from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from typing import cast
 
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
 from nerv_codec.base.companions import LightLevel, MasteringDisplay
@@ -19,11 +20,14 @@ _LUMINANCE_UNIT = 10_000
 
 
 def orientation(frame: VideoFrame) -> int | None:
-    """Returns ``VideoInfo.orientation`` as a frame has it, or None where no quarter turns and mirrors give it."""
-    data = frame.side_data.get(Type.DISPLAYMATRIX)
+    """Returns how a frame asks to be turned, as ``VideoInfo.orientation``.
+
+    None: by something other than quarter turns and mirrors.
+    """
+    data = _side_data(frame, Type.DISPLAYMATRIX, _MATRIX)
     if data is None:
         return 0
-    a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data)[: _MATRIX.size])
+    a, b, _, c, d, *_ = (int(value) for value in _MATRIX.unpack(data))
     if not b and not c and a and d:
         return (a < 0) << 1 | (d < 0) << 2
     if not a and not d and b and c:
@@ -32,7 +36,7 @@ def orientation(frame: VideoFrame) -> int | None:
 
 
 def display_matrix(orientation: int) -> list[int]:
-    """Returns the nine numbers of ffmpeg's display matrix for ``VideoInfo.orientation``."""
+    """Returns the nine numbers of ffmpeg's display matrix for a ``VideoInfo.orientation``."""
     across = -_ONE if orientation & 2 else _ONE
     down = -_ONE if orientation & 4 else _ONE
     turn = [0, down, 0, across, 0, 0] if orientation & 1 else [across, 0, 0, 0, down, 0]
@@ -40,31 +44,32 @@ def display_matrix(orientation: int) -> list[int]:
 
 
 def mastering_display(frame: VideoFrame) -> MasteringDisplay | None:
-    """Returns what a frame says about the display it was graded on."""
-    data = frame.side_data.get(Type.MASTERING_DISPLAY_METADATA)
-    if data is None or len(bytes(data)) < _MASTERING.size:
+    """Returns the display on which a frame was graded, or None where the frame does not say it."""
+    data = _side_data(frame, Type.MASTERING_DISPLAY_METADATA, _MASTERING)
+    if data is None:
         return None
-    values = _MASTERING.unpack(bytes(data)[: _MASTERING.size])
+    values = _MASTERING.unpack(data)
     ratios = [Fraction(n, d) if d else Fraction(0) for n, d in zip(values[0:20:2], values[1:20:2], strict=True)]
     has_primaries, has_luminance = values[20:]
     points = [min(0xFFFF, max(0, round(ratio * _CHROMATICITY_UNIT))) if has_primaries else 0 for ratio in ratios[:8]]
     low, high = (
         min(0xFFFFFFFF, max(0, round(ratio * _LUMINANCE_UNIT))) if has_luminance else 0 for ratio in ratios[8:]
     )
-    return MasteringDisplay(tuple(points), (low, high))
+    red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y = points
+    return MasteringDisplay((red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y), (low, high))
 
 
 def light_level(frame: VideoFrame) -> LightLevel | None:
-    """Returns a frame's content light level."""
-    data = frame.side_data.get(Type.CONTENT_LIGHT_LEVEL)
-    if data is None or len(bytes(data)) < _LIGHT.size:
+    """Returns the light level of a frame's video, or None where the frame does not say it."""
+    data = _side_data(frame, Type.CONTENT_LIGHT_LEVEL, _LIGHT)
+    if data is None:
         return None
-    content, average = _LIGHT.unpack(bytes(data)[: _LIGHT.size])
+    content, average = _LIGHT.unpack(data)
     return LightLevel(min(0xFFFF, content), min(0xFFFF, average))
 
 
 def x264_hdr_params(mastering: MasteringDisplay | None, light: LightLevel | None) -> str:
-    """Returns both as libx264 takes them, ``mastering-display=...:cll=...``; empty for neither."""
+    """Returns HDR metadata as libx264 takes it, ``mastering-display=...:cll=...``; empty where there is none."""
     parts = []
     if mastering is not None:
         red_x, red_y, green_x, green_y, blue_x, blue_y, white_x, white_y = mastering.chromaticity
@@ -76,3 +81,23 @@ def x264_hdr_params(mastering: MasteringDisplay | None, light: LightLevel | None
     if light is not None:
         parts.append(f"cll={light.max_content},{light.max_frame_average}")
     return ":".join(parts)
+
+
+def _side_data(frame: VideoFrame, kind: Type, struct_of_kind: struct.Struct) -> bytes | None:
+    """Returns the first bytes of one kind of side data, as many as its structure has; None where there are fewer."""
+    data = cast(SideDataContainer, frame.side_data)  # PyAV's stubs take it for a dict of motion vectors
+    found = next((bytes(data[index]) for index in range(len(data)) if data[index].type == kind), b"")
+    return found[: struct_of_kind.size] if len(found) >= struct_of_kind.size else None
+
+
+def _unnamed(kinds: type[Type], number: int) -> Type:
+    """Returns a member for a kind of side data that this PyAV has no name for."""
+    made = object.__new__(kinds)
+    for name, value in (("_name_", f"UNNAMED_{number}"), ("_value_", number)):
+        setattr(made, name, value)
+    return made
+
+
+# ffmpeg knows more kinds than PyAV names (EXIF, 3D displays, what comes next), and without this a frame that has one
+# of them cannot be asked for any side data at all.
+setattr(Type, "_missing_", classmethod(_unnamed))  # noqa: B010

@@ -10,7 +10,7 @@ from itertools import chain
 
 import av
 from av.container import OutputContainer
-from av.stream import Stream
+from av.stream import Disposition, Stream
 
 from nerv_codec.base.companions import Companions, Track, TrackPacket
 from nerv_codec.media.tracks import open_stub
@@ -110,7 +110,7 @@ def _add(container: OutputContainer, muxer: str, track: Track, notes: list[str])
         notes.append(f"{_NAMES[muxer]}: a track in {codec} cannot be written; it is left out")
         return None
     stream.time_base = track.time_base
-    stream.disposition = track.disposition
+    stream.disposition = Disposition(track.disposition)
     stream.metadata.update(track.tags)
     return stream
 

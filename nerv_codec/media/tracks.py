@@ -8,11 +8,12 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 import av
 from av.container import InputContainer
 from av.container.core import Flags
+from av.packet import Packet
 from av.stream import Stream
 
 from nerv_codec.base.companions import Chapter, Companions, Track, TrackPacket
@@ -113,7 +114,7 @@ class TrackReader:
             if found.plays_within(self.tracks[number].time_base, begin, end):
                 yield found
 
-    def _demux(self, *streams: Stream) -> Iterator[av.Packet]:
+    def _demux(self, *streams: Stream) -> Iterator[Packet[Stream]]:
         try:
             yield from self._container.demux(*streams)
         except av.FFmpegError:
@@ -134,7 +135,7 @@ def make_stub(stream: Stream) -> tuple[str, bytes] | None:
         buffer = io.BytesIO()
         try:
             with av.open(buffer, "w", format=name, container_options=options) as container:
-                container.flags |= Flags.bitexact.value  # no random identifiers
+                container.flags |= cast(int, Flags.bitexact.value)  # no random identifiers
                 container.add_stream_from_template(stream, opaque=True)
                 container.start_encoding()
                 stub = buffer.getvalue()
@@ -155,7 +156,7 @@ def open_stub(name: str, stub: bytes) -> InputContainer:
     if name not in STUB_OPTIONS:
         raise ValueError(f"Expected one of {', '.join(STUB_OPTIONS)}, got {name}.")
     ended = stub + (_EMPTY_CLUSTER if name == "matroska" else b"")
-    container = av.open(io.BytesIO(ended), format=name, metadata_errors="replace", io_open=_refuse)
+    container = av.open(io.BytesIO(ended), "r", format=name, metadata_errors="replace", io_open=_refuse)
     if len(container.streams) != 1 or container.streams[0].type not in ("audio", "subtitle"):
         container.close()
         raise ValueError("Expected the description of one track of sound or subtitles.")

@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
 from nerv_codec.base.video import Plane, VideoInfo
 from nerv_codec.evaluation.metrics.pooling import pool
 from nerv_codec.evaluation.metrics.threads import threads_for
-from nerv_codec.media.color import yuv_to_rgb
+from nerv_codec.media.color import planes_to_rgb
 
 
 @dataclass(frozen=True)
@@ -81,4 +80,4 @@ def require_luma(info: VideoInfo, metric: str) -> None:
 
 def _rgb(planes: tuple[Plane, ...], info: VideoInfo) -> Tensor:
     with threads_for(info.height * info.width):
-        return yuv_to_rgb([torch.from_numpy(plane)[None] for plane in planes], info)[0]
+        return planes_to_rgb(planes, info)

@@ -6,16 +6,14 @@ import json
 import shutil
 import subprocess
 import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec.base.errors import UsageError
-from nerv_codec.base.video import PlanarFrame, VideoInfo
+from nerv_codec.base.video import DEFAULT_RATE, PlanarFrame, VideoInfo
 from nerv_codec.evaluation.metrics.pair import FramePair, Series, Unavailable, require_luma
 from nerv_codec.media.writer import VideoWriter, open_writer
 
 _ASK_SECONDS = 20
-_RATE = Fraction(25)
 
 
 class VmafMetric:
@@ -28,7 +26,7 @@ class VmafMetric:
         self._paths = [Path(self._folder.name) / f"{name}.y4m" for name in ("reference", "target")]
         try:
             self._writers: list[VideoWriter] = [
-                open_writer(path, "y4m", info, frame_rate=_RATE) for path in self._paths
+                open_writer(path, "y4m", info, frame_rate=DEFAULT_RATE) for path in self._paths
             ]
         except UsageError as error:
             raise Unavailable(f"vmaf: {error}") from error

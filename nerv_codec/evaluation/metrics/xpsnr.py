@@ -15,6 +15,7 @@ from nerv_codec.base.psnr import MAX_DB, yuv611_db
 from nerv_codec.base.video import Plane, VideoInfo
 from nerv_codec.evaluation.metrics.pair import FramePair, Series, Unavailable, require_luma
 from nerv_codec.media import layout
+from nerv_codec.media.filters import pulled
 
 _TIME_BASE = Fraction(1, 25)
 
@@ -69,12 +70,7 @@ class FilterPair:
         return self._metadata
 
     def _pull(self) -> None:
-        while True:
-            try:
-                frame = self._sink.pull()
-            except (av.BlockingIOError, av.EOFError):
-                return
-            self._metadata.append(dict(frame.metadata))
+        self._metadata += [dict(frame.metadata) for frame in pulled(self._sink)]
 
 
 class XpsnrMetric:

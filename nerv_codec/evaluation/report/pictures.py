@@ -9,13 +9,12 @@ from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from av import VideoCodecContext, VideoFrame
 
-from nerv_codec.base.video import PixelFormat, PlanarFrame, Plane, VideoInfo
+from nerv_codec.base.video import PlanarFrame, Plane, VideoInfo
 from nerv_codec.evaluation.matching import FrameSource, in_layout, select_frames
 from nerv_codec.evaluation.schema import Evaluation
-from nerv_codec.media.color import yuv_to_rgb
+from nerv_codec.media.color import planes_to_rgb
 from nerv_codec.representations.rendering import View, view_info
 
 Rgb = npt.NDArray[np.uint8]
@@ -98,7 +97,7 @@ def zoomed_crop(found: Evaluation) -> ZoomedCrop | None:
         planes = in_layout(original.planes, source.info, info.pixel_format)
         crop = _detailed_crop(planes[0])
         top, left, rows, cols = crop
-        full = PixelFormat(info.pixel_format.num_planes, 0, 0, info.pixel_format.bit_depth)
+        full = info.pixel_format.unsubsampled
         view = View(info.height * ZOOM, info.width * ZOOM, top * ZOOM, left * ZOOM, rows * ZOOM, cols * ZOOM)
         function = video.render(Fraction(number), view, full)
         function_rgb = _rgb(function.planes, view_info(info, view, full))
@@ -159,8 +158,7 @@ def _fetch(path: str, numbers: Sequence[int]) -> dict[int, Rgb]:
 
 
 def _rgb(planes: tuple[Plane, ...], info: VideoInfo) -> Rgb:
-    tensors = [torch.from_numpy(plane)[None] for plane in planes]
-    result: Rgb = yuv_to_rgb(tensors, info)[0].permute(1, 2, 0).contiguous().numpy()
+    result: Rgb = planes_to_rgb(planes, info).permute(1, 2, 0).contiguous().numpy()
     return result
 
 
