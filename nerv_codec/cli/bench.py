@@ -12,7 +12,7 @@ import shtab
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.progress import format_bytes, ignore_progress, make_sink
 from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.evaluation.benchmark import benchmark_decode
+from nerv_codec.evaluation.decode_speed import benchmark_decode
 
 _EPILOG = """examples:
   nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory

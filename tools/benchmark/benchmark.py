@@ -32,7 +32,7 @@ from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import PRESETS, load_preset, override, parse_assignment
 from nerv_codec.encoding.encode import encode
 from nerv_codec.entropy.rate_cpu import NUM_INPUTS
-from nerv_codec.evaluation.benchmark import benchmark_decode
+from nerv_codec.evaluation.decode_speed import benchmark_decode
 from nerv_codec.representations.rendering import View, plane_axes, plane_groups
 from nerv_codec.representations.tracked.shape import CUBIC_DEPTH, FEATURES, TrackedShape
 
