@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nerv_codec.base.video import Frame, FrameBatch
     from nerv_codec.decoding.decode import DecodeReport, decode
-    from nerv_codec.decoding.video_decoder import VideoDecoder, VideoMetadata
+    from nerv_codec.decoding.metadata import VideoMetadata
+    from nerv_codec.decoding.video_decoder import VideoDecoder
     from nerv_codec.encoding.config import EncoderConfig
     from nerv_codec.encoding.encode import EncodeReport, encode
     from nerv_codec.evaluation.evaluate import evaluate
@@ -33,7 +34,7 @@ _MODULES = {
     "Frame": "base.video",
     "FrameBatch": "base.video",
     "VideoDecoder": "decoding.video_decoder",
-    "VideoMetadata": "decoding.video_decoder",
+    "VideoMetadata": "decoding.metadata",
     "decode": "decoding.decode",
     "encode": "encoding.encode",
     "evaluate": "evaluation.evaluate",

@@ -57,7 +57,7 @@ def make(path: Path, config: EncoderConfig) -> None:
     """Encodes a part of the sample, and writes down what it decodes to."""
     report = encode(SAMPLES / "sample.mp4", path, config=config, start=FIRST, end=END, tool_section=False)
     with VideoDecoder(path, device="cpu") as video:
-        digests = [f"{video.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]
+        digests = [f"{video.loader.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]
     lines = ",\n    ".join(json.dumps(value) for value in probe(path))
     path.with_suffix(".json").write_text(
         f'{{\n  "digests": {json.dumps(digests)},\n  "codes": [\n    {lines}\n  ]\n}}\n'

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
@@ -136,10 +137,11 @@ def decode(
         def write(place: Path | BinaryIO) -> None:
             beside = (video.companions, video.packets(*within)) if audio and chosen in ("mp4", "mkv") else (None, ())
             opened = open_writer(place, chosen, out, frame_rate=frame_rate, companions=beside[0], packets=beside[1])
-            last_gop, _ = video.timeline.locate(schedule.picture(schedule.length - 1).position)
+            gops = (video.timeline.locate(schedule.picture(n).position)[0] for n in range(schedule.length))
+            needed = (gop for gop, _ in groupby(gops))
             # Three things go on at a time: unpacking the next GOP, evaluating this one, writing the last picture.
-            with opened as writer, video.in_order(last_gop), write_behind(writer.write, _WAITING_PICTURES) as put:
-                for picture in _tracked(schedule, progress):
+            with opened as writer, video.in_order(needed), write_behind(writer.write, _WAITING_PICTURES) as put:
+                for picture in _told(schedule, progress):
                     frame = video.render(picture.position, view, out.pixel_format)
                     put(picture.frame(frame.planes, out.time_base))
             warnings.extend([*video.damage, *writer.notes])
@@ -282,7 +284,8 @@ def _moment(line: Timeline, where: float | int) -> Fraction:
     return line.frame_seconds(where) if where < len(line.header.pts) else line.end
 
 
-def _tracked(schedule: _Schedule, progress: ProgressSink) -> Iterator[_Picture]:
+def _told(schedule: _Schedule, progress: ProgressSink) -> Iterator[_Picture]:
+    """The pictures of a schedule, one after the other; ``progress`` is told about each one when it is done."""
     began = time.monotonic()
     progress(Progress("start", 0.0, "decode"))
     for index in range(schedule.length):

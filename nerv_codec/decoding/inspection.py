@@ -9,7 +9,8 @@ from typing import Any
 
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, SECTION_TOOL, VERSION
 from nerv_codec.bitstream.tool import parse_tool
-from nerv_codec.decoding.video_decoder import VideoDecoder
+from nerv_codec.decoding.gop_loader import open_container
+from nerv_codec.decoding.metadata import read_companions, read_metadata, read_summary
 from nerv_codec.media.tracks import describe_stub
 
 SCHEMA_VERSION = 1
@@ -17,7 +18,7 @@ _PARTS = {SECTION_COMPANIONS: "companions", SECTION_PACKETS: "audio"}
 
 
 def inspect(source: str | Path) -> dict[str, Any]:
-    """Header, GOPs, bytes by part and digests of a file; every section is read and checked.
+    """Header, GOPs, bytes by part and digests of a file; the checksum of every section is compared, nothing is decoded.
 
     The parts of ``bytes_by_part`` add up to ``file_bytes``: ``header`` (magic, header section),
     ``framing`` (types, lengths and checksums of the other sections), what the representation names
@@ -27,13 +28,14 @@ def inspect(source: str | Path) -> dict[str, Any]:
     Raises:
         InputError: The file cannot be opened. BitstreamError: Any of it is damaged.
     """
-    with VideoDecoder(source, device="cpu") as video:
-        header, about = video.header, video.metadata
+    with open_container(source) as container:
+        header, about = container.header, read_metadata(container)
         shared = {"weights": len(header.shared)} if header.shared else {}
-        parts: Counter[str] = Counter(header=video.container.header_bytes - len(header.shared), **shared)
+        parts: Counter[str] = Counter(header=container.header_bytes - len(header.shared), **shared)
         gops = []
         for index, (entry, first) in enumerate(zip(header.gops, header.first_frames, strict=True)):
-            _, digest, own = video.unpack(index)
+            summary = read_summary(container, index)
+            own = summary.part_bytes
             parts.update(own)
             parts["framing"] += entry.section_bytes - sum(own.values())
             gops.append(
@@ -44,17 +46,17 @@ def inspect(source: str | Path) -> dict[str, Any]:
                     "shares_first": entry.shares_first,
                     "bytes": entry.section_bytes,
                     "bytes_by_part": own,
-                    "digest": f"{digest:08x}",
+                    "digest": f"{summary.digest:08x}",
                 }
             )
         tool = None
-        for section in video.container.trailing_sections():
+        for section in container.trailing_sections():
             parts["framing"] += section.section_bytes - len(section.payload)
             parts[_PARTS.get(section.kind, "other")] += len(section.payload)
             if section.kind == SECTION_TOOL:
                 found = parse_tool(section.payload)
                 tool = {"name": found.name, "encode_seconds": found.encode_milliseconds / 1000}
-        companions = video.companions
+        companions = read_companions(container)
         tracks = [
             {**describe_stub(track.stub_format, track.stub), "tags": dict(track.tags)} for track in companions.tracks
         ]

@@ -1,14 +1,11 @@
-"""Random access to the functions of a ``.nvc`` file: the library's view of a video."""
+"""Pictures of a ``.nvc`` by number, by time or by coordinate: the library's view of a video."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -17,40 +14,13 @@ from torch import Tensor
 
 from nerv_codec.base.companions import Companions, TrackPacket
 from nerv_codec.base.device import choose_device
-from nerv_codec.base.errors import BitstreamError, CoordinateRangeError, InputError, UnsupportedVersionError
+from nerv_codec.base.errors import CoordinateRangeError
 from nerv_codec.base.video import Frame, FrameBatch, PixelFormat, PlanarFrame
-from nerv_codec.bitstream.companions import parse_companions, parse_packets
-from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
-from nerv_codec.decoding.timeline import Timeline, exact_rate
+from nerv_codec.decoding.gop_loader import GopLoader, open_container
+from nerv_codec.decoding.metadata import VideoMetadata, own_frames, read_companions, read_metadata, read_packets
+from nerv_codec.decoding.timeline import exact_rate
 from nerv_codec.media.color import codes_to_rgb, planes_to_rgb
-from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
 from nerv_codec.representations.rendering import View, render_planes, scaled_size, view_info
-from nerv_codec.representations.representation import Representation
-
-_CACHED_GOPS = 2
-
-
-@dataclass(frozen=True)
-class VideoMetadata:
-    """What a file says about itself."""
-
-    width: int
-    height: int
-    num_frames: int
-    begin_seconds: float
-    end_seconds: float
-    average_fps: float
-    bit_depth: int
-    chroma: str
-    model: str
-    num_gops: int
-    file_bytes: int
-    rate_bpp: float
-    """8 * file bytes / (frames * height * width)."""
-    bitrate_bps: float
-    macs_per_pixel: float
-    """Multiplications for one pixel at the source's lattice, chroma included."""
 
 
 class VideoDecoder:
@@ -76,29 +46,23 @@ class VideoDecoder:
     """
 
     def __init__(self, source: str | Path | BinaryIO, *, device: str = "auto", keep_going: bool = False) -> None:
-        self._device = choose_device(device)
-        self._file = _open_binary(source) if isinstance(source, str | Path) else source
-        self._owns_file = isinstance(source, str | Path)
-        try:
-            self.container = ContainerReader(self._file, keep_going=keep_going)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, BitstreamError) and self._owns_file:
-                raise type(error)(f"{source}: {error}") from error
-            raise
-        self.header = self.container.header
-        self.timeline = Timeline(self.header)
-        self._models: OrderedDict[int, Representation] = OrderedDict()
-        self._ahead: ThreadPoolExecutor | None = None
-        self._last_ahead = 0
-        self._coming: dict[int, Future[Representation]] = {}
-        self._keep_going = keep_going
-        self._damaged: dict[int, str] = {}
+        self._source, self._keep_going = source, keep_going
+        self.device = choose_device(device)
+        with ExitStack() as stack:
+            container = stack.enter_context(open_container(source, keep_going=keep_going))
+            self._opened = stack.pop_all()
+        self.loader = GopLoader(container, self.device, keep_going)
+        self.header, self.timeline = container.header, self.loader.timeline
 
     def close(self) -> None:
         """Closes the file, if this object opened it."""
-        if self._owns_file:
-            self._file.close()
+        self._opened.close()
+
+    def __reduce__(self) -> tuple[Callable[[], VideoDecoder], tuple[()]]:
+        """Another process opens the file anew: it gets the path, not what is in memory."""
+        if not isinstance(self._source, str | Path):
+            raise TypeError("a decoder of an open file cannot be pickled; give it a path")
+        return partial(VideoDecoder, self._source, device=str(self.device), keep_going=self._keep_going), ()
 
     def __enter__(self) -> VideoDecoder:
         return self
@@ -118,149 +82,34 @@ class VideoDecoder:
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))
 
-    @property
+    @cached_property
     def metadata(self) -> VideoMetadata:
         """Size, rate, times and cost of the file."""
-        info, fmt = self.header.info, self.header.info.pixel_format
-        seconds = float(self.timeline.end - self.timeline.begin)
-        pixels = len(self) * info.height * info.width
-        samples = sum(
-            rows * cols
-            for rows, cols in {fmt.plane_size(plane, info.height, info.width) for plane in range(fmt.num_planes)}
-        )
-        return VideoMetadata(
-            width=info.width,
-            height=info.height,
-            num_frames=len(self),
-            begin_seconds=float(self.timeline.begin),
-            end_seconds=float(self.timeline.end),
-            average_fps=float(self.timeline.average_rate),
-            bit_depth=fmt.bit_depth,
-            chroma=describe_chroma(fmt, info.color.matrix),
-            model=MODEL_NAMES.get(self.header.model_id, f"unknown ({self.header.model_id})"),
-            num_gops=len(self.header.gops),
-            file_bytes=self.container.file_bytes,
-            rate_bpp=8 * self.container.file_bytes / pixels,
-            bitrate_bps=8 * self.container.file_bytes / seconds,
-            macs_per_pixel=self.gop(0).macs_per_sample * samples / (info.height * info.width),
-        )
+        return read_metadata(self.loader.container)
 
     @cached_property
     def companions(self) -> Companions:
         """What travels beside the pictures, but for the packets. Raises BitstreamError."""
-        for section in self.container.trailing_sections():
-            if section.kind == SECTION_COMPANIONS:
-                return parse_companions(section.payload)
-        return Companions()
+        return read_companions(self.loader.container)
 
     def packets(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[TrackPacket]:
         """Packets of sound and subtitles that play within [begin, end) seconds; whole ones. Raises BitstreamError."""
-        tracks = self.companions.tracks
-        for section in self.container.trailing_sections():
-            if section.kind != SECTION_PACKETS:
-                continue
-            for packet in parse_packets(section.payload, len(tracks)):
-                if packet.plays_within(tracks[packet.track].time_base, begin, end):
-                    yield packet
+        return read_packets(self.loader.container, self.companions, begin, end)
 
-    def gop(self, index: int) -> Representation:
-        """The function of one GOP. The last few are kept."""
-        if index not in self._models:
-            coming = self._coming.pop(index, None)
-            self._models[index] = coming.result() if coming else self._load(index)
-            self._coming.clear()
-            if self._ahead and index < self._last_ahead:
-                self._coming[index + 1] = self._ahead.submit(self._load, index + 1)
-            while len(self._models) > _CACHED_GOPS:
-                self._models.popitem(last=False)
-        self._models.move_to_end(index)
-        return self._models[index]
-
-    @contextmanager
-    def in_order(self, last: int) -> Iterator[None]:
-        """Within the block GOPs are asked for in order: while one is evaluated, a thread unpacks the next.
-
-        Args:
-            last: The last GOP that will be asked for.
-        """
-        with ThreadPoolExecutor(1) as executor:
-            self._ahead, self._last_ahead = executor, last
-            try:
-                yield
-            finally:
-                self._ahead = None
-                self._coming.clear()
-
-    def _load(self, index: int) -> Representation:
-        model, _, _ = self.unpack(index)
-        return model.to(self._device)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the functions are evaluated."""
-        return self._device
+    def in_order(self, gops: Iterable[int]) -> AbstractContextManager[None]:
+        """Within the block a thread unpacks the given GOPs, in ascending order, ahead of their use."""
+        return self.loader.in_order(gops)
 
     @property
     def damage(self) -> list[str]:
         """What ``keep_going`` has met with so far, one plain sentence each."""
-        found = list(self.container.damage)
-        for index in sorted(self._damaged):
-            first, last = self.own_frames(index)
-            found.append(f"frames {first}..{last} are filled with the nearest good one: {self._damaged[index]}")
-        return found
+        return self.loader.damage
 
     @property
     def num_present(self) -> int:
         """Frames that come before the first GOP that the file is cut off in."""
-        gop = self.container.num_gops_present
-        return len(self) if gop == len(self.header.gops) else self.own_frames(gop)[0]
-
-    def own_frames(self, index: int) -> tuple[int, int]:
-        """First and last frame that are shown from one GOP."""
-        entry, first = self.header.gops[index], self.header.first_frames[index]
-        return first + entry.shares_first, first + entry.num_frames - 1
-
-    def _locate(self, position: Fraction) -> tuple[int, float]:
-        """As the timeline has it; with ``keep_going``, the nearest intact place where that one is damaged."""
-        gop, t = self.timeline.locate(position)
-        if not self._keep_going or self._is_intact(gop):
-            return gop, t
-        header = self.header
-        after = gop + 1
-        if after < len(header.gops) and position == header.first_frames[after] and self._is_intact(after):
-            return after, 0.0  # the frame that both of them hold
-        before = next((other for other in range(gop - 1, -1, -1) if self._is_intact(other)), None)
-        if before is not None:
-            return before, float(header.gops[before].num_frames - 1)
-        later = next((other for other in range(after, len(header.gops)) if self._is_intact(other)), None)
-        if later is None:
-            raise BitstreamError(f"no GOP is intact; the first one: {self._damaged[0]}")
-        return later, 0.0
-
-    def _is_intact(self, index: int) -> bool:
-        if index in self._damaged:
-            return False
-        try:
-            self.gop(index)
-        except UnsupportedVersionError:
-            raise
-        except BitstreamError as error:
-            self._damaged[index] = str(error)
-            return False
-        return True
-
-    def unpack(self, index: int) -> tuple[Representation, int, dict[str, int]]:
-        """One GOP from its bytes: the function, the digest of its integers, its bytes by part."""
-        payload = self.container.read_gop(index)
-        try:
-            return unpack_gop(self.header.model_id, payload, self.geometry(index), self.header.shared)
-        except BitstreamError as error:
-            raise type(error)(f"GOP {index}: {error}") from error
-
-    def geometry(self, index: int) -> GopGeometry:
-        """The box of one GOP."""
-        info = self.header.info
-        return GopGeometry(self.header.gops[index].num_frames, info.height, info.width, info.pixel_format.num_planes)
+        gop = self.loader.container.num_gops_present
+        return len(self) if gop == len(self.header.gops) else own_frames(self.header, gop)[0]
 
     def render(self, position: Fraction, view: View, pixel_format: PixelFormat | None = None) -> PlanarFrame:
         """The picture at a real-valued frame number, as planes; pts is 0.
@@ -272,9 +121,9 @@ class VideoDecoder:
         """
         if not 0 <= position <= len(self) - 1:
             raise CoordinateRangeError(f"expected a frame number in 0..{len(self) - 1}, found {float(position):g}")
-        gop, t = self._locate(position)
+        gop, t = self.loader.place(position)
         out = view_info(self.header.info, view, pixel_format)
-        return PlanarFrame(render_planes(self.gop(gop), t, self.header.info, view, out), pts=0)
+        return PlanarFrame(render_planes(self.loader.gop(gop), t, self.header.info, view, out), pts=0)
 
     def get_frame_at(self, index: int, *, scale: float = 1.0) -> Frame:
         """One frame by its number; negative numbers count from the end. Raises IndexError."""
@@ -354,7 +203,7 @@ class VideoDecoder:
         if exact and not low <= min(exact) <= max(exact) <= high:
             found = f"{float(min(exact)):g}..{float(max(exact)):g}"
             raise CoordinateRangeError(f"expected t in {float(low):g}..{float(high):g} s, found {found}")
-        places = [self._locate(self.timeline.position(s, exact=True)) for s in exact]
+        places = [self.loader.place(self.timeline.position(s, exact=True)) for s in exact]
         gops = torch.tensor([gop for gop, _ in places], dtype=torch.int64)[inverse]
         local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]
         points = torch.cat((local[:, None], flat[:, 1:]), dim=1)
@@ -362,7 +211,7 @@ class VideoDecoder:
         codes = torch.empty(len(flat), info.pixel_format.num_planes)
         for gop in sorted({gop for gop, _ in places}):
             chosen = gops == gop
-            codes[chosen] = self.gop(gop).sample(points[chosen])
+            codes[chosen] = self.loader.gop(gop).sample(points[chosen])
         return codes_to_rgb(codes.clamp_(0, 1), info).reshape(*coords.shape[:-1], 3)
 
     def _batch(
@@ -382,30 +231,3 @@ class VideoDecoder:
             torch.tensor([float(t) for t in times], dtype=torch.float64),
             torch.tensor([float(d) for d in durations], dtype=torch.float64),
         )
-
-
-def describe_chroma(fmt: PixelFormat, matrix: int) -> str:
-    """``4:2:0``, ``4:4:4``, ``gray``, ``rgb`` ..."""
-    if fmt.num_planes == 1:
-        return "gray"
-    if matrix == 0:
-        return "rgb"
-    names = {
-        (1, 1): "4:2:0",
-        (0, 1): "4:2:2",
-        (0, 0): "4:4:4",
-        (1, 0): "4:4:0",
-        (0, 2): "4:1:1",
-        (2, 2): "4:1:0",
-    }
-    shifts = (fmt.chroma_row_shift, fmt.chroma_col_shift)
-    return names.get(shifts, f"1/{1 << shifts[0]} x 1/{1 << shifts[1]}")
-
-
-def _open_binary(path: str | Path) -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -306,7 +306,7 @@ def _verify(video: VideoDecoder, gops: Sequence[CodedGop], packets_digest: str |
     """Decodes every GOP of the written file. Raises VerificationError where one is not what was meant."""
     for index, gop in enumerate(gops):
         try:
-            _, digest, _ = video.unpack(index)
+            _, digest, _ = video.loader.unpack(index)
         except BitstreamError as error:
             raise VerificationError(f"the written file cannot be decoded: {error}") from error
         if digest != gop.digest:

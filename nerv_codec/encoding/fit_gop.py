@@ -59,7 +59,7 @@ def _fit_tracked(
     payload, bits, model = fit_tracked(
         frames, info, config, seed=seed, target=target, device=device, prepared=prepared, shared=shared, **keeper
     )
-    return payload, bits, model.to(device)
+    return payload, bits, model
 
 
 _FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}

@@ -109,14 +109,14 @@ class GopJob:
         kept, payload = b"", fitted.payload
         if self.index == 0 and shares(self.config):
             kept, payload = share(payload, geometry)
-        model, digest, _ = unpack_gop(model_id, payload, geometry, kept or self.shared)
+        model, digest, _ = unpack_gop(model_id, payload, geometry, kept or self.shared, self.device)
         coded = CodedGop(
             entry=self._entry(payload),
             pts=self.pts,
             digest=digest,
             payload_bytes=len(payload),
             estimated_bits=fitted.estimated_bits,
-            psnr_y_db=luma_psnr_db(model.to(self.device), self.frames, self.info)[self.continues :],
+            psnr_y_db=luma_psnr_db(model, self.frames, self.info)[self.continues :],
             float_psnr_y_db=fitted.float_psnr_y_db[self.continues :],
             fit_seconds=fit_seconds,
             shared=kept,

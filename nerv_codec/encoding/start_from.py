@@ -7,6 +7,7 @@ from typing import Any
 
 from nerv_codec.base.errors import NervCodecError, UsageError
 from nerv_codec.base.video import VideoInfo
+from nerv_codec.decoding.metadata import stored_geometry
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.encoding.segmentation import GopFrames
@@ -43,11 +44,11 @@ class EarlierEncode:
 
         known = self._video.header
         geometry = gop_geometry(gop.frames, info)
-        alike = index < len(known.gops) and self._video.geometry(index) == geometry
+        alike = index < len(known.gops) and stored_geometry(known, index) == geometry
         if not alike or known.info.pixel_format != info.pixel_format:
             raise UsageError(f"{self._path} has other frames: GOP {index} does not start from it")
         try:
             shared = read_shared(known.shared, geometry.num_planes)
-            return read_tracked(self._video.container.read_gop(index), geometry, shared)
+            return read_tracked(self._video.loader.container.read_gop(index), geometry, shared)
         except NervCodecError as error:
             raise UsageError(f"{self._path} cannot be started from: GOP {index}: {error}") from error

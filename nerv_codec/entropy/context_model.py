@@ -1,30 +1,49 @@
 """The context model of integer latents: a small network from neighbours to a Laplace distribution, in integers.
 
-The float form (`RateParameters`, fitted with `kernels.rate_model`) and this one share inputs and layout:
+The float form (`RateParameters`, fitted with `rate_cpu` or `rate_cuda`) and this one share inputs and layout:
 out = w2 relu(w1 x + b1) + w3 x + b2[class], out = (location, log2-scale). Here all weights are multiples of
 2**-FRACTION_BITS, location is rounded to 1/16 and log2-scale to 1/4, which together name an integer table of
-`coding.tables`. The bounds below rule out overflow of the int32 and int64 sums.
+`laplace`. The bounds below rule out overflow of the int32 and int64 sums.
+
+This module is the definition, in numpy; `latent_coder` compiles it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.entropy.grids import GridTable
 from nerv_codec.entropy.laplace import NUM_SCALES
-from nerv_codec.entropy.latent_coder import FRACTION_BITS, MAX_ACTIVATION, MAX_LOCATION
-from nerv_codec.entropy.rate_cpu import CLIP, NUM_INPUTS, RateParameters
 from nerv_codec.entropy.weights import Base, QuantizedTensor
 
-MAX_HIDDEN = 32
+NUM_INPUTS = 14
+"""W, WW, NW, N, NE | |W|+|N|, |NW|+|NE|, |WW|+|NN|+|NNWW|+|NNEE| | C, |C|, cross of |C| | R, |R|, cross of |R|.
+
+NNWW and NNEE stand for (-1, -2) and (-1, 2). R is the sum of both parents, or twice the only one; a cross is the sum of
+the four neighbours. While a model is fitted |v| is a smooth magnitude, equal to the absolute value at all integers.
+"""
+CLIP = 31
+"""Neighbours count as at most this far from zero."""
+FRACTION_BITS = 12
+"""Weights are integers in units of 2**-FRACTION_BITS."""
+MAX_ACTIVATION = (1 << 24) - 1
+"""Hidden activations are cut here, in units of 2**-FRACTION_BITS."""
+MAX_LOCATION = 127 * 16
+"""Locations lie within +-MAX_LOCATION, in 1/16."""
+MAX_LATENT = 32767
+"""No latent may be further from zero."""
+MAX_CONTEXT_HIDDEN = 32
+"""Neurons of the network at the most."""
 MAX_WEIGHT = 64
 """Weights and biases lie within +-64; a sum of inputs is below 2**10, so 12 fractional bits fit in an int32."""
-MIN_STEP_LOG2 = -FRACTION_BITS
+FINEST_STEP_LOG2 = -FRACTION_BITS
+"""log2 of the smallest step of a tensor."""
 DEFAULT_HIDDEN = 8
 TYPICAL_LOG2_SCALE = -1.5
 """Scale biases are stored relative to it."""
@@ -32,6 +51,22 @@ DEFAULT_STEPS = (-5, -6, -6, -5, -3, -6)
 """log2 of the steps of the six tensors of `parameter_shapes`."""
 
 IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float32]
+
+
+class RateParameters(NamedTuple):
+    """The network in float32: out = w2 relu(w1 x + b1[k]) + w3 x + b2[class], out = (location, log2-scale)."""
+
+    w1: FloatArray
+    """(hidden, NUM_INPUTS)"""
+    b1: FloatArray
+    """(1 or classes, hidden)"""
+    w2: FloatArray
+    """(2, hidden)"""
+    b2: FloatArray
+    """(classes, 2)"""
+    w3: FloatArray
+    """(2, NUM_INPUTS)"""
 
 
 def parameter_shapes(hidden: int, classes: int) -> list[tuple[int, ...]]:
@@ -69,8 +104,8 @@ def quantise_parameters(
     """Rounds to a base and multiples of 2**step, for each stored tensor, within the bounds of the integer form."""
     tensors = []
     for values, step, base in zip(as_stored(parameters), steps, bases, strict=True):
-        if not MIN_STEP_LOG2 <= step <= 0:
-            raise ValueError(f"Expected a step of 2**{MIN_STEP_LOG2}..1, got 2**{step}.")
+        if not FINEST_STEP_LOG2 <= step <= 0:
+            raise ValueError(f"Expected a step of 2**{FINEST_STEP_LOG2}..1, got 2**{step}.")
         low, high = (np.trunc(np.ldexp(bound - base, -step)) for bound in (-MAX_WEIGHT, MAX_WEIGHT))
         symbols = np.clip(np.rint(np.ldexp(values - base, -step)), low, high).astype(np.int32)
         tensors.append(QuantizedTensor(symbols, step, base))
@@ -96,7 +131,7 @@ class EntropyModel:
         """
         shapes = [tensor.symbols.shape for tensor in tensors]
         hidden, classes = (tensors[0].symbols.shape[0], tensors[3].symbols.size) if len(tensors) == 6 else (0, 0)
-        if not 1 <= hidden <= MAX_HIDDEN or classes < 1 or shapes != parameter_shapes(hidden, classes):
+        if not 1 <= hidden <= MAX_CONTEXT_HIDDEN or classes < 1 or shapes != parameter_shapes(hidden, classes):
             raise BitstreamError("the tensors of the entropy model do not fit each other")
         scaled = []
         for tensor in tensors:
@@ -128,43 +163,54 @@ class EntropyModel:
 
 
 def predict_reference(
-    symbols: IntArray, grids: npt.NDArray[np.int64], maps: IntArray, model: EntropyModel
+    symbols: IntArray, table: GridTable, maps: IntArray, model: EntropyModel
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Location (1/16) and scale index of every latent of the active grids: the rule that `latent_coder` follows."""
+    """Location (1/16) and scale index of every latent of the active grids: the rule that `latent_coder` follows.
+
+    Args:
+        symbols: All latents.
+        table: Where their grids are.
+        maps: All reference maps, one after the other.
+        model: The network.
+
+    Returns:
+        Two arrays shaped as ``symbols``; 0 in grids that are not active.
+    """
     values = np.clip(symbols.astype(np.int64), -CLIP, CLIP)
     locations = np.zeros(symbols.size, np.int64)
     scales = np.zeros(symbols.size, np.int64)
     w1, b1, w2, b2, w3 = (array.astype(np.int64) for array in model.arrays)
-    for offset, rows, cols, coarse, shift, ref0, ref1, klass, active in grids.tolist():
-        if not active:
+    for grid in table:
+        if not grid.active:
             continue
-        here = slice(offset, offset + rows * cols)
-        own = values[here].reshape(rows, cols)
+        rows, cols = grid.rows, grid.cols
+        own = values[grid.part].reshape(rows, cols)
         size = np.abs(own)
         inputs = [_moved(own, *at) for at in ((0, -1), (0, -2), (-1, -1), (-1, 0), (-1, 1))]
         inputs.append(_moved(size, 0, -1) + _moved(size, -1, 0))
         inputs.append(_moved(size, -1, -1) + _moved(size, -1, 1))
         inputs.append(np.sum([_moved(size, *at) for at in ((0, -2), (-2, 0), (-1, -2), (-1, 2))], axis=0))
-        if coarse >= 0:
-            at, c_rows, c_cols = grids[coarse, :3].tolist()
-            plane = values[at : at + c_rows * c_cols].reshape(c_rows, c_cols)
-            where = np.ix_(np.arange(rows) >> shift, np.arange(cols) >> shift)
+        if grid.coarse >= 0:
+            coarse = table[grid.coarse]
+            plane = values[coarse.part].reshape(coarse.rows, coarse.cols)
+            where = np.ix_(np.arange(rows) >> grid.shift, np.arange(cols) >> grid.shift)
             inputs += [plane[where], np.abs(plane)[where], _cross(np.abs(plane))[where]]
         else:
             inputs += [np.zeros_like(own)] * 3
-        found = [values[maps[ref : ref + rows * cols]].reshape(rows, cols) for ref in (ref0, ref1) if ref >= 0]
+        refs = [ref for ref in (grid.ref0, grid.ref1) if ref >= 0]
+        found = [values[maps[ref : ref + grid.size]].reshape(rows, cols) for ref in refs]
         weight = 2 if len(found) == 1 else 1
         moved = weight * np.sum([*found, np.zeros_like(own)], axis=0)
         moved_size = weight * np.sum([*map(np.abs, found), np.zeros_like(own)], axis=0)
         inputs += [moved, moved_size, _cross(moved_size)]
         x = np.stack(inputs).reshape(NUM_INPUTS, -1)
-        hidden = np.clip(w1 @ x + b1[min(klass, len(b1) - 1)][:, None], 0, MAX_ACTIVATION)
-        out = w2 @ hidden + ((w3 @ x + b2[klass][:, None]) << FRACTION_BITS)
+        hidden = np.clip(w1 @ x + b1[min(grid.context_class, len(b1) - 1)][:, None], 0, MAX_ACTIVATION)
+        out = w2 @ hidden + ((w3 @ x + b2[grid.context_class][:, None]) << FRACTION_BITS)
         location_shift, scale_shift = 2 * FRACTION_BITS - 4, 2 * FRACTION_BITS - 2
         location = (out[0] + (1 << (location_shift - 1))) >> location_shift
         scale = 16 + ((out[1] + (1 << (scale_shift - 1))) >> scale_shift)
-        locations[here] = np.clip(location, -MAX_LOCATION, MAX_LOCATION)
-        scales[here] = np.clip(scale, 0, NUM_SCALES - 1)
+        locations[grid.part] = np.clip(location, -MAX_LOCATION, MAX_LOCATION)
+        scales[grid.part] = np.clip(scale, 0, NUM_SCALES - 1)
     return locations, scales
 
 

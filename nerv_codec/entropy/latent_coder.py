@@ -1,11 +1,11 @@
 """Integer latents to range-coded words and back: context, integer network, tables and range coder in one loop.
 
 Everything is an integer, so encoder and decoder agree on every machine. The grid table and the inputs of the network
-are those of `rate_model`, with values at integers; weights are in units of 2**-FRACTION_BITS. What does not depend on
+are those of `rate_cpu`, with values at integers; weights are in units of 2**-FRACTION_BITS. What does not depend on
 the two left neighbours is computed for a row at once, the rest symbol by symbol.
 
-`encode`, `decode` and `predict` trust their arrays to satisfy `rate_model.check_grids` and the bounds that
-`coding.entropy_model` checks; `decode` needs nothing of its words.
+`encode`, `decode` and `predict` trust their arrays to satisfy `GridTable.check` and the bounds that
+`context_model.EntropyModel` checks; `decode` needs nothing of its words.
 """
 
 from __future__ import annotations
@@ -13,26 +13,16 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerv_codec.entropy.rate_cpu import (
-    ACTIVE,
+from nerv_codec.entropy.context_model import (
     CLIP,
-    COARSE,
-    COLS,
-    KLASS,
+    FRACTION_BITS,
+    MAX_ACTIVATION,
+    MAX_LATENT,
+    MAX_LOCATION,
     NUM_INPUTS,
-    OFFSET,
-    REF0,
-    REF1,
-    ROWS,
-    SHIFT,
 )
+from nerv_codec.entropy.grids import ACTIVE, COARSE, COLS, CONTEXT_CLASS, OFFSET, REF0, REF1, ROWS, SHIFT
 
-FRACTION_BITS = 12
-MAX_ACTIVATION = (1 << 24) - 1
-"""Hidden activations are cut here, in units of 2**-FRACTION_BITS."""
-MAX_LOCATION = 127 * 16
-"""In 1/16."""
-MAX_SYMBOL = 32767
 OK, BAD_SYMBOL, WORDS_LEFT, NO_ROOM = range(4)
 
 _LANES = 8
@@ -144,10 +134,10 @@ def _plane_inputs(x, y, grids, maps, g, i, planes, ref_values, ref_sizes):
 
 
 @njit(nogil=True, cache=True)
-def _row_bases(base, skip, x, w1, b1, w3, b2, klass, inputs, n):
+def _row_bases(base, skip, x, w1, b1, w3, b2, context_class, inputs, n):
     """base (column, padded hidden) and skip (2, column): all that the network owes to known inputs."""
     hidden = w1.shape[0]
-    row = min(klass, b1.shape[0] - 1)
+    row = min(context_class, b1.shape[0] - 1)
     line = skip[2]
     for h in range(hidden):
         bias = b1[row, h]
@@ -157,7 +147,7 @@ def _row_bases(base, skip, x, w1, b1, w3, b2, klass, inputs, n):
         for j in range(n):
             base[j, h] = line[j]
     for out in range(2):
-        bias = b2[klass, out]
+        bias = b2[context_class, out]
         for j in range(n):
             skip[out, j] = bias
         _accumulate(skip[out], x, w3[out], inputs, n)
@@ -233,6 +223,18 @@ def _known_inputs(has_coarse, has_ref):
 
 
 @njit(nogil=True, cache=True)
+def _begin_row(y, grids, maps, g, i, inputs, w1, b1, b2, w3, x, base, skip, planes, refs, own):
+    """Makes `base` and `skip` of row i of a grid; returns where the row begins in y, and its cleared row of `own`."""
+    cols = grids[g, COLS]
+    row, above, above_that = own[i % 3], own[(i + 2) % 3], own[(i + 1) % 3]
+    _above_inputs(x, above, above_that, cols)
+    _plane_inputs(x, y, grids, maps, g, i, planes, refs[0], refs[1])
+    _row_bases(base, skip, x, w1, b1, w3, b2, grids[g, CONTEXT_CLASS], inputs, cols)
+    row[: cols + 4] = _NIL
+    return grids[g, OFFSET] + i * cols, row
+
+
+@njit(nogil=True, cache=True)
 def predict(y, grids, maps, w1, b1, w2, b2, w3, locations, scales):
     """Location (1/16) and scale index of every symbol of an active grid."""
     lanes, padded, x, base, skip, planes, refs, own = _buffers(grids, w1, w2)
@@ -244,12 +246,7 @@ def predict(y, grids, maps, w1, b1, w2, b2, w3, locations, scales):
         inputs = _known_inputs(grids[g, COARSE] >= 0, grids[g, REF0] >= 0 or grids[g, REF1] >= 0)
         own[:, : cols + 4] = _NIL
         for i in range(rows):
-            at = grids[g, OFFSET] + i * cols
-            v0, v1, v2 = own[i % 3], own[(i + 2) % 3], own[(i + 1) % 3]
-            _above_inputs(x, v1, v2, cols)
-            _plane_inputs(x, y, grids, maps, g, i, planes, refs[0], refs[1])
-            _row_bases(base, skip, x, w1, b1, w3, b2, grids[g, KLASS], inputs, cols)
-            v0[: cols + 4] = _NIL
+            at, v0 = _begin_row(y, grids, maps, g, i, inputs, w1, b1, b2, w3, x, base, skip, planes, refs, own)
             for j in range(cols):
                 locations[at + j], scales[at + j] = _indices(base, skip, j, left, padded, v0[j + 1], v0[j], lanes)
                 v0[j + 2] = _cut(y[at + j])
@@ -301,9 +298,9 @@ def _put_escape(state, words, used, distance, index):
 
 
 @njit(nogil=True, cache=True)
-def _flag_split(seen, klass):
+def _flag_split(seen, context_class):
     """Counts of 2**24 for `all zero`, from the flags of the class so far."""
-    zeros, ones = seen[klass, 0], seen[klass, 1]
+    zeros, ones = seen[context_class, 0], seen[context_class, 1]
     return np.uint64(((2 * zeros + 1) << 24) // (2 * (zeros + ones) + 2))
 
 
@@ -316,9 +313,9 @@ def encode(y, grids, maps, w1, b1, w2, b2, w3, cumulative, words):
     state = np.array([_Z, _FULL], np.uint64)
     used = np.int64(0)
     for g in range(grids.shape[0]):
-        klass, active = grids[g, KLASS], grids[g, ACTIVE]
-        split = _flag_split(seen, klass)
-        seen[klass, active] += 1
+        context_class, active = grids[g, CONTEXT_CLASS], grids[g, ACTIVE]
+        split = _flag_split(seen, context_class)
+        seen[context_class, active] += 1
         if active == 0:
             used = _put(state, words, used, _Z, split)
             continue
@@ -327,16 +324,11 @@ def encode(y, grids, maps, w1, b1, w2, b2, w3, cumulative, words):
         inputs = _known_inputs(grids[g, COARSE] >= 0, grids[g, REF0] >= 0 or grids[g, REF1] >= 0)
         own[:, : cols + 4] = _NIL
         for i in range(rows):
-            at = grids[g, OFFSET] + i * cols
-            v0, v1, v2 = own[i % 3], own[(i + 2) % 3], own[(i + 1) % 3]
-            _above_inputs(x, v1, v2, cols)
-            _plane_inputs(x, y, grids, maps, g, i, planes, refs[0], refs[1])
-            _row_bases(base, skip, x, w1, b1, w3, b2, klass, inputs, cols)
-            v0[: cols + 4] = _NIL
+            at, v0 = _begin_row(y, grids, maps, g, i, inputs, w1, b1, b2, w3, x, base, skip, planes, refs, own)
             for j in range(cols):
                 location, index = _indices(base, skip, j, left, padded, v0[j + 1], v0[j], lanes)
                 symbol = np.int64(y[at + j])
-                if abs(symbol) > MAX_SYMBOL:
+                if abs(symbol) > MAX_LATENT:
                     return BAD_SYMBOL, np.int64(0)
                 rounded = (location + 8) >> 4
                 distance = symbol - rounded
@@ -424,11 +416,11 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
     state = np.array([_Z, _FULL, (_next_word(words, 0) << _WORD) | _next_word(words, 1)], np.uint64)
     position = np.int64(2)
     for g in range(grids.shape[0]):
-        klass = grids[g, KLASS]
+        context_class = grids[g, CONTEXT_CLASS]
         rows, cols = grids[g, ROWS], grids[g, COLS]
-        split = _flag_split(seen, klass)
+        split = _flag_split(seen, context_class)
         active = 1 if state[2] - state[0] >= (state[1] >> _PRECISION) * split else 0
-        seen[klass, active] += 1
+        seen[context_class, active] += 1
         grids[g, ACTIVE] = active
         if active == 0:
             position = _advance(state, words, position, _Z, split)
@@ -438,12 +430,7 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
         inputs = _known_inputs(grids[g, COARSE] >= 0, grids[g, REF0] >= 0 or grids[g, REF1] >= 0)
         own[:, : cols + 4] = _NIL
         for i in range(rows):
-            at = grids[g, OFFSET] + i * cols
-            v0, v1, v2 = own[i % 3], own[(i + 2) % 3], own[(i + 1) % 3]
-            _above_inputs(x, v1, v2, cols)
-            _plane_inputs(x, y, grids, maps, g, i, planes, refs[0], refs[1])
-            _row_bases(base, skip, x, w1, b1, w3, b2, klass, inputs, cols)
-            v0[: cols + 4] = _NIL
+            at, v0 = _begin_row(y, grids, maps, g, i, inputs, w1, b1, b2, w3, x, base, skip, planes, refs, own)
             for j in range(cols):
                 location, index = _indices(base, skip, j, left, padded, v0[j + 1], v0[j], lanes)
                 rounded = (location + 8) >> 4
@@ -466,7 +453,7 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
                     if distance == 0:
                         return BAD_SYMBOL
                 symbol = rounded + distance
-                if abs(symbol) > MAX_SYMBOL:
+                if abs(symbol) > MAX_LATENT:
                     return BAD_SYMBOL
                 y[at + j] = np.int32(symbol)
                 v0[j + 2] = _cut(symbol)

@@ -1,15 +1,14 @@
 """Integer latents to bytes and back under a context model.
 
 The payload is a u32 digest (CRC-32 of all symbols as little-endian int32) and the words of the range coder: per grid a
-flag `not all zero`, then its symbols in raster order. Grid tables and reference maps are described in
-`kernels.rate_model`; the decoder knows them beforehand, but for the column ACTIVE.
+flag `not all zero`, then its symbols in raster order. The decoder knows the table of grids and the reference maps
+beforehand, but for which grids are active.
 """
 
 from __future__ import annotations
 
 import math
 import zlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +16,11 @@ import numpy.typing as npt
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy import latent_coder
-from nerv_codec.entropy.context_model import EntropyModel
+from nerv_codec.entropy.context_model import MAX_LATENT, EntropyModel
+from nerv_codec.entropy.grids import GridTable
 from nerv_codec.entropy.laplace import LATENT_ESCAPE, NUM_LATENT_CODES, WINDOW, latent_code_lengths, latent_cumulative
-from nerv_codec.entropy.rate_cpu import ACTIVE, COLS, KLASS, OFFSET, ROWS, check_grids
-
-MAX_LATENT = latent_coder.MAX_SYMBOL
-"""No symbol may be further from zero."""
 
 Symbols = npt.NDArray[np.int32]
-Grids = npt.NDArray[np.int64]
 
 
 def latent_digest(symbols: Symbols) -> int:
@@ -33,27 +28,25 @@ def latent_digest(symbols: Symbols) -> int:
     return zlib.crc32(symbols.astype("<i4").tobytes())
 
 
-def mark_active(symbols: npt.NDArray[Any], grids: Grids) -> Grids:
-    """A copy of the table whose ACTIVE column says which grids hold anything but zeros."""
-    marked = grids.copy()
-    for row in marked:
-        row[ACTIVE] = np.any(symbols[row[OFFSET] : row[OFFSET] + row[ROWS] * row[COLS]])
-    return marked
-
-
-def encode_latents(symbols: Symbols, grids: Grids, maps: Symbols, model: EntropyModel) -> bytes:
+def encode_latents(symbols: Symbols, table: GridTable, maps: Symbols, model: EntropyModel) -> bytes:
     """The payload; which grids are active is found here.
+
+    Args:
+        symbols: All latents.
+        table: Where their grids are.
+        maps: All reference maps, one after the other.
+        model: What predicts them.
 
     Raises:
         ValueError: A bad grid table, or a symbol beyond MAX_LATENT.
     """
     symbols, maps = np.ascontiguousarray(symbols, np.int32), np.ascontiguousarray(maps, np.int32)
-    grids = mark_active(symbols, grids)
-    check_grids(grids, symbols.size, maps, model.classes)
+    table = table.marked(symbols)
+    table.check(symbols.size, maps, model.classes)
     room = symbols.size // 16 + 1024
     while True:
         words = np.empty(room, np.uint32)
-        status, used = latent_coder.encode(symbols, grids, maps, *model.arrays, latent_cumulative(), words)
+        status, used = latent_coder.encode(symbols, table.array, maps, *model.arrays, latent_cumulative(), words)
         if status != latent_coder.NO_ROOM:
             break
         room *= 4
@@ -65,8 +58,8 @@ def encode_latents(symbols: Symbols, grids: Grids, maps: Symbols, model: Entropy
     return out.getvalue()
 
 
-def decode_latents(data: bytes, grids: Grids, maps: Symbols, model: EntropyModel) -> tuple[Symbols, Grids]:
-    """The inverse of :func:`encode_latents`: symbols, and the table with its ACTIVE column filled in.
+def decode_latents(data: bytes, table: GridTable, maps: Symbols, model: EntropyModel) -> Symbols:
+    """The symbols that :func:`encode_latents` was given, under the same table, maps and model.
 
     Raises:
         BitstreamError: The data is damaged.
@@ -77,36 +70,39 @@ def decode_latents(data: bytes, grids: Grids, maps: Symbols, model: EntropyModel
     if len(body) % 4:
         raise BitstreamError(f"expected whole 32-bit words of latents, found {len(body)} bytes")
     words = np.frombuffer(body, "<u4").astype(np.uint32)
-    grids, maps = grids.copy(), np.ascontiguousarray(maps, np.int32)
-    grids[:, ACTIVE] = 0
-    symbols = np.zeros(int((grids[:, ROWS] * grids[:, COLS]).sum()), np.int32)
-    check_grids(grids, symbols.size, maps, model.classes)
-    status = latent_coder.decode(words, grids, maps, *model.arrays, latent_cumulative(), symbols)
+    maps = np.ascontiguousarray(maps, np.int32)
+    symbols = np.zeros(table.size, np.int32)
+    table = table.marked(symbols)  # the decoder fills in which are active
+    table.check(symbols.size, maps, model.classes)
+    status = latent_coder.decode(words, table.array, maps, *model.arrays, latent_cumulative(), symbols)
     if status == latent_coder.BAD_SYMBOL:
         raise BitstreamError("the entropy-coded latents cannot be decoded")
     if status == latent_coder.WORDS_LEFT:
         raise BitstreamError("the entropy-coded latents are longer than expected")
     if latent_digest(symbols) != digest:
         raise BitstreamError("the decoded latents do not have the digest that the encoder stored")
-    return symbols, grids
+    return symbols
 
 
-def estimate_bits(symbols: Symbols, grids: Grids, maps: Symbols, model: EntropyModel) -> npt.NDArray[np.float64]:
-    """What each grid will take in the payload, flag included, from the integer tables (digest and padding left out)."""
+def estimate_bits(symbols: Symbols, table: GridTable, maps: Symbols, model: EntropyModel) -> npt.NDArray[np.float64]:
+    """Bits that each grid will take in the payload, flag included, from the integer tables.
+
+    The digest and what fills the coder's last word are left out; arguments as for :func:`encode_latents`.
+    """
     symbols, maps = np.ascontiguousarray(symbols, np.int32), np.ascontiguousarray(maps, np.int32)
-    grids = mark_active(symbols, grids)
-    check_grids(grids, symbols.size, maps, model.classes)
+    table = table.marked(symbols)
+    table.check(symbols.size, maps, model.classes)
     locations, scales = np.zeros(symbols.size, np.int32), np.zeros(symbols.size, np.int32)
-    latent_coder.predict(symbols, grids, maps, *model.arrays, locations, scales)
+    latent_coder.predict(symbols, table.array, maps, *model.arrays, locations, scales)
     costs = symbol_bits(symbols, locations, scales)
-    bits = np.zeros(len(grids))
+    bits = np.zeros(len(table))
     seen = np.zeros((model.classes, 2))
-    for index, row in enumerate(grids):
-        klass, active = row[KLASS], row[ACTIVE]
-        bits[index] = -math.log2((seen[klass, active] + 0.5) / (seen[klass].sum() + 1))
-        seen[klass, active] += 1
-        if active:
-            bits[index] += costs[row[OFFSET] : row[OFFSET] + row[ROWS] * row[COLS]].sum()
+    for index, grid in enumerate(table):
+        flags = seen[grid.context_class]
+        bits[index] = -math.log2((flags[grid.active] + 0.5) / (flags.sum() + 1))
+        flags[grid.active] += 1
+        if grid.active:
+            bits[index] += costs[grid.part].sum()
     return bits
 
 

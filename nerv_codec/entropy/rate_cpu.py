@@ -1,8 +1,8 @@
 """Bits of continuous latents under the context model, and their gradients, in one pass.
 
-All latents lie in one flat vector. A grid table (int64, one row per grid, columns below) says where each grid is and
-what it refers to. Every latent sees NUM_INPUTS numbers made from its causal neighbours, the next coarser grid and the
-motion-compensated parents; a small network maps them to location and log2-scale of a Laplace distribution.
+All latents lie in one flat vector; a `GridTable` says where each grid is and what it refers to. Every latent sees
+NUM_INPUTS numbers made from its causal neighbours, the next coarser grid and the motion-compensated parents; a small
+network (`context_model`) maps them to location and log2-scale of a Laplace distribution.
 
 Work is cut into bands of rows that share nothing but the output; `parts` of equal size accumulate in buffers of
 their own, which are summed in order. So the result depends on `parts`, never on the number of threads.
@@ -10,25 +10,16 @@ their own, which are summed in order. So the result depends on `parts`, never on
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-OFFSET, ROWS, COLS, COARSE, SHIFT, REF0, REF1, KLASS, ACTIVE = range(9)
-NUM_COLUMNS = 9
+from nerv_codec.entropy.context_model import CLIP, NUM_INPUTS, FloatArray, RateParameters
+from nerv_codec.entropy.grids import COARSE, COLS, CONTEXT_CLASS, OFFSET, REF0, REF1, ROWS, SHIFT, GridTable
 
-NUM_INPUTS = 14
-"""W, WW, NW, N, NE | |W|+|N|, |NW|+|NE|, |WW|+|NN|+|NNWW|+|NNEE| | C, |C|, cross of |C| | R, |R|, cross of |R|.
-
-NNWW and NNEE stand for (-1, -2) and (-1, 2). R is the sum of both parents, or twice the only one; a cross is the sum of
-the four neighbours. |v| is a smooth magnitude, equal to the absolute value at all integers (see `_magnitude`).
-"""
-CLIP = 31
-"""Neighbours count as at most this far from zero."""
 MIN_LOG2_SCALE, MAX_LOG2_SCALE = -4.0, 7.75
 FLOOR_BITS, FLOOR_SPAN = 20.0, 12.0
 """Beyond FLOOR_BITS the cost x of a symbol rises only as x / (1 + x / FLOOR_SPAN): that of an escape, roughly."""
@@ -50,22 +41,7 @@ _L0, _L1, _L2, _L3, _L4 = _L
 _SQRT_HALF_BITS, _MANTISSA_BITS = np.int32(0x3F3504F3), np.int32(23)
 _EXPONENT_BIAS = np.int32(127)
 
-FloatArray = npt.NDArray[np.float32]
-
-
-class RateParameters(NamedTuple):
-    """The network: out = w2 relu(w1 x + b1[k]) + w3 x + b2[class], out = (location, log2-scale)."""
-
-    w1: FloatArray
-    """(hidden, NUM_INPUTS)"""
-    b1: FloatArray
-    """(1 or classes, hidden)"""
-    w2: FloatArray
-    """(2, hidden)"""
-    b2: FloatArray
-    """(classes, 2)"""
-    w3: FloatArray
-    """(2, NUM_INPUTS)"""
+Runner = Callable[[Callable[[int], None], Iterable[int]], Iterable[None]]
 
 
 class RateResult(NamedTuple):
@@ -208,13 +184,13 @@ def _total(x, n):
 
 
 @njit(nogil=True, cache=True, fastmath=_FAST)
-def _network(y, x, gx, scratch, n, klass, w1, b1, w2, b2, w3, back, dw1, db1, dw2, db2, dw3):
+def _network(y, x, gx, scratch, n, context_class, w1, b1, w2, b2, w3, back, dw1, db1, dw2, db2, dw3):
     """Bits of n latents whose inputs are x; gx and the parameter gradients. scratch: 2 hidden + 4 rows.
 
     back is w1, then w3, transposed: (NUM_INPUTS, hidden + 2).
     """
     hidden = w1.shape[0]
-    row = min(klass, b1.shape[0] - 1)
+    row = min(context_class, b1.shape[0] - 1)
     for h in range(hidden):
         target = scratch[h]
         _combine(target, x, w1[h], b1[row, h], n)
@@ -223,15 +199,15 @@ def _network(y, x, gx, scratch, n, klass, w1, b1, w2, b2, w3, back, dw1, db1, dw
     mu, scale = scratch[2 * hidden + 2], scratch[2 * hidden + 3]
     for out in range(2):
         target = scratch[2 * hidden + 2 + out]
-        _combine(target, x, w3[out], b2[klass, out], n)
+        _combine(target, x, w3[out], b2[context_class, out], n)
         for h in range(hidden):
             w, source = w2[out, h], scratch[h]
             for j in range(n):
                 target[j] += w * source[j]
     grad_mu, grad_scale = scratch[2 * hidden], scratch[2 * hidden + 1]
     bits = _laplace(y, mu, scale, grad_mu, grad_scale, n)
-    db2[klass, 0] += _total(grad_mu, n)
-    db2[klass, 1] += _total(grad_scale, n)
+    db2[context_class, 0] += _total(grad_mu, n)
+    db2[context_class, 1] += _total(grad_scale, n)
     _add_dots(dw3[0], grad_mu, x, n)
     _add_dots(dw3[1], grad_scale, x, n)
     _add_dots(dw2[0], grad_mu, scratch, n)
@@ -407,7 +383,7 @@ def _band(
     """Rows first..last-1 of grid g. own, cell, ref: plane buffers (kind, row, column), see `rate_part`."""
     offset, rows, cols = grids[g, OFFSET], grids[g, ROWS], grids[g, COLS]
     coarse, shift = grids[g, COARSE], grids[g, SHIFT]
-    ref0, ref1, klass = grids[g, REF0], grids[g, REF1], grids[g, KLASS]
+    ref0, ref1, context_class = grids[g, REF0], grids[g, REF1], grids[g, CONTEXT_CLASS]
     count = last - first
     has_ref = ref0 >= 0 or ref1 >= 0
     weight = _ONE if ref0 >= 0 and ref1 >= 0 else _TWO
@@ -469,7 +445,7 @@ def _band(
                 _cross(x[13, p:], ref[1, r, c:], ref[1, r + 1, c:], ref[1, r + 2, c:], n)
             p += n
             piece += 1
-        bits += _network(yy, x, gx, scratch, p, klass, w1, b1, w2, b2, w3, back, dw1, db1, dw2, db2, dw3)
+        bits += _network(yy, x, gx, scratch, p, context_class, w1, b1, w2, b2, w3, back, dw1, db1, dw2, db2, dw3)
         grad_mu = scratch[2 * w1.shape[0]]
         p = 0
         for t in range(begin, piece):
@@ -541,73 +517,32 @@ def rate_part(y, grids, maps, bands, w1, b1, w2, b2, w3, bits, dy, dw1, db1, dw2
         )  # fmt: skip
 
 
-def check_grids(grids: npt.NDArray[np.int64], size: int, maps: npt.NDArray[np.int32], classes: int) -> None:
-    """Raises ValueError unless no loop here can leave its arrays: call it once per grid table.
-
-    Grids lie one after the other without gaps; a coarser grid, doubled `shift` times (0 or 1), covers the finer one;
-    coarse grids and reference maps lead to what comes earlier.
-    """
-    if grids.ndim != 2 or grids.shape[1] != NUM_COLUMNS or grids.dtype != np.int64 or maps.dtype != np.int32:
-        raise ValueError(f"Expected int64 grids of {NUM_COLUMNS} columns and int32 maps.")
-    end = 0
-    for g, (offset, rows, cols, coarse, shift, ref0, ref1, klass, active) in enumerate(grids.tolist()):
-        if offset != end or rows < 1 or cols < 1 or not 0 <= klass < classes or active not in (0, 1):
-            raise ValueError(f"Grid {g} has bad fields.")
-        if coarse != -1 and (
-            not 0 <= coarse < g or shift not in (0, 1) or rows > grids[coarse, ROWS] << shift
-            or cols > grids[coarse, COLS] << shift or grids[coarse, COLS] > cols or grids[coarse, ROWS] > rows
-        ):  # fmt: skip
-            raise ValueError(f"Grid {g} does not fit its coarser grid.")
-        for ref in (ref0, ref1):
-            if ref != -1:
-                if not 0 <= ref <= len(maps) - rows * cols:
-                    raise ValueError(f"Grid {g} has no room for its reference map.")
-                part = maps[ref : ref + rows * cols]
-                if part.min() < 0 or part.max() >= offset:
-                    raise ValueError(f"Grid {g} refers to what comes later.")
-        end += rows * cols
-    if end != size:
-        raise ValueError(f"Expected {end} latents, found {size}.")
-
-
-def split_bands(grids: npt.NDArray[np.int64], parts: int) -> list[npt.NDArray[np.int64]]:
-    """The active grids as bands of rows, in `parts` runs of about equal size."""
-    bands = []
-    for g in np.flatnonzero(grids[:, ACTIVE]):
-        rows, cols = int(grids[g, ROWS]), int(grids[g, COLS])
-        step = max(_BAND_ROWS, 2 * _BLOCK // cols // 2 * 2)
-        bands += [(int(g), first, min(first + step, rows)) for first in range(0, rows, step)]
-    table = np.array(bands, np.int64).reshape(-1, 3)
-    done = np.cumsum((table[:, 2] - table[:, 1]) * grids[table[:, 0], COLS])
-    marks = [np.searchsorted(done, done[-1] * part / parts) for part in range(1, parts)] if len(done) else []
-    return [np.ascontiguousarray(piece) for piece in np.split(table, marks)] if len(done) else []
-
-
 def rate_forward_backward(
     y: FloatArray,
-    grids: npt.NDArray[np.int64],
+    table: GridTable,
     maps: npt.NDArray[np.int32],
     parameters: RateParameters,
     parts: int = 2,
-    executor: Executor | None = None,
+    run: Runner = map,
     out: FloatArray | None = None,
 ) -> RateResult:
     """Bits of all active grids, and the gradients of their sum.
 
     Args:
         y: All latents, float32, contiguous.
-        grids: A table that `check_grids` accepted.
+        table: One that `GridTable.check` accepted.
         maps: Reference maps.
         parameters: The network, float32.
         parts: How many private gradient buffers; the result depends on it (by rounding), but not on the threads.
-        executor: Threads to run the parts on.
+        run: Calls a function for each of some numbers, as ``map`` does, or side by side in threads.
         out: Room for `parts` gradients, (parts, len(y)) float32; allocated if None. The result's `latents` is out[0].
     """
     hidden, inputs = parameters.w1.shape
     if inputs != NUM_INPUTS or parameters.w3.shape != (2, NUM_INPUTS) or parameters.w2.shape != (2, hidden):
         raise ValueError("Expected w1 (hidden, 14), w2 (2, hidden), w3 (2, 14).")
     parameters = RateParameters(*(np.ascontiguousarray(p, np.float32) for p in parameters))
-    pieces = split_bands(grids, parts)
+    grids = table.array
+    pieces = table.bands(parts, _BAND_ROWS, 2 * _BLOCK)
     latents = np.empty((max(len(pieces), 1), y.size), np.float32) if out is None else out
     results = [
         (np.zeros(len(grids)), latents[index], *(np.zeros_like(p) for p in parameters)) for index in range(len(pieces))
@@ -617,7 +552,6 @@ def rate_forward_backward(
         latents[index] = 0
         rate_part(y, grids, maps, pieces[index], *parameters, *results[index])
 
-    run: Callable[..., Any] = map if executor is None else executor.map
     list(run(work, range(len(pieces))))
     if not pieces:
         latents[0] = 0

@@ -1,12 +1,11 @@
 """Bits of continuous latents under the context model, and their gradients, on a GPU: all grids in one launch.
 
 Each program takes BLOCK latents of one grid: their contexts, the network, the bits, and the way back, where
-gradients of neighbours are added atomically. ``kernels/rate_model.py`` is the same on the CPU; it says what inputs are.
+gradients of neighbours are added atomically. `rate_cpu` is the same on the CPU;
+`context_model.NUM_INPUTS` says what inputs are.
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,10 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from nerv_codec.entropy import grids as columns
 from nerv_codec.entropy import rate_cpu as cpu
+from nerv_codec.entropy.context_model import CLIP, NUM_INPUTS, RateParameters
+from nerv_codec.entropy.grids import GridTable
 
 BLOCK = 128
 SLOTS = 64
@@ -36,22 +38,24 @@ _BEGIN = tl.constexpr(tuple(sum(map(len, _TERMS[:k])) for k in range(len(_TERMS)
 """Where the terms of each input begin."""
 _MAGNITUDE = tl.constexpr((False,) * 5 + (True,) * 3 + (False, True, True) * 2)
 _OWN, _COARSE = tl.constexpr(8), tl.constexpr(11)
-_INPUTS, _COLUMNS = tl.constexpr(cpu.NUM_INPUTS), tl.constexpr(cpu.NUM_COLUMNS)
-_CLIP = tl.constexpr(float(cpu.CLIP))
+_INPUTS, _COLUMNS = tl.constexpr(NUM_INPUTS), tl.constexpr(columns.NUM_COLUMNS)
+_CLIP = tl.constexpr(float(CLIP))
 _LOW, _HIGH = tl.constexpr(cpu.MIN_LOG2_SCALE), tl.constexpr(cpu.MAX_LOG2_SCALE)
 _FLOOR, _SPAN = tl.constexpr(cpu.FLOOR_BITS), tl.constexpr(cpu.FLOOR_SPAN)
 _LOG2E, _LN2 = tl.constexpr(float(1 / np.log(2))), tl.constexpr(float(np.log(2)))
-_OFFSET, _ROWS, _COLS = tl.constexpr(cpu.OFFSET), tl.constexpr(cpu.ROWS), tl.constexpr(cpu.COLS)
-_COARSER, _SHIFT, _KLASS = tl.constexpr(cpu.COARSE), tl.constexpr(cpu.SHIFT), tl.constexpr(cpu.KLASS)
-_REF0, _REF1 = tl.constexpr(cpu.REF0), tl.constexpr(cpu.REF1)
+_OFFSET, _ROWS, _COLS = tl.constexpr(columns.OFFSET), tl.constexpr(columns.ROWS), tl.constexpr(columns.COLS)
+_COARSER, _SHIFT = tl.constexpr(columns.COARSE), tl.constexpr(columns.SHIFT)
+_CONTEXT_CLASS = tl.constexpr(columns.CONTEXT_CLASS)
+_REF0, _REF1 = tl.constexpr(columns.REF0), tl.constexpr(columns.REF1)
 
 
-def make_blocks(table: npt.NDArray[np.int64], device: torch.device) -> Tensor:
+def make_blocks(table: GridTable, device: torch.device) -> Tensor:
     """The active grids cut into blocks, (m, 2) int32: the grid, and the first latent within it."""
     parts = [np.zeros((0, 2), np.int32)]
-    for number in np.flatnonzero(table[:, cpu.ACTIVE]):
-        starts = np.arange(0, table[number, cpu.ROWS] * table[number, cpu.COLS], BLOCK)
-        parts.append(np.stack((np.full_like(starts, number), starts), -1).astype(np.int32))
+    for number, grid in enumerate(table):
+        if grid.active:
+            starts = np.arange(0, grid.size, BLOCK)
+            parts.append(np.stack((np.full_like(starts, number), starts), -1).astype(np.int32))
     return torch.from_numpy(np.concatenate(parts)).to(device)
 
 
@@ -170,7 +174,7 @@ def rate_kernel(
     number = tl.load(blocks + 2 * tl.program_id(0))
     grid = table + number * _COLUMNS
     offset, rows, cols = tl.load(grid + _OFFSET), tl.load(grid + _ROWS), tl.load(grid + _COLS)
-    shift, klass = tl.load(grid + _SHIFT), tl.load(grid + _KLASS)
+    shift, context_class = tl.load(grid + _SHIFT), tl.load(grid + _CONTEXT_CLASS)
     ref0, ref1 = tl.load(grid + _REF0), tl.load(grid + _REF1)
     weight = tl.where((ref0 >= 0) & (ref1 >= 0), 1.0, 2.0)
     coarse = tl.load(grid + _COARSER)
@@ -187,11 +191,11 @@ def rate_kernel(
     w2 = b1 + biases * hidden
     b2 = w2 + 2 * hidden
     w3 = b2 + classes * 2
-    row = tl.minimum(klass, biases - 1)
+    row = tl.minimum(context_class, biases - 1)
     start = tl.load(b1 + row * hidden + neuron, mask=real, other=0.0)
     h = tl.zeros((BLOCK, HIDDEN), tl.float32) + start[None, :]
-    mu = tl.zeros((BLOCK,), tl.float32) + tl.load(b2 + 2 * klass)
-    scale = tl.zeros((BLOCK,), tl.float32) + tl.load(b2 + 2 * klass + 1)
+    mu = tl.zeros((BLOCK,), tl.float32) + tl.load(b2 + 2 * context_class)
+    scale = tl.zeros((BLOCK,), tl.float32) + tl.load(b2 + 2 * context_class + 1)
     for k in tl.static_range(_INPUTS):
         x = _input(k, y, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, ref1, weight, maps, valid)
         h += x[:, None] * tl.load(w1 + neuron * _INPUTS + k, mask=real, other=0.0)[None, :]
@@ -217,8 +221,8 @@ def rate_kernel(
     tl.atomic_add(d_b1 + row * hidden + neuron, tl.sum(dh, 0), mask=real, sem="relaxed")
     tl.atomic_add(d_w2 + neuron, tl.sum(h * g_mu[:, None], 0), mask=real, sem="relaxed")
     tl.atomic_add(d_w2 + hidden + neuron, tl.sum(h * g_scale[:, None], 0), mask=real, sem="relaxed")
-    tl.atomic_add(d_b2 + 2 * klass, tl.sum(g_mu, 0), sem="relaxed")
-    tl.atomic_add(d_b2 + 2 * klass + 1, tl.sum(g_scale, 0), sem="relaxed")
+    tl.atomic_add(d_b2 + 2 * context_class, tl.sum(g_mu, 0), sem="relaxed")
+    tl.atomic_add(d_b2 + 2 * context_class + 1, tl.sum(g_scale, 0), sem="relaxed")
     tl.atomic_add(d_w3 + 2 * _INPUTS, tl.sum(bits, 0), sem="relaxed")
     for k in tl.static_range(_INPUTS):
         x = _input(k, y, i, j, offset, rows, cols, c_offset, c_rows, c_cols, shift, ref0, ref1, weight, maps, valid)
@@ -233,7 +237,7 @@ def rate_kernel(
 
 
 def rate(
-    y: Tensor, blocks: Tensor, table: Tensor, maps: Tensor, parameters: Sequence[npt.NDArray[np.float32]],
+    y: Tensor, blocks: Tensor, table: Tensor, maps: Tensor, parameters: RateParameters,
     factor: float, gradient: Tensor,
 ) -> tuple[float, list[npt.NDArray[np.float32]]]:  # fmt: skip
     """Bits of all active grids; adds ``factor`` times the gradient of the bits to ``gradient``.
@@ -241,8 +245,9 @@ def rate(
     Args:
         y: All latents, float32.
         blocks: As :func:`make_blocks` makes them from the table.
-        table: As ``rate_model`` describes it, int32; maps: int32.
-        parameters: As ``rate_model.RateParameters``.
+        table: The array of a ``GridTable``, int32.
+        maps: All reference maps, int32.
+        parameters: The network, float32.
         factor: Of all gradients.
         gradient: As ``y``, float32.
 

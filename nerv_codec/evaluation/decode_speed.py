@@ -19,10 +19,11 @@ from nerv_codec.base.device import choose_device
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PlanarFrame
 from nerv_codec.decoding.decode import decode
+from nerv_codec.decoding.metadata import own_frames
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.rendering import BAND_SAMPLES, View, render_planes
+from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.representation import Representation
 
 try:
@@ -106,10 +107,10 @@ def _stages(video: VideoDecoder, progress: ProgressSink) -> tuple[dict[str, floa
         with open_writer(Path(folder) / "out.mp4", "mp4", info, frame_rate=rate) as writer:
             for index in range(len(video.header.gops)):
                 began = time.perf_counter()
-                model = _Timed(video.unpack(index)[0].to(video.device))
+                model = _Timed(video.loader.unpack(index, video.device)[0])
                 unpacked = time.perf_counter() - began
                 seconds["entropy decoding"] += unpacked
-                first, last = video.own_frames(index)
+                first, last = own_frames(video.header, index)
                 start, gop = video.header.first_frames[index], unpacked
                 for frame in range(first, last + 1):
                     t = float(frame - start)
@@ -149,14 +150,11 @@ class _Timed:
 
     @property
     def band_samples(self) -> int:
-        return int(getattr(self._model, "band_samples", BAND_SAMPLES))
+        return self._model.band_samples
 
     @property
     def macs_per_sample(self) -> int:
         return self._model.macs_per_sample
-
-    def to(self, _: torch.device) -> _Timed:
-        return self
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         began = time.perf_counter()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from nerv_codec.base.errors import CoordinateRangeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class GopGeometry:
             if values.numel() and not (values.min() >= low and values.max() <= high):
                 found = f"{float(values.min()):g}..{float(values.max()):g}"
                 raise CoordinateRangeError(f"expected {name} in {low:g}..{high:g}, found {found}")
-            out.append(2 * (values - low) / (high - low) - 1 if high > low else torch.zeros_like(values))
+            out.append(2 * (values - low) / (high - low) - 1 if high > low else values - values)
         return tuple(out)
 
 
@@ -53,4 +54,6 @@ def lattice(times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
     Args:
         times: (T,), rows: (R,), cols: (C,); float64.
     """
+    import torch  # not above: what only reads a file needs geometries, but no torch
+
     return torch.stack(torch.meshgrid(times, rows, cols, indexing="ij"), dim=-1)

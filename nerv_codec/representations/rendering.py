@@ -17,8 +17,6 @@ from nerv_codec.representations.representation import Representation
 
 MAX_PICTURE_PIXELS = 1 << 28
 MAX_PICTURE_SIDE = 1 << 16
-BAND_SAMPLES = 1 << 18
-"""Samples evaluated between two copies into the picture: bounds memory whatever the picture's size."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
     for group in plane_groups(out.pixel_format):
         rows, cols = plane_axes(out, group[0], view, info)
         pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(out.pixel_format.bit_depth))
-        band = max(1, getattr(model, "band_samples", BAND_SAMPLES) // len(cols))
+        band = max(1, model.band_samples // len(cols))
         for start in range(0, len(rows), band):
             values = model.render(times, rows[start : start + band], cols)[0, list(group)]
             pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).cpu().numpy()

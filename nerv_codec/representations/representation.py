@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from nerv_codec.representations.coordinates import GopGeometry
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+BAND_SAMPLES = 1 << 18
+"""Samples that a function on a CPU is evaluated in at a time, as a rule."""
+
+
+@dataclass(frozen=True)
+class GopSummary:
+    """What a GOP's payload says before it is decoded."""
+
+    digest: int
+    """CRC-32 of its integers."""
+    part_bytes: dict[str, int]
+    """Bytes by part; they add up to the payload's."""
+    macs_per_sample: int
+    """Multiplications to evaluate one coordinate."""
 
 
 class Representation(Protocol):
@@ -16,6 +33,11 @@ class Representation(Protocol):
     """
 
     geometry: GopGeometry
+
+    @property
+    def band_samples(self) -> int:
+        """Samples that a picture is best evaluated in at a time: bounds memory whatever the picture's size."""
+        ...
 
     @property
     def macs_per_sample(self) -> int:

@@ -16,6 +16,7 @@ from nerv_codec.base.errors import BitstreamError, OutputExistsError
 from nerv_codec.base.files import atomic_output
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.decoding.decode import decode
+from nerv_codec.decoding.metadata import own_frames
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.reader import open_video
@@ -64,7 +65,7 @@ def test_a_damaged_gop_costs_itself(ten, tmp_path, gop):
     assert not (tmp_path / "a.y4m").exists()
     kept, warnings = pictures(path, tmp_path / "a.y4m", keep_going=True)
     with VideoDecoder(ten) as video:
-        first, last = video.own_frames(gop)
+        first, last = own_frames(video.header, gop)
     assert len(kept) == len(whole)
     assert kept[:first] == whole[:first] and kept[last + 1 :] == whole[last + 1 :]
     assert len(warnings) == 1 and f"frames {first}..{last} are filled" in warnings[0]
@@ -81,7 +82,7 @@ def test_a_file_that_is_cut_off_decodes_up_to_the_cut(ten, tmp_path):
         decode(path, tmp_path / "a.y4m")
     kept, warnings = pictures(path, tmp_path / "a.y4m", keep_going=True)
     with VideoDecoder(ten) as video:
-        present = video.own_frames(4)[0]
+        present = own_frames(video.header, 4)[0]
     assert kept == whole[:present] and "truncated" in warnings[0]
     path.write_bytes(ten.read_bytes()[: places[0] + 3])
     with pytest.raises(BitstreamError, match="no whole GOP"):

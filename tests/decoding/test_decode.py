@@ -14,7 +14,7 @@ import pytest
 from nerv_codec.base.errors import BitstreamError, OutputExistsError, UsageError
 from nerv_codec.base.progress import Progress
 from nerv_codec.decoding.decode import MAX_PICTURES, choose_view, decode, default_target
-from nerv_codec.decoding.video_decoder import VideoDecoder
+from nerv_codec.decoding.gop_loader import GopLoader
 from nerv_codec.media.reader import open_video
 
 
@@ -207,19 +207,19 @@ def test_absurd_lengths_are_refused(tmp_path, tiny_nvc):
 
 def test_the_next_gop_is_unpacked_in_a_thread_and_only_if_it_is_needed(tiny_nvc, monkeypatch):
     unpacked = []
-    unpack = VideoDecoder.unpack
+    unpack = GopLoader.unpack
 
-    def noted(self, index):
+    def noted(self, index, device=None):
         unpacked.append((index, threading.current_thread() is threading.main_thread()))
-        return unpack(self, index)
+        return unpack(self, index, device)
 
-    monkeypatch.setattr(VideoDecoder, "unpack", noted)
+    monkeypatch.setattr(GopLoader, "unpack", noted)
     whole = md5(tiny_nvc)
-    assert unpacked == [(0, True), (1, False), (2, False)]
+    assert unpacked == [(0, False), (1, False), (2, False)]
     unpacked.clear()
     md5(tiny_nvc, end=5)
-    assert unpacked == [(0, True)]
-    monkeypatch.setattr(VideoDecoder, "in_order", lambda self, last: contextlib.nullcontext())
+    assert unpacked == [(0, False)]
+    monkeypatch.setattr(GopLoader, "in_order", lambda self, gops: contextlib.nullcontext())
     assert md5(tiny_nvc) == whole
 
 

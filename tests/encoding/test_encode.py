@@ -13,6 +13,7 @@ from nerv_codec.base.errors import BitstreamError, InputError, OutputExistsError
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.bitstream.container import SECTION_TOOL
+from nerv_codec.decoding.gop_loader import GopLoader
 from nerv_codec.decoding.inspection import inspect
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.media.reader import open_video
@@ -43,7 +44,7 @@ def test_report_is_what_the_file_gives(tiny, tiny_clip, tiny_frames):
     assert report.input_bytes == tiny_clip.stat().st_size
     with VideoDecoder(path) as video:
         shown = [video.render(index, View.whole(24, 40)).planes[0] for index in range(18)]
-        tool = [section for section in video.container.trailing_sections() if section.kind == SECTION_TOOL]
+        tool = [section for section in video.loader.container.trailing_sections() if section.kind == SECTION_TOOL]
     scores = [psnr_db(mean_squared_error(f.planes[0], y), 255) for f, y in zip(tiny_frames, shown, strict=True)]
     assert report.psnr_y_db == pytest.approx(np.mean(scores), abs=0.3)  # both sides of a shared frame differ
     assert len(tool) == 1
@@ -217,7 +218,7 @@ def test_interrupted(tiny_clip, tmp_path, quick):
 
 @pytest.mark.parametrize("what", ["digest", "damage"])
 def test_verification(tiny_clip, tmp_path, quick, monkeypatch, what):
-    original = VideoDecoder.unpack
+    original = GopLoader.unpack
 
     def wrong(self, index):
         if what == "damage":
@@ -225,7 +226,7 @@ def test_verification(tiny_clip, tmp_path, quick, monkeypatch, what):
         model, digest, parts = original(self, index)
         return model, digest ^ 1, parts
 
-    monkeypatch.setattr(VideoDecoder, "unpack", wrong)
+    monkeypatch.setattr(GopLoader, "unpack", wrong)
     with pytest.raises((VerificationError, BitstreamError)) as caught:
         encode(tiny_clip, tmp_path / "a.nvc", config=quick, frames=2)
     assert caught.type is VerificationError

@@ -5,8 +5,11 @@ import pytest
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy.context_model import (
-    MAX_HIDDEN,
+    CLIP,
+    FRACTION_BITS,
+    MAX_CONTEXT_HIDDEN,
     MAX_WEIGHT,
+    NUM_INPUTS,
     TYPICAL_LOG2_SCALE,
     EntropyModel,
     initial_parameters,
@@ -23,8 +26,6 @@ from nerv_codec.entropy.laplace import (
     latent_cumulative,
     located_laplace_counts,
 )
-from nerv_codec.entropy.latent_coder import FRACTION_BITS
-from nerv_codec.entropy.rate_cpu import CLIP, NUM_INPUTS
 from nerv_codec.entropy.weights import QuantizedTensor, decode_weights, encode_weights
 
 
@@ -86,7 +87,7 @@ def test_bounds_are_checked(index):
 
 
 def test_shapes_are_checked():
-    for bad in (tensors()[:5], tensors(MAX_HIDDEN + 1), [*tensors()[:5], tensors()[0]]):
+    for bad in (tensors()[:5], tensors(MAX_CONTEXT_HIDDEN + 1), [*tensors()[:5], tensors()[0]]):
         with pytest.raises(BitstreamError):
             EntropyModel.from_tensors(bad)
 

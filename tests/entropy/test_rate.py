@@ -5,50 +5,27 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from latent_grids import CLASSES, three_nodes
 
-from nerv_codec.entropy.rate_cpu import (
-    CLIP,
-    FLOOR_BITS,
-    FLOOR_SPAN,
-    MAX_LOG2_SCALE,
-    MIN_LOG2_SCALE,
-    NUM_INPUTS,
-    RateParameters,
-    check_grids,
-    rate_forward_backward,
-)
+from nerv_codec.entropy.context_model import CLIP, NUM_INPUTS, RateParameters
+from nerv_codec.entropy.rate_cpu import FLOOR_BITS, FLOOR_SPAN, MAX_LOG2_SCALE, MIN_LOG2_SCALE, rate_forward_backward
 
 LN2 = float(np.log(2))
-CLASSES = 3
 
 
 def example(seed=0, hidden=5, biases=1, sizes=((21, 300), (11, 150), (6, 75)), amplitude=1.5, dtype=np.float32):
-    """Three nodes: alone, with one parent, with two; a grid of the same resolution as its coarser one; one off."""
+    """Latents on the grids of three nodes, one of which is off, and a network at random."""
     rng = np.random.default_rng(seed)
-    grids, maps, ends, used = [], [], [], 0
-    end = 0
-    for node in range(3):
-        begin = end
-        for index, (rows, cols) in enumerate((*sizes[::-1], sizes[0])):
-            refs = [-1, -1]
-            for k in range(node):
-                refs[k] = used
-                maps.append(rng.integers(0, begin, rows * cols))
-                used += rows * cols
-            coarse = len(grids) - 1 if index else -1
-            shift, active = int(0 < index < len(sizes)), int((node, index) != (1, 1))
-            grids.append([end, rows, cols, coarse, shift, *refs, index % CLASSES, active])
-            end += rows * cols
-        ends.append(end)
-    y = rng.laplace(0, amplitude, end)
-    for offset, rows, cols, *_, active in grids:
-        if not active:
-            y[offset : offset + rows * cols] = 0
+    table, maps = three_nodes(rng, sizes)
+    table.active[len(sizes) + 2] = 0
+    y = rng.laplace(0, amplitude, table.size)
+    for grid in table:
+        if not grid.active:
+            y[grid.part] = 0
     shapes = ((hidden, NUM_INPUTS), (biases, hidden), (2, hidden), (CLASSES, 2), (2, NUM_INPUTS))
     parameters = RateParameters(*((rng.normal(0, 0.3 / shape[-1] ** 0.5, shape)).astype(dtype) for shape in shapes))
-    grids, maps = np.array(grids, np.int64), np.concatenate(maps).astype(np.int32)
-    check_grids(grids, end, maps, CLASSES)
-    return y.astype(dtype), grids, maps, parameters
+    table.check(table.size, maps, CLASSES)
+    return y.astype(dtype), table, maps, parameters
 
 
 class Inward(torch.autograd.Function):
@@ -81,12 +58,13 @@ def cross(plane):
     return moved(plane, -1, 0) + moved(plane, 1, 0) + moved(plane, 0, -1) + moved(plane, 0, 1)
 
 
-def reference(y, grids, maps, parameters):
+def reference(y, table, maps, parameters):
     """Bits per grid, in torch."""
     result = []
     clipped = y.clamp(-CLIP, CLIP)
     sizes = magnitude(clipped)
-    for offset, rows, cols, coarse, shift, ref0, ref1, klass, active in grids.tolist():
+    for grid in table:
+        offset, rows, cols, coarse, shift, ref0, ref1, context_class, active = grid
         if not active:
             result.append(torch.zeros((), dtype=y.dtype))
             continue
@@ -102,7 +80,7 @@ def reference(y, grids, maps, parameters):
         if coarse < 0:
             inputs += [zero] * 3
         else:
-            at, *size = grids[coarse, :3].tolist()
+            at, *size = table[coarse][:3]
             where = np.ix_(np.arange(rows) >> shift, np.arange(cols) >> shift)
             magnitudes = plane(sizes, at, size)
             inputs += [plane(clipped, at, size)[where], magnitudes[where], cross(magnitudes)[where]]
@@ -114,8 +92,9 @@ def reference(y, grids, maps, parameters):
             ref_m = ref_m + sizes[index].reshape(rows, cols) * (2 / len(found))
         inputs += [ref_v, ref_m, cross(ref_m)]
         x = torch.stack(inputs, -1)
-        b1 = parameters.b1[min(klass, len(parameters.b1) - 1)]
-        out = torch.relu(x @ parameters.w1.T + b1) @ parameters.w2.T + x @ parameters.w3.T + parameters.b2[klass]
+        b2 = parameters.b2[context_class]
+        b1 = parameters.b1[min(context_class, len(parameters.b1) - 1)]
+        out = torch.relu(x @ parameters.w1.T + b1) @ parameters.w2.T + x @ parameters.w3.T + b2
         u = (plane(y) - out[..., 0]).abs()
         a = torch.exp2(-Inward.apply(out[..., 1]))
         inside = 1 - (torch.exp(-a * (0.5 - u).abs()) + torch.exp(-a * (0.5 + u))) / 2
@@ -130,12 +109,12 @@ def reference(y, grids, maps, parameters):
 @pytest.mark.parametrize("biases", [1, CLASSES])
 @pytest.mark.parametrize("amplitude", [0.1, 1.5, 40.0])
 def test_bits_and_gradients_agree_with_autograd(hidden, biases, amplitude):
-    y, grids, maps, parameters = example(hidden, hidden, biases, amplitude=amplitude)
+    y, table, maps, parameters = example(hidden, hidden, biases, amplitude=amplitude)
     leaves = [torch.tensor(y, dtype=torch.float64).requires_grad_()]
     leaves += [torch.tensor(p, dtype=torch.float64).requires_grad_() for p in parameters]
-    expected = reference(leaves[0], grids, maps, RateParameters(*leaves[1:]))
+    expected = reference(leaves[0], table, maps, RateParameters(*leaves[1:]))
     expected.sum().backward()
-    result = rate_forward_backward(y, grids, maps, parameters)
+    result = rate_forward_backward(y, table, maps, parameters)
     np.testing.assert_allclose(result.bits, expected.detach().numpy(), rtol=2e-5)
     found = [result.latents, *result.parameters]
     for value, leaf in zip(found, leaves, strict=True):
@@ -145,32 +124,32 @@ def test_bits_and_gradients_agree_with_autograd(hidden, biases, amplitude):
 
 
 def test_the_result_depends_on_the_parts_and_not_on_the_threads():
-    y, grids, maps, parameters = example(4)
-    alone = rate_forward_backward(y, grids, maps, parameters, parts=3)
+    y, table, maps, parameters = example(4)
+    alone = rate_forward_backward(y, table, maps, parameters, parts=3)
     with ThreadPoolExecutor(2) as executor:
-        threaded = rate_forward_backward(y, grids, maps, parameters, parts=3, executor=executor)
+        threaded = rate_forward_backward(y, table, maps, parameters, parts=3, executor=executor)
     np.testing.assert_array_equal(alone.bits, threaded.bits)
     np.testing.assert_array_equal(alone.latents, threaded.latents)
     for a, b in zip(alone.parameters, threaded.parameters, strict=True):
         np.testing.assert_array_equal(a, b)
-    one = rate_forward_backward(y, grids, maps, parameters, parts=1)
+    one = rate_forward_backward(y, table, maps, parameters, parts=1)
     np.testing.assert_allclose(one.bits, alone.bits, rtol=1e-6)
     np.testing.assert_allclose(one.latents, alone.latents, atol=1e-4)
 
 
 def test_extreme_values_stay_finite():
-    y, grids, maps, parameters = example(5)
+    y, table, maps, parameters = example(5)
     y[::7] *= 1e4
-    result = rate_forward_backward(y, grids, maps, RateParameters(*(50 * p for p in parameters)))
+    result = rate_forward_backward(y, table, maps, RateParameters(*(50 * p for p in parameters)))
     assert np.isfinite(result.bits).all() and np.isfinite(result.latents).all()
     assert all(np.isfinite(p).all() for p in result.parameters)
     assert result.bits.sum() < (FLOOR_BITS + FLOOR_SPAN) * y.size
 
 
 def test_inactive_grids_cost_nothing():
-    y, grids, maps, parameters = example(6)
-    grids[:, 8] = 0
-    result = rate_forward_backward(y, grids, maps, parameters)
+    y, table, maps, parameters = example(6)
+    table.active[:] = 0
+    result = rate_forward_backward(y, table, maps, parameters)
     assert not result.bits.any() and not result.latents.any()
 
 
@@ -179,16 +158,16 @@ def test_inactive_grids_cost_nothing():
     [(0, 0, 1), (1, 1, 0), (1, 3, 1), (1, 3, -2), (2, 4, 2), (4, 7, CLASSES), (5, 8, 2), (4, 5, 10**6)],
 )
 def test_bad_grid_tables_are_refused(row, column, value):
-    y, grids, maps, _ = example()
-    grids[row, column] = value
+    y, table, maps, _ = example()
+    table.array[row, column] = value
     with pytest.raises(ValueError, match="Grid"):
-        check_grids(grids, y.size, maps, CLASSES)
+        table.check(y.size, maps, CLASSES)
 
 
 def test_maps_that_lead_ahead_are_refused():
-    y, grids, maps, _ = example()
-    for bad in (-1, grids[4, 0]):
+    y, table, maps, _ = example()
+    for bad in (-1, table[4].offset):
         wrong = maps.copy()
         wrong[0] = bad
         with pytest.raises(ValueError, match="refers"):
-            check_grids(grids, y.size, wrong, CLASSES)
+            table.check(y.size, wrong, CLASSES)

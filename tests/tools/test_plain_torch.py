@@ -10,9 +10,11 @@ import torch
 from places import ROOT
 
 from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
-from nerv_codec.entropy.rate_cpu import ACTIVE, RateParameters, rate_forward_backward
+from nerv_codec.entropy.context_model import RateParameters
+from nerv_codec.entropy.rate_cpu import rate_forward_backward
+from nerv_codec.representations.tracked.grid_tables import latent_table, motion_maps, motion_table
 from nerv_codec.representations.tracked.networks import latent_classes
-from nerv_codec.representations.tracked.payload import latent_table, motion_maps, motion_table, reference_maps
+from nerv_codec.representations.tracked.references import reference_maps
 from nerv_codec.representations.tracked.shape import TrackedShape
 from nerv_codec.representations.tracked.tree import GopTree
 
@@ -28,7 +30,7 @@ def test_the_rate_and_its_gradients(kind):
 
     shape = TrackedShape(GopTree(6), 37, 53, 5, 8, 3)
     rng = np.random.default_rng(2)
-    symbols = rng.integers(-9, 9, int((motion_table(shape)[:, 1] * motion_table(shape)[:, 2]).sum()))
+    symbols = rng.integers(-9, 9, motion_table(shape).size)
     if kind == "latents":
         table, maps, classes = (
             latent_table(shape),
@@ -39,7 +41,7 @@ def test_the_rate_and_its_gradients(kind):
     else:
         table, maps, classes = motion_table(shape), motion_maps(shape), 9
         y = rng.laplace(0, 1.5, len(symbols)).astype(np.float32)
-    table[:, ACTIVE] = 1
+    table.active[:] = 1
     sizes = ((5, 14), (classes, 5), (2, 5), (classes, 2), (2, 14))
     parameters = RateParameters(*(rng.normal(0, 0.3 / size[-1] ** 0.5, size).astype(np.float32) for size in sizes))
     expected = rate_forward_backward(y, table, maps, parameters)

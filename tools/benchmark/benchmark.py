@@ -31,7 +31,7 @@ from nerv_codec.base.errors import UsageError
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import PRESETS, load_preset, override, parse_assignment
 from nerv_codec.encoding.encode import encode
-from nerv_codec.entropy.rate_cpu import NUM_INPUTS
+from nerv_codec.entropy.context_model import NUM_INPUTS
 from nerv_codec.evaluation.decode_speed import benchmark_decode
 from nerv_codec.representations.rendering import View, plane_axes, plane_groups
 from nerv_codec.representations.tracked.shape import CUBIC_DEPTH, FEATURES, TrackedShape
@@ -200,7 +200,7 @@ def bench_decode(path: Path, device: torch.device, rates: dict[str, Any]) -> dic
     """The stages of a decode, its evaluation in plain torch on one frame, and the floor of the evaluation."""
     report = benchmark_decode(path, device=str(device))
     with VideoDecoder(path, device=str(device)) as video:
-        info, model = video.header.info, video.gop(0)
+        info, model = video.header.info, video.loader.gop(0)
         frame = video.header.gops[0].num_frames // 2
         view = View.whole(info.height, info.width)
         parts = []

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,17 +25,20 @@ from nerv_codec.media.reader import open_video
 from nerv_codec.representations.fitting.sites import distortion_weights
 from nerv_codec.representations.fitting.status import FitStatus
 from nerv_codec.representations.tracked.fit import optimise as tracked_fit
-from nerv_codec.representations.tracked.fit.backend import make_backend
 from nerv_codec.representations.tracked.fit.lambda_control import RateController
+from nerv_codec.representations.tracked.fit.optimise import make_backend
+from nerv_codec.representations.tracked.fit.phases import Phase, Plan
+from nerv_codec.representations.tracked.fit.rounding import NetworkCoding
 from nerv_codec.representations.tracked.fit.state import (
     TrackedState,
-    expected_prior,
+    fit_sizes,
     initial_state,
-    make_targets,
-    network_sizes,
+    prior_predictor,
     tracked_shape,
 )
-from nerv_codec.representations.tracked.payload import motion_maps, reference_maps
+from nerv_codec.representations.tracked.fit.targets import Targets, make_targets
+from nerv_codec.representations.tracked.grid_tables import motion_maps
+from nerv_codec.representations.tracked.references import reference_maps
 from nerv_codec.representations.tracked.shape import TrackedShape
 
 
@@ -66,14 +68,14 @@ class Problem:
         distortion = distortion_weights(self.info)[0] * 10 ** (-moment.psnr_db / 10)
         return distortion + self.config.tracked.rd_lambda * moment.bits / self.pixels
 
-    def targets(self) -> list[tracked_fit.Targets]:
+    def targets(self) -> list[Targets]:
         return make_targets(self.frames, self.info)
 
     def state(self) -> TrackedState:
         generator = torch.Generator().manual_seed(self.config.seed)
         motion = tracked_fit.prepare_tracked(self.frames, self.info, self.config)
-        expected = expected_prior(self.config)
-        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion, expected)
+        predictor = prior_predictor(self.config)
+        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion, predictor)
 
 
 def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:
@@ -119,12 +121,12 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
     for name, value in patched.items():
         setattr(tracked_fit, name, value)
     try:
-        with Workers() as workers, ThreadPoolExecutor(workers.count) as executor:
+        with Workers() as workers:
             peak = problem.info.pixel_format.max_value
-            backend = make_backend(shape, problem.targets(), peak, workers, executor, device)
+            backend = make_backend(shape, problem.targets(), peak, workers, device)
             weight = distortion_weights(problem.info)[0]
             control = RateController(config.tracked.rd_lambda, None, problem.pixels)
-            expected = expected_prior(config)
+            predictor = prior_predictor(config)
             fit = tracked_fit._Fit(
                 shape,
                 backend,
@@ -135,12 +137,12 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
                 config.seed,
                 told.append,
                 control,
-                tracked_fit._Coding(expected, expected.bases(network_sizes(shape, config)), frozen=False),
+                NetworkCoding(predictor, predictor.predicted(fit_sizes(shape, config)), frozen=False),
             )
             depth = shape.tree.nodes[-1].depth
             steps = config.tracked.steps
-            fit._phases = (tracked_fit.Phase(0, steps, depth, tuple(range(shape.tree.num_frames))),)
-            fit.steps, fit._hard_from, fit._round_from, fit._prune_at = steps, steps, steps, set()
+            phase = Phase(0, steps, depth, tuple(range(shape.tree.num_frames)))
+            fit._plan = Plan((phase,), hard_from=steps, round_from=steps, prune_at=frozenset())
             for level in range(depth):
                 fit._wake(level)
 

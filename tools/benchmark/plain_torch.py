@@ -15,35 +15,27 @@ import torch
 from torch import Tensor
 
 from nerv_codec.base.threads import Workers
-from nerv_codec.entropy.rate_cpu import (
-    ACTIVE,
-    CLIP,
-    COARSE,
-    COLS,
-    FLOOR_BITS,
-    FLOOR_SPAN,
-    KLASS,
-    MAX_LOG2_SCALE,
-    MIN_LOG2_SCALE,
-    OFFSET,
-    REF0,
-    REF1,
-    ROWS,
-    SHIFT,
+from nerv_codec.entropy.context_model import CLIP
+from nerv_codec.entropy.grids import Grid, GridTable
+from nerv_codec.entropy.rate_cpu import FLOOR_BITS, FLOOR_SPAN, MAX_LOG2_SCALE, MIN_LOG2_SCALE
+from nerv_codec.representations.tracked.fit.state import NETWORK_BETAS, TrackedState
+from nerv_codec.representations.tracked.fit.targets import Targets
+from nerv_codec.representations.tracked.fit.vector import BETAS
+from nerv_codec.representations.tracked.function import (
+    knot_tracks,
+    motion_grids,
+    node_mix,
+    synthesis,
+    upsampling_matrix,
 )
-from nerv_codec.representations.tracked.cpu.colour import TRACK_ORIGIN, TRACK_SHIFT
-from nerv_codec.representations.tracked.fit.backend_cpu import Targets
-from nerv_codec.representations.tracked.fit.state import BETAS, NETWORK_BETAS, TrackedState
-from nerv_codec.representations.tracked.payload import motion_indices
-from nerv_codec.representations.tracked.render_cpu import MOTION_UNITS, node_mix
+from nerv_codec.representations.tracked.grid_tables import motion_indices
 from nerv_codec.representations.tracked.shape import (
     CUBIC_DEPTH,
     FEATURES,
+    MOTION_UNITS,
+    TRACK_ORIGIN,
+    TRACK_SHIFT,
     TrackedShape,
-    knot_tracks,
-    motion_grids,
-    synthesis,
-    upsampling_matrix,
 )
 from nerv_codec.representations.tracked.tree import Sample
 
@@ -52,35 +44,36 @@ class RateModel:
     """Bits of latents under the context model, grids of one size batched over nodes.
 
     Args:
-        table: As ``kernels.rate_model`` has it. maps: likewise.
+        table: Their grids; those that are not active cost nothing.
+        maps: All reference maps, one after the other.
         device: Where.
     """
 
-    def __init__(self, table: np.ndarray, maps: np.ndarray, device: torch.device) -> None:
-        groups: dict[tuple[int, ...], list[list[int]]] = {}
-        for row in table.tolist():
-            if row[ACTIVE]:
-                coarse = table[row[COARSE], [ROWS, COLS]].tolist() if row[COARSE] >= 0 else [0, 0]
-                groups.setdefault((row[ROWS], row[COLS], row[SHIFT], *coarse), []).append(row)
-        self._groups = [self._indices(key, rows, table, maps, device) for key, rows in groups.items()]
+    def __init__(self, table: GridTable, maps: np.ndarray, device: torch.device) -> None:
+        groups: dict[tuple[int, ...], list[Grid]] = {}
+        for grid in table:
+            if grid.active:
+                coarse = table[grid.coarse][1:3] if grid.coarse >= 0 else (0, 0)
+                groups.setdefault((grid.rows, grid.cols, grid.shift, *coarse), []).append(grid)
+        self._groups = [self._indices(key, grids, table, maps, device) for key, grids in groups.items()]
 
     @staticmethod
     def _indices(
-        key: tuple[int, ...], rows: list[list[int]], table: np.ndarray, maps: np.ndarray, device: torch.device
+        key: tuple[int, ...], grids: list[Grid], table: GridTable, maps: np.ndarray, device: torch.device
     ) -> dict[str, Tensor]:
         """Flat indices (n, rows, cols) of what the grids of one group and their contexts hold; -1: nothing."""
         height, width, shift, coarse_rows, coarse_cols = key
         count = height * width
         found = {
-            "own": np.array([row[OFFSET] for row in rows])[:, None, None] + np.arange(count).reshape(height, width)
+            "own": np.array([grid.offset for grid in grids])[:, None, None] + np.arange(count).reshape(height, width)
         }
         if coarse_rows:
-            offsets = np.array([table[row[COARSE], OFFSET] for row in rows])
+            offsets = np.array([table[grid.coarse].offset for grid in grids])
             found["coarse"] = offsets[:, None, None] + np.arange(coarse_rows * coarse_cols).reshape(coarse_rows, -1)
             found["up"] = ((np.arange(height) >> shift)[:, None] * coarse_cols + (np.arange(width) >> shift)).ravel()
         refs = [
-            [maps[row[k] : row[k] + count].reshape(height, width) if row[k] >= 0 else None for row in rows]
-            for k in (REF0, REF1)
+            [maps[ref : ref + count].reshape(height, width) if ref >= 0 else None for ref in side]
+            for side in zip(*((grid.ref0, grid.ref1) for grid in grids), strict=True)
         ]
         present = np.array([[part is not None for part in side] for side in refs], np.float32)
         for k, side in enumerate(refs):
@@ -90,7 +83,7 @@ class RateModel:
         weights = 2 * present / np.maximum(present.sum(0), 1)
         indices = {name: torch.from_numpy(np.asarray(index)).to(device) for name, index in found.items()}
         indices["weights"] = torch.from_numpy(weights.astype(np.float32)).to(device)
-        indices["classes"] = torch.tensor([row[KLASS] for row in rows], device=device)
+        indices["classes"] = torch.tensor([grid.context_class for grid in grids], device=device)
         return indices
 
     def __call__(self, y: Tensor, parameters: Sequence[Tensor]) -> Tensor:
@@ -109,7 +102,7 @@ class RateModel:
 
 
 def _inputs(clipped: Tensor, sizes: Tensor, group: dict[str, Tensor]) -> Tensor:
-    """(n, rows, cols, NUM_INPUTS), in the order of ``kernels.rate_model``."""
+    """(n, rows, cols, NUM_INPUTS), in the order of ``context_model.NUM_INPUTS``."""
     v, m = clipped[group["own"]], sizes[group["own"]]
     parts = [_moved(v, *at) for at in ((0, -1), (0, -2), (-1, -1), (-1, 0), (-1, 1))]
     parts.append(_moved(m, 0, -1) + _moved(m, -1, 0))
@@ -330,7 +323,7 @@ class TorchFit:
         self._distortion = Distortion(shape, targets, peak, device, workers)
         self._latents, self._motion = (leaf(torch.from_numpy(v.values)) for v in (state.latents, state.motion))
         self._network = {name: leaf(tensor) for name, tensor in state.network.items()}
-        self._models = [[leaf(tensor) for tensor in rate] for rate in (state.latent_rate, state.motion_rate)]
+        self._models = [[leaf(tensor) for tensor in rate] for rate in (state.latent_model, state.motion_model)]
         self._bits = [RateModel(state.latents.table, maps, device), RateModel(state.motion.table, motion_maps, device)]
         networks = [*self._network.values(), *self._models[0], *self._models[1]]
         groups = [{"params": [self._latents]}, {"params": [self._motion]}]

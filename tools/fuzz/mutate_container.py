@@ -26,7 +26,7 @@ _FIRST_SECTION = 5
 def content(data: bytes) -> tuple[bytes, list[int]]:
     """The header, and the digest of every GOP's integers. Raises BitstreamError."""
     with VideoDecoder(io.BytesIO(data), device="cpu") as video:
-        return write_header(video.header), [video.unpack(index)[1] for index in range(len(video.header.gops))]
+        return write_header(video.header), [video.loader.unpack(index)[1] for index in range(len(video.header.gops))]
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:

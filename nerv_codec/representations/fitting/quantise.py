@@ -97,13 +97,15 @@ def choose_steps(
     return [tensor.step_log2 for tensor in coded]
 
 
-def settle(
+def refine_integers(
     tensors: Sequence[QuantizedTensor],
     slopes: Sequence[npt.NDArray[Any]],
     cost: Callable[[Sequence[QuantizedTensor]], float],
     trials: int,
 ) -> list[QuantizedTensor]:
     """Moves single integers by one where the true cost falls, those first that promise most.
+
+    Known as rate-distortion optimised quantisation (RDOQ), here with the true cost after each move.
 
     Args:
         tensors: The rounded weights.
@@ -123,21 +125,21 @@ def settle(
             )
             promise = np.where(codes, own + way * 2.0**tensor.step_log2 * slope.ravel(), np.inf)
             moves += [(float(promise[place]), number, place, way) for place in np.flatnonzero(codes).tolist()]
-    settled, moved = list(tensors), set()
-    bits = [best_scale(tensor.symbols)[1] for tensor in settled]
-    best = cost(settled) + sum(bits)
+    refined, moved = list(tensors), set()
+    bits = [best_scale(tensor.symbols)[1] for tensor in refined]
+    best = cost(refined) + sum(bits)
     for _, number, place, way in sorted(moves)[:trials]:
         if (number, place) in moved:
             continue
-        symbols = settled[number].symbols.copy()
+        symbols = refined[number].symbols.copy()
         symbols.flat[place] += way
-        trial = [*settled[:number], replace(settled[number], symbols=symbols), *settled[number + 1 :]]
+        trial = [*refined[:number], replace(refined[number], symbols=symbols), *refined[number + 1 :]]
         own_bits = [*bits[:number], best_scale(symbols)[1], *bits[number + 1 :]]
         total = cost(trial) + sum(own_bits)
         if total < best:
-            settled, bits, best = trial, own_bits, total
+            refined, bits, best = trial, own_bits, total
             moved.add((number, place))
-    return settled
+    return refined
 
 
 def steps_for_bits(

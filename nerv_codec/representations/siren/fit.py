@@ -16,10 +16,10 @@ from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.fitting.quantise import choose_steps, dequantise, initial_step, quantise, steps_for_bits
 from nerv_codec.representations.fitting.sites import Sites
 from nerv_codec.representations.fitting.status import FitStatus, Report
-from nerv_codec.representations.registry import pack_siren
 from nerv_codec.representations.siren.gradient import Batch, SirenGradient, best_dtype
 from nerv_codec.representations.siren.muon import Muon, cosine
 from nerv_codec.representations.siren.network import Siren, initial_tensors, num_parameters, tensor_shapes
+from nerv_codec.representations.siren.payload import pack_siren
 
 _BITS_PER_WEIGHT = 7.0
 """What a weight costs after rate-distortion optimised steps: what ``target_bpp`` counts with."""

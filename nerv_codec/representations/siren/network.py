@@ -7,7 +7,6 @@ decoder needs no further constants. The last layer is linear.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -17,6 +16,8 @@ from torch import Tensor, nn
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry, lattice
+from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.siren.payload import tensor_shapes
 
 CHUNK = 4096
 """Coordinates evaluated at once. Every chunk is padded to this size, so that a coordinate meets the same
@@ -30,6 +31,8 @@ class Siren(nn.Module):
         geometry: The box, and the number of outputs.
         tensors: ``tensor_shapes(...)`` float32 arrays: weight, bias, weight, bias, ...
     """
+
+    band_samples = BAND_SAMPLES
 
     def __init__(self, geometry: GopGeometry, tensors: Sequence[Tensor]) -> None:
         super().__init__()
@@ -89,15 +92,6 @@ def siren_forward(tensors: Sequence[Tensor], x: Tensor) -> Tensor:
     for weight, bias in zip(tensors[:-2:2], tensors[1:-2:2], strict=True):
         x = torch.sin(torch.addmm(bias, x, weight))
     return torch.addmm(tensors[-1], x, tensors[-2])
-
-
-def tensor_shapes(width: int, hidden_layers: int, num_planes: int) -> list[tuple[int, ...]]:
-    """Shapes of weight, bias, weight, bias, ... from the input to the output."""
-    sizes = [3] + [width] * (hidden_layers + 1) + [num_planes]
-    shapes: list[tuple[int, ...]] = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        shapes += [(inputs, outputs), (outputs,)]
-    return shapes
 
 
 def num_parameters(width: int, hidden_layers: int, num_planes: int) -> int:

@@ -1,4 +1,4 @@
-"""The networks of a `tracked` GOP to bytes and back (docs/format.md, 6): what is expected, and what differs from it.
+"""The networks of a `tracked` GOP to bytes and back (docs/format.md, 6): what is predicted, and what differs from it.
 
 Networks are stored once for a file, in its header. A GOP says that it has those, or keeps what differs from them,
 or from the prior where it shows something else.
@@ -13,19 +13,22 @@ import numpy as np
 
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.entropy.context_model import parameter_shapes
+from nerv_codec.entropy.context_model import MAX_CONTEXT_HIDDEN, parameter_shapes
 from nerv_codec.entropy.weights import Base, QuantizedTensor, decode_weights, encode_weights
 from nerv_codec.entropy.weights import estimate_bits as estimate_weight_bits
 from nerv_codec.representations.tracked.prior import DEPTH_CLASSES, MAX_GAIN_QUARTERS, Networks, NetworkSizes, prior
 from nerv_codec.representations.tracked.shape import MOTION_SCALES, TrackedShape, grids_of, network_shapes
 
 MAX_SCALES = 10
-MAX_HIDDEN = 64
+"""Scales of a pyramid at the most."""
+MAX_SYNTHESIS_HIDDEN = 64
+"""Neurons of a hidden layer of the synthesis network at the most."""
 MAX_DEPTHS = 16
+"""Depths of a tree at the most."""
 MOTION_CLASSES = 3 * MOTION_SCALES
-"""Motion towards the first parent, the second, and blends, each on every scale, likewise."""
+"""Context classes of the motion: towards the first parent, the second, and blends, each on every scale."""
 NOTHING, PRIOR, SHARED = range(3)
-"""Of what the weights that are stored say the difference."""
+"""What the stored weights are the difference from."""
 _WHAT = "what networks are expected"
 
 
@@ -36,12 +39,12 @@ class SharedNetworks:
     networks: Networks
     sizes: NetworkSizes
     gain_quarters: int | None
-    """See :class:`Expectation`."""
+    """See :attr:`Predictor.gain_quarters`."""
 
 
 @dataclass(frozen=True)
-class Expectation:
-    """What a GOP's networks are expected to be."""
+class Predictor:
+    """Where the prediction of a GOP's networks comes from; the file holds the difference."""
 
     source: int = NOTHING
     """NOTHING (0), PRIOR or SHARED."""
@@ -57,33 +60,33 @@ class Expectation:
             return None if before is None else before + self.exponent
         return self.exponent if self.source == PRIOR else None
 
-    def bases(self, sizes: NetworkSizes) -> Bases:
-        """A number for each weight; 0 for all of a tensor where nothing fits."""
+    def predicted(self, sizes: NetworkSizes) -> Predicted:
+        """The predicted value of each weight; 0 for all of a tensor where nothing fits."""
         names, zeros = network_names(), (0.0,) * 6
         if self.source == NOTHING:
-            return Bases((0.0,) * len(names), zeros, zeros)
+            return Predicted((0.0,) * len(names), zeros, zeros)
         known = self.shared.networks if self.shared is not None else prior()
-        return Bases(
+        return Predicted(
             network=tuple(known.network(sizes, self.exponent) or (0.0,) * len(names)),
             latents=tuple(known.latents(sizes) or zeros),
             motion=tuple(known.motion(sizes) or zeros),
         )
 
 
-UNEXPECTED = Expectation()
-"""Nothing is."""
+NO_PREDICTOR = Predictor()
+"""Weights are stored as they are."""
 
 
 @dataclass(frozen=True)
-class Bases:
-    """What the tensors of a GOP are expected to be."""
+class Predicted:
+    """Predicted values of all network tensors of a GOP."""
 
     network: tuple[Base, ...]
     """In the order of ``shape.network_shapes()``."""
     latents: tuple[Base, ...]
-    """The latents' entropy model as it is stored; ..."""
+    """The entropy model of the latents, as it is stored."""
     motion: tuple[Base, ...]
-    """... the motion's."""
+    """The entropy model of the motion, as it is stored."""
 
     @property
     def all(self) -> tuple[Base, ...]:
@@ -97,12 +100,12 @@ def latent_classes(shape: TrackedShape) -> int:
 
 
 def network_names() -> tuple[str, ...]:
-    """Of the synthesis network's tensors, in the order of the file."""
+    """Names of the synthesis network's tensors, in the order of the file."""
     return tuple(network_shapes(1, 1, 4, 1))
 
 
 def all_shapes(sizes: NetworkSizes) -> list[tuple[int, ...]]:
-    """Of all tensors: the network's, those of the latents' entropy model, of the motion's."""
+    """Shapes of all tensors: the synthesis network's, the latents' entropy model's, the motion's."""
     grids = len(grids_of(sizes.scales, sizes.outputs))
     return [
         *network_shapes(sizes.depths, grids, sizes.hidden, sizes.outputs).values(),
@@ -111,32 +114,32 @@ def all_shapes(sizes: NetworkSizes) -> list[tuple[int, ...]]:
     ]
 
 
-def write_head(out: ByteWriter, expectation: Expectation, sizes: NetworkSizes) -> None:
-    """What is expected, and the sizes where that does not say them."""
-    out.varint(expectation.source)
-    if expectation.source != NOTHING:
-        out.signed_varint(expectation.exponent)
-    if expectation.source != SHARED:
+def write_head(out: ByteWriter, predictor: Predictor, sizes: NetworkSizes) -> None:
+    """Writes the predictor, and the sizes where that does not say them."""
+    out.varint(predictor.source)
+    if predictor.source != NOTHING:
+        out.signed_varint(predictor.exponent)
+    if predictor.source != SHARED:
         for number in (sizes.scales, sizes.hidden, sizes.latent_hidden, sizes.motion_hidden):
             out.varint(number)
 
 
 def read_head(
     reader: ByteReader, shared: SharedNetworks | None, depths: int, outputs: int
-) -> tuple[Expectation, NetworkSizes]:
+) -> tuple[Predictor, NetworkSizes]:
     """The inverse of :func:`write_head`. Raises BitstreamError."""
     source = reader.varint(0, PRIOR if shared is None else SHARED, _WHAT)
     exponent = 0 if source == NOTHING else reader.signed_varint("the gains' exponent")
     if abs(exponent) > MAX_GAIN_QUARTERS:
         raise BitstreamError(f"expected gains within 2**+-{MAX_GAIN_QUARTERS // 4}, found 2**({exponent} / 4)")
     if source == SHARED and shared is not None:
-        return Expectation(source, exponent, shared), replace(shared.sizes, depths=depths)
+        return Predictor(source, exponent, shared), replace(shared.sizes, depths=depths)
     scales = reader.varint(1, MAX_SCALES, "the number of scales")
-    hidden = reader.varint(4, MAX_HIDDEN, "the network's width")
+    hidden = reader.varint(4, MAX_SYNTHESIS_HIDDEN, "the network's width")
     if hidden % 4:  # the kernels take four neurons at a time
         raise BitstreamError(f"expected a network whose width is a multiple of 4, found {hidden}")
-    widths = [reader.varint(1, MAX_HIDDEN, "the entropy model's width") for _ in range(2)]
-    return Expectation(source, exponent), NetworkSizes(depths, scales, outputs, hidden, *widths)
+    widths = [reader.varint(1, MAX_CONTEXT_HIDDEN, "the entropy model's width") for _ in range(2)]
+    return Predictor(source, exponent), NetworkSizes(depths, scales, outputs, hidden, *widths)
 
 
 def pack_networks(tensors: Sequence[QuantizedTensor]) -> bytes:
@@ -149,27 +152,27 @@ def network_bits(tensors: Sequence[QuantizedTensor]) -> float:
     return estimate_weight_bits(tensors) if any(tensor.symbols.any() for tensor in tensors) else 0.0
 
 
-def unpack_networks(data: bytes, expectation: Expectation, sizes: NetworkSizes) -> list[QuantizedTensor]:
+def unpack_networks(data: bytes, predictor: Predictor, sizes: NetworkSizes) -> list[QuantizedTensor]:
     """The inverse of :func:`pack_networks`. Raises BitstreamError."""
-    shapes, expected = all_shapes(sizes), expectation.bases(sizes)
+    shapes, predicted = all_shapes(sizes), predictor.predicted(sizes)
     if data:
         tensors = decode_weights(data, shapes)
     else:
         tensors = [QuantizedTensor(np.zeros(shape, np.int32), 0) for shape in shapes]
-    return [replace(tensor, base=base) for tensor, base in zip(tensors, expected.all, strict=True)]
+    return [replace(tensor, base=base) for tensor, base in zip(tensors, predicted.all, strict=True)]
 
 
-def pack_shared(expectation: Expectation, sizes: NetworkSizes, tensors: Sequence[QuantizedTensor]) -> bytes:
+def pack_shared(predictor: Predictor, sizes: NetworkSizes, tensors: Sequence[QuantizedTensor]) -> bytes:
     """What the header keeps for all GOPs.
 
     Args:
-        expectation: Of these networks: NOTHING or PRIOR.
-        sizes: Theirs; others may have more or fewer depths.
+        predictor: What predicts these networks: NOTHING or PRIOR.
+        sizes: Their sizes; GOPs may have more or fewer depths.
         tensors: All of them, in the order of :func:`all_shapes`.
     """
     out = ByteWriter()
     out.varint(sizes.depths)
-    write_head(out, expectation, sizes)
+    write_head(out, predictor, sizes)
     out.raw(pack_networks(tensors))
     return out.getvalue()
 
@@ -180,9 +183,9 @@ def read_shared(data: bytes, outputs: int) -> SharedNetworks | None:
         return None
     reader = ByteReader(data)
     depths = reader.varint(1, MAX_DEPTHS, "the depths of shared networks")
-    expectation, sizes = read_head(reader, None, depths, outputs)
-    tensors = unpack_networks(reader.rest(), expectation, sizes)
+    predictor, sizes = read_head(reader, None, depths, outputs)
+    tensors = unpack_networks(reader.rest(), predictor, sizes)
     names = network_names()
     models = [f"{model}.{index}" for model in ("latents", "motion") for index in range(6)]
     found = {name: tensor.values for name, tensor in zip((*names, *models), tensors, strict=True)}
-    return SharedNetworks(Networks(found, grids_of(sizes.scales, outputs)), sizes, expectation.gain_quarters)
+    return SharedNetworks(Networks(found, grids_of(sizes.scales, outputs)), sizes, predictor.gain_quarters)

@@ -32,15 +32,15 @@ class NetworkSizes:
     """What shapes all networks of a GOP."""
 
     depths: int
-    """Of the tree."""
+    """Depth classes of the tree: nodes of each have gains of their own."""
     scales: int
     outputs: int
     hidden: int
     """Width of the synthesis network."""
     latent_hidden: int
-    """Width of the latents' entropy model; ..."""
+    """Width of the latents' entropy model."""
     motion_hidden: int
-    """... of the motion's."""
+    """Width of the motion's entropy model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Networks:
         """Tensors in the order of ``shape.network_shapes()``, or None where the width is another one.
 
         Args:
-            sizes: Grids are matched by their distance and pyramid, depths from the first on, output planes likewise;
+            sizes: Grids are matched by their distance and pyramid, depths and output planes from the first on;
                 where there are more than are known, the last one counts again.
             gain_quarters: Gains are multiplied by 2**(gain_quarters / 4).
         """
@@ -72,7 +72,7 @@ class Networks:
         return [gain, known["mix"][grids], *layers, *(known[name][..., outputs] for name in ("w3", "b3", "skip"))]
 
     def latents(self, sizes: NetworkSizes) -> list[Weights] | None:
-        """The latents' entropy model as it is stored, likewise."""
+        """The latents' entropy model as it is stored, or None where its width is another one."""
         found = [self.tensors[f"latents.{index}"] for index in range(6)]
         if len(found[0]) != sizes.latent_hidden:
             return None
@@ -80,7 +80,7 @@ class Networks:
         return [part[classes] if index in (3, 4) else part for index, part in enumerate(found)]
 
     def motion(self, sizes: NetworkSizes) -> list[Weights] | None:
-        """The motion's entropy model as it is stored, likewise."""
+        """The motion's entropy model as it is stored, or None where its width is another one."""
         found = [self.tensors[f"motion.{index}"] for index in range(6)]
         return found if len(found[0]) == sizes.motion_hidden else None
 

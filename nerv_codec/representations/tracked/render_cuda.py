@@ -12,45 +12,30 @@ import torch
 from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.tracked.cpu.colour import NODE, PAD, SKIPPED
-from nerv_codec.representations.tracked.cuda import colour as triton_tracked
-from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
+from nerv_codec.representations.tracked.chains import chain_arrays, map_kinds, nonzero_grids
+from nerv_codec.representations.tracked.cuda import colour, tracks
 from nerv_codec.representations.tracked.cuda.planes import Pyramid
-from nerv_codec.representations.tracked.render_cpu import (
-    chain_arrays,
-    longest_chain,
-    macs_per_sample,
-    node_mix,
-    plane_kinds,
-    present_grids,
-)
-from nerv_codec.representations.tracked.shape import (
-    FEATURES,
-    UPSAMPLING,
-    TrackedShape,
-    features,
-    knot_tracks,
-    synthesis,
-)
+from nerv_codec.representations.tracked.function import features, knot_tracks, node_mix, synthesis
+from nerv_codec.representations.tracked.shape import FEATURES, NODE, PAD, SKIPPED, UPSAMPLING, TrackedShape
 
-PLANE_BYTES = 4 << 30
-"""Memory for planes beyond what one moment needs."""
+MAP_BYTES = 4 << 30
+"""Memory for feature maps beyond what one moment needs."""
 
 
 @dataclass(frozen=True)
 class Chains:
-    """The chains of several moments one behind the other, as the kernels take them."""
+    """The chains of several moments one behind the other, as the kernels take them; S samples, T moments."""
 
     chain: Tensor
-    """(S, 6) int32."""
+    """(S, 6) int32, columns from ``shape.NODE`` on."""
     reals: Tensor
-    """(S, 3) float32."""
+    """(S, 3) float32, columns from ``shape.SCALE`` on."""
     firsts: Tensor
-    """(T + 1,) int32: where each begins."""
+    """(T + 1,) int32: where each chain begins."""
 
     @classmethod
     def at(cls, shape: TrackedShape, times: Sequence[float], device: torch.device) -> Chains:
-        """Those of some moments."""
+        """The chains of the given moments, on a device."""
         parts = [chain_arrays(shape, t) for t in times]
         firsts = np.cumsum([0, *(len(chain) for chain, _ in parts)])
         return cls(
@@ -64,12 +49,12 @@ class Chains:
         if out is None:
             out = torch.empty(len(self.chain), 3, *shape.knots, device=grids.device)
         size = (shape.height, shape.width)
-        triton_tracks.forward(grids, self.chain, self.reals, self.firsts, moments, size, out)
+        tracks.forward(grids, self.chain, self.reals, self.firsts, moments, size, out)
         return out
 
 
 def make_pyramid(shape: TrackedShape) -> Pyramid:
-    """Planes from latents, as the kernels make them."""
+    """What makes feature maps of a shape from latents."""
     scales = range(shape.scales)
     grids = [[(index, shape.grid_offsets[index]) for index in shape.at_scale(scale)] for scale in scales]
     return Pyramid([shape.size_at(scale) for scale in scales], grids, UPSAMPLING)
@@ -78,20 +63,20 @@ def make_pyramid(shape: TrackedShape) -> Pyramid:
 class TrackedCuda:
     """See :class:`~nerv_codec.representations.representation.Representation`; pictures stay on the device.
 
-    Planes are made when they are first read, and kept while there is room.
+    Feature maps are made when they are first read, and kept while there is room.
 
     Args:
         geometry: The box.
         shape: Sizes of what follows.
         latents: (nodes, node_latents) integers.
-        grids: Motion as ``motion_grids`` makes it.
+        grids: Motion as ``function.motion_grids`` makes it.
         network: Tensors as ``shape.network_shapes()``, float32.
         device: Where.
-        half: Whether planes are kept in float16: half the memory and half the traffic.
+        half: Whether feature maps are kept in float16: half the memory and half the traffic.
     """
 
     band_samples = 1 << 23
-    """Samples that a picture should be evaluated in at a time."""
+    """Samples that a picture is evaluated in at a time."""
 
     def __init__(
         self,
@@ -107,28 +92,23 @@ class TrackedCuda:
         self.shape = shape
         self._latents, self._device = latents, device
         self._grids = grids.to(device)
-        present = present_grids(shape, latents)
-        self._kinds = plane_kinds(shape, present)
+        self._kinds = map_kinds(shape, nonzero_grids(shape, latents))
         self._network = {name: tensor.to(device) for name, tensor in network.items()}
         self._mix = node_mix(shape, network).to(device)
-        self._packed = triton_tracked.pack_network(self._network, shape.hidden)
+        self._packed = colour.pack_network(self._network, shape.hidden)
         self._pyramid = make_pyramid(shape)
         dtype = torch.float16 if half else torch.float32
         size = (shape.height + 2 * PAD, shape.width + 2 * PAD, FEATURES)
         nodes, bytes_each = len(shape.tree.nodes), size[0] * size[1] * size[2] * dtype.itemsize
-        self._planes = torch.zeros(
-            min(nodes, max(longest_chain(shape), PLANE_BYTES // bytes_each)), *size, dtype=dtype, device=device
+        self._feature_maps = torch.zeros(
+            min(nodes, max(shape.longest_chain, MAP_BYTES // bytes_each)), *size, dtype=dtype, device=device
         )
         self._slots: OrderedDict[int, int] = OrderedDict()
-
-    def to(self, _: torch.device) -> TrackedCuda:
-        """Itself."""
-        return self
 
     @property
     def macs_per_sample(self) -> int:
         """Multiplications to evaluate one coordinate."""
-        return macs_per_sample(self.shape)
+        return self.shape.macs_per_sample
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.representations.representation.Representation`."""
@@ -140,9 +120,9 @@ class TrackedCuda:
         while first < len(moments):
             last = self._fitting(moments, first)
             chains, kinds = self._prepare(moments[first:last])
-            tracks = self._tracks(moments[first:last])
-            triton_tracked.evaluate(
-                self._planes, kinds, chains.chain[:, NODE].contiguous(), chains.firsts, tracks, *axes,
+            at = self._tracks(moments[first:last])
+            colour.evaluate(
+                self._feature_maps, kinds, chains.chain[:, NODE].contiguous(), chains.firsts, at, *axes,
                 self._packed, self.shape.hidden, out[first:last], "tf32x3",
             )  # fmt: skip
             first = last
@@ -158,10 +138,11 @@ class TrackedCuda:
             chosen = flat[:, 0] == t
             self._prepare([t])
             chain = self.shape.tree.chain(t)
-            planes = {node: self._planes[slot, PAD:-PAD, PAD:-PAD].float() for node, slot in self._slots.items()}
+            inner = self._feature_maps[:, PAD:-PAD, PAD:-PAD]
+            maps = {node: inner[slot].float() for node, slot in self._slots.items()}
             places = flat[chosen, 1:].float().to(self._device)
             knots = knot_tracks(self.shape, self._grids, chain)
-            z = features(planes, self._kinds.tolist(), chain, knots, places)
+            z = features(maps, self._kinds.tolist(), chain, knots, places)
             out[chosen] = synthesis(z, self._network).cpu()
         return out.reshape(*coords.shape[:-1], -1)
 
@@ -169,9 +150,9 @@ class TrackedCuda:
         return {sample.node for sample in self.shape.tree.chain(t)}
 
     def _fitting(self, moments: Sequence[float], first: int) -> int:
-        """The end of the longest run of moments whose planes there is room for at a time."""
+        """The end of the longest run of moments whose feature maps there is room for at a time."""
         needed, last = self._nodes(moments[first]), first + 1
-        while last < len(moments) and len(needed | self._nodes(moments[last])) <= len(self._planes):
+        while last < len(moments) and len(needed | self._nodes(moments[last])) <= len(self._feature_maps):
             needed |= self._nodes(moments[last])
             last += 1
         return last
@@ -183,14 +164,14 @@ class TrackedCuda:
         )
 
     def _prepare(self, moments: Sequence[float]) -> tuple[Chains, Tensor]:
-        """Has the planes of some moments in their slots: their chains with slots for nodes, how slots are read."""
+        """Fills the slots of some moments' feature maps: their chains with slots for nodes, and how slots are read."""
         needed = set().union(*(self._nodes(t) for t in moments))
         for node in needed & set(self._slots):
             self._slots.move_to_end(node)
         fresh = []
         for node in sorted(needed - set(self._slots)):
             slot = len(self._slots)
-            if slot == len(self._planes):
+            if slot == len(self._feature_maps):
                 slot = self._slots.popitem(last=False)[1]
             self._slots[node] = slot
             if self._kinds[node] != SKIPPED:
@@ -199,8 +180,8 @@ class TrackedCuda:
             order = torch.arange(len(fresh), dtype=torch.int32, device=self._device)
             slots = torch.tensor([self._slots[node] for node in fresh], dtype=torch.int32, device=self._device)
             latents = torch.from_numpy(self._latents[fresh]).to(self._device).float()
-            self._pyramid.build_planes(order, latents, self._mix[fresh].contiguous(), self._planes, slots)
-        kinds = np.zeros(len(self._planes), np.int32)
+            self._pyramid.build_planes(order, latents, self._mix[fresh].contiguous(), self._feature_maps, slots)
+        kinds = np.zeros(len(self._feature_maps), np.int32)
         for node, slot in self._slots.items():
             kinds[slot] = self._kinds[node]
         chains = Chains.at(self.shape, moments, self._device)

@@ -6,21 +6,16 @@ import torch
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.tracked.chains import chain_arrays
 from nerv_codec.representations.tracked.cpu import colour as kernels
 from nerv_codec.representations.tracked.cpu import planes as plane_kernels
 from nerv_codec.representations.tracked.cpu import tracks as track_kernels
-from nerv_codec.representations.tracked.fit.backend_cpu import Targets, TrackedEngine, backward_plane
-from nerv_codec.representations.tracked.render_cpu import NETWORK, Tracked, build_plane, chain_arrays, grid
-from nerv_codec.representations.tracked.shape import (
-    FEATURES,
-    KEPT,
-    TrackedShape,
-    features,
-    knot_tracks,
-    motion_grids,
-    plane,
-    synthesis,
-)
+from nerv_codec.representations.tracked.cpu.planes import backward_feature_map, build_feature_map, grid_view
+from nerv_codec.representations.tracked.fit.backend_cpu import TrackedEngine
+from nerv_codec.representations.tracked.fit.targets import Targets
+from nerv_codec.representations.tracked.function import feature_map, features, knot_tracks, motion_grids, synthesis
+from nerv_codec.representations.tracked.render_cpu import Tracked
+from nerv_codec.representations.tracked.shape import CUBIC, FEATURES, KEPT, NETWORK, PAD, TrackedShape
 from nerv_codec.representations.tracked.tree import GopTree
 
 SHAPES = [TrackedShape(GopTree(9, 4), 37, 53, 5, 16, 3), TrackedShape(GopTree(6), 9, 130, 3, 8, 1)]
@@ -49,7 +44,7 @@ def _share_that_differs(found: np.ndarray, expected: torch.Tensor | None) -> flo
 
 
 def _padded(planes: torch.Tensor) -> np.ndarray:
-    edges = [(0, 0)] * (planes.ndim - 3) + [(kernels.PAD, kernels.PAD)] * 2 + [(0, 0)]
+    edges = [(0, 0)] * (planes.ndim - 3) + [(PAD, PAD)] * 2 + [(0, 0)]
     return np.pad(_numpy(planes), edges, mode="edge")
 
 
@@ -68,22 +63,22 @@ def test_planes_and_their_gradient(shape: TrackedShape, missing: tuple[int, ...]
         kept[part] = float(present[scale])
     latents = (latents * kept).requires_grad_(True)
     grids = [latents[part].reshape(size) for part, size in zip(parts, shape.grid_sizes, strict=True)]
-    expected = plane(shape, grids, mix)
-    out = np.zeros((shape.height + 2 * kernels.PAD, shape.width + 2 * kernels.PAD, FEATURES), np.float32)
-    build_plane(shape, _numpy(latents), present, _numpy(mix), out)
+    expected = feature_map(shape, grids, mix)
+    out = np.zeros((shape.height + 2 * PAD, shape.width + 2 * PAD, FEATURES), np.float32)
+    build_feature_map(shape, _numpy(latents), present, _numpy(mix), out)
     assert np.abs(out - _padded(expected)).max() < 1e-5
     slope = torch.randn(expected.shape, dtype=torch.float64)
     expected.backward(slope)
     gradient, found = _padded(slope), np.zeros(shape.node_latents, np.float32)
-    mix_gradient = backward_plane(shape, gradient, _numpy(latents), present, _numpy(mix), found)
+    mix_gradient = backward_feature_map(shape, gradient, _numpy(latents), present, _numpy(mix), found)
     assert _relative(found, latents.grad * kept) < 1e-5
     assert _relative(mix_gradient[present], mix.grad[torch.from_numpy(present)]) < 1e-5
 
 
 def test_the_border_and_its_adjoint() -> None:
     rng = np.random.default_rng(1)
-    plane_, other = (rng.normal(size=(3 + 2 * kernels.PAD, 5 + 2 * kernels.PAD, 8)).astype(np.float32) for _ in "ab")
-    inner = (slice(kernels.PAD, -kernels.PAD), slice(kernels.PAD, -kernels.PAD))
+    plane_, other = (rng.normal(size=(3 + 2 * PAD, 5 + 2 * PAD, 8)).astype(np.float32) for _ in "ab")
+    inner = (slice(PAD, -PAD), slice(PAD, -PAD))
     bordered = plane_.copy()
     plane_kernels.repeat_edges(bordered)
     assert np.array_equal(bordered, _padded(torch.from_numpy(plane_[inner])))
@@ -102,7 +97,7 @@ def test_colour_and_its_gradient(shape: TrackedShape, t: float) -> None:
     grids = motion_grids(shape, kept).detach().requires_grad_(True)
     network = _random_network(shape)
     kinds = np.arange(count) % 3
-    kinds[0] = kernels.CUBIC
+    kinds[0] = CUBIC
     rows = torch.arange(0, shape.height - 1, 1.5, dtype=torch.float64)
     cols = torch.arange(shape.width, dtype=torch.float64)
     codes = torch.randint(0, 255, (len(rows), len(cols), shape.outputs))
@@ -140,7 +135,7 @@ def test_colour_and_its_gradient(shape: TrackedShape, t: float) -> None:
     for gradient in plane_gradients:
         plane_kernels.fold_edges(gradient)
     assert distortion.sum() == pytest.approx(loss.item(), rel=1e-5)
-    pad = kernels.PAD
+    pad = PAD
     assert _relative(plane_gradients[:, pad:-pad, pad:-pad], planes.grad) < 1e-4
     # At the edge of a pixel the slope jumps, and a rounding error decides which side a place is on.
     assert _share_that_differs(d_tracks, knots.grad.permute(0, 3, 1, 2)) < 0.01
@@ -181,8 +176,8 @@ def test_the_engine_gives_the_same_whatever_the_number_of_threads() -> None:
 def test_grids_lie_one_behind_the_other_coarsest_first() -> None:
     shape = SHAPES[0]
     latents = np.arange(shape.node_latents, dtype=np.float32)
-    assert grid(shape, latents, 0)[0, 0] == 0
-    assert grid(shape, latents, len(shape.grid_scales) - 1)[-1, -1] == shape.node_latents - 1
+    assert grid_view(shape, latents, 0)[0, 0] == 0
+    assert grid_view(shape, latents, len(shape.grid_scales) - 1)[-1, -1] == shape.node_latents - 1
 
 
 def test_a_decoder_has_room_for_the_longest_chain() -> None:

@@ -4,42 +4,41 @@ import numpy as np
 import pytest
 import torch
 
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy.context_model import initial_parameters, quantise_parameters
-from nerv_codec.entropy.rate_cpu import COLS, ROWS, check_grids
 from nerv_codec.entropy.weights import QuantizedTensor
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.tracked.fit.optimise import estimate_payload_bits
-from nerv_codec.representations.tracked.networks import (
-    MOTION_CLASSES,
-    PRIOR,
-    SHARED,
-    Expectation,
-    latent_classes,
-    read_shared,
-)
-from nerv_codec.representations.tracked.payload import (
+from nerv_codec.representations.tracked.fit.estimate import estimate_payload_bits
+from nerv_codec.representations.tracked.function import motion_grids
+from nerv_codec.representations.tracked.grid_tables import (
     latent_table,
     motion_indices,
     motion_maps,
     motion_owners,
     motion_table,
-    pack_tracked,
-    read_tracked,
-    reference_maps,
-    share_networks,
     spread_motion,
-    unpack_tracked,
-    whole_motion,
 )
+from nerv_codec.representations.tracked.networks import (
+    MOTION_CLASSES,
+    NOTHING,
+    PRIOR,
+    SHARED,
+    Predictor,
+    latent_classes,
+    read_head,
+    read_shared,
+)
+from nerv_codec.representations.tracked.parts import share_networks
+from nerv_codec.representations.tracked.payload import pack_tracked, read_tracked, unpack_tracked
 from nerv_codec.representations.tracked.prior import NetworkSizes
-from nerv_codec.representations.tracked.render_cpu import MOTION_UNITS
-from nerv_codec.representations.tracked.shape import TrackedShape, motion_grids
+from nerv_codec.representations.tracked.references import reference_maps, whole_motion
+from nerv_codec.representations.tracked.shape import MOTION_UNITS, TrackedShape
 from nerv_codec.representations.tracked.tree import GopTree
 
 SHAPE = TrackedShape(GopTree(6), 21, 34, 4, 8, 3)
 GEOMETRY = GopGeometry(6, 21, 34, 3)
-NUM_MOTION = int((motion_table(SHAPE)[:, ROWS] * motion_table(SHAPE)[:, COLS]).sum())
+NUM_MOTION = motion_table(SHAPE).size
 
 
 def _random_parts(seed: int = 0) -> tuple[np.ndarray, np.ndarray, list, list, list]:
@@ -133,8 +132,8 @@ def test_integer_motion_is_the_functions_rounded_down() -> None:
 def test_tables_satisfy_the_coder_whatever_the_motion() -> None:
     motion = np.random.default_rng(0).integers(-4000, 4000, NUM_MOTION).astype(np.int32)
     table = latent_table(SHAPE)
-    check_grids(table, 6 * SHAPE.node_latents, reference_maps(SHAPE, motion), latent_classes(SHAPE))
-    check_grids(motion_table(SHAPE), NUM_MOTION, motion_maps(SHAPE), MOTION_CLASSES)
+    table.check(6 * SHAPE.node_latents, reference_maps(SHAPE, motion), latent_classes(SHAPE))
+    motion_table(SHAPE).check(NUM_MOTION, motion_maps(SHAPE), MOTION_CLASSES)
     assert len(motion_owners(SHAPE)) == len(motion_table(SHAPE))
 
 
@@ -156,6 +155,26 @@ def test_widths_that_the_kernels_cannot_take_are_refused() -> None:
         payload[place] = hidden
         with pytest.raises(BitstreamError, match="width"):
             unpack_tracked(bytes(payload), GEOMETRY)
+
+
+def test_entropy_models_wider_than_the_format_says_are_refused() -> None:
+    """docs/format.md allows 32 neurons; the synthesis network may have 64."""
+    for place in (2, 3):  # behind the number of scales and the width of the synthesis network
+        for width, refused in ((32, False), (33, True), (64, True)):
+            out = ByteWriter()
+            for index, number in enumerate((NOTHING, 4, 8, 8, 4)):
+                out.varint(width if index == place + 1 else number)
+            head = out.getvalue()
+            reader = ByteReader(head)
+            if refused:
+                with pytest.raises(BitstreamError, match="entropy model's width"):
+                    read_head(reader, None, SHAPE.depths, 3)
+                with pytest.raises(BitstreamError, match="entropy model's width"):
+                    read_shared(bytes([SHAPE.depths]) + head, 3)
+            else:
+                _, sizes = read_head(reader, None, SHAPE.depths, 3)
+                assert width in (sizes.latent_hidden, sizes.motion_hidden)
+                assert read_shared(bytes([SHAPE.depths]) + head, 3) is not None
 
 
 def test_references_follow_the_rule() -> None:
@@ -180,14 +199,14 @@ def test_references_follow_the_rule() -> None:
 
 def _with_prior(exponent: int) -> tuple[bytes, list[np.ndarray]]:
     """A payload whose networks are the prior's, moved a little, and their values."""
-    expected = Expectation(PRIOR, exponent)
-    bases = expected.bases(NetworkSizes(SHAPE.depths, SHAPE.scales, 3, 8, 8, 4)).all
+    predictor = Predictor(PRIOR, exponent)
+    bases = predictor.predicted(NetworkSizes(SHAPE.depths, SHAPE.scales, 3, 8, 8, 4)).all
     rng = np.random.default_rng(5)
     tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in bases]
     names = len(SHAPE.network_shapes())
     latents, motion, *_ = _random_parts()
     parts = tensors[:names], tensors[names : names + 6], tensors[names + 6 :]
-    return pack_tracked(SHAPE, latents, motion, *parts, expected), [tensor.values for tensor in tensors]
+    return pack_tracked(SHAPE, latents, motion, *parts, predictor), [tensor.values for tensor in tensors]
 
 
 @pytest.mark.parametrize("exponent", [-7, 0, 64])
@@ -195,11 +214,11 @@ def test_networks_are_stored_as_differences_from_the_prior(exponent: int) -> Non
     payload, values = _with_prior(exponent)
     gop = read_tracked(payload, GEOMETRY)
     assert all(np.array_equal(one.values, other) for one, other in zip(gop.tensors, values, strict=True))
-    assert gop.expectation.gain_quarters == exponent
+    assert gop.predictor.gain_quarters == exponent
     assert all(np.array_equal(one, other) for one, other in zip(gop.latents, _random_parts()[0], strict=True))
 
 
-def test_an_unknown_expectation_or_exponent_is_refused() -> None:
+def test_an_unknown_predictor_or_exponent_is_refused() -> None:
     payload, _ = _with_prior(0)
     assert payload[1:3] == b"\x01\x00"
     for wrong in (b"\x02", b"\x03"):  # 2: what the header keeps, where it keeps nothing
@@ -215,7 +234,7 @@ def test_networks_in_the_header_leave_the_function_as_it_was(exponent: int | Non
     kept, rest = share_networks(payload, GEOMETRY)
     shared = read_shared(kept, 3)
     before, after = read_tracked(payload, GEOMETRY), read_tracked(rest, GEOMETRY, shared)
-    assert after.expectation.gain_quarters == exponent
+    assert after.predictor.gain_quarters == exponent
     assert after.part_bytes["weights"] == 0
     assert len(kept) + len(rest) <= len(payload) + 4
     for one, other in zip(before.tensors, after.tensors, strict=True):
@@ -229,18 +248,18 @@ def test_networks_in_the_header_leave_the_function_as_it_was(exponent: int | Non
 
 def test_a_gop_with_other_depths_stores_what_differs_from_the_header() -> None:
     kept, _ = share_networks(_with_prior(3)[0], GEOMETRY)
-    expected = Expectation(SHARED, -2, read_shared(kept, 3))
+    expected = Predictor(SHARED, -2, read_shared(kept, 3))
     for frames in (1, 2, 40):
         shape, geometry = TrackedShape(GopTree(frames), 21, 34, 4, 8, 3), GopGeometry(frames, 21, 34, 3)
-        bases = expected.bases(NetworkSizes(shape.depths, 4, 3, 8, 8, 4)).all
+        bases = expected.predicted(NetworkSizes(shape.depths, 4, 3, 8, 8, 4)).all
         rng = np.random.default_rng(frames)
         tensors = [QuantizedTensor(rng.integers(-3, 4, np.shape(base)).astype(np.int32), -6, base) for base in bases]
-        motion = np.zeros(int((motion_table(shape)[:, ROWS] * motion_table(shape)[:, COLS]).sum()), np.int32)
+        motion = np.zeros(motion_table(shape).size, np.int32)
         latents = rng.integers(-1, 2, (frames, shape.node_latents)).astype(np.int32)
         payload = pack_tracked(shape, latents, motion, tensors[:9], tensors[9:15], tensors[15:], expected)
         gop = read_tracked(payload, geometry, read_shared(kept, 3))
         assert all(np.array_equal(one.values, other.values) for one, other in zip(gop.tensors, tensors, strict=True))
-        assert gop.expectation.gain_quarters == 1
+        assert gop.predictor.gain_quarters == 1
         assert np.array_equal(gop.latents, latents)
 
 

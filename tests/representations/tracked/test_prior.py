@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nerv_codec.entropy.context_model import parameter_shapes
-from nerv_codec.representations.tracked.networks import MOTION_CLASSES, PRIOR, UNEXPECTED, Expectation
+from nerv_codec.representations.tracked.networks import MOTION_CLASSES, NO_PREDICTOR, PRIOR, Predictor
 from nerv_codec.representations.tracked.prior import DEPTH_CLASSES, NetworkSizes, prior
 from nerv_codec.representations.tracked.shape import grids_of, network_shapes
 
@@ -40,7 +40,7 @@ def test_gains_are_multiplied():
 
 
 def test_other_widths_and_none_start_from_zero():
-    expected = Expectation(PRIOR)
-    assert all(isinstance(base, np.ndarray) for base in expected.bases(_sizes()).all)
-    assert all(isinstance(base, float) for base in UNEXPECTED.bases(_sizes()).all)
-    assert all(isinstance(base, float) for base in expected.bases(NetworkSizes(6, 7, 3, 12, 16, 8)).all)
+    expected = Predictor(PRIOR)
+    assert all(isinstance(base, np.ndarray) for base in expected.predicted(_sizes()).all)
+    assert all(isinstance(base, float) for base in NO_PREDICTOR.predicted(_sizes()).all)
+    assert all(isinstance(base, float) for base in expected.predicted(NetworkSizes(6, 7, 3, 12, 16, 8)).all)

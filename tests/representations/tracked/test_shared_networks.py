@@ -12,6 +12,7 @@ import pytest
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.decoding.inspection import inspect
+from nerv_codec.decoding.metadata import stored_geometry
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.encoding.encode import EncodeReport, encode
@@ -46,7 +47,11 @@ def _gops(path: Path) -> list[TrackedGop]:
     with VideoDecoder(path) as video:
         shared = read_shared(video.header.shared, 3)
         count = len(video.header.gops)
-        return [read_tracked(video.container.read_gop(index), video.geometry(index), shared) for index in range(count)]
+        payloads = [video.loader.container.read_gop(index) for index in range(count)]
+        return [
+            read_tracked(payload, stored_geometry(video.header, index), shared)
+            for index, payload in enumerate(payloads)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,7 @@ def shared(tmp_path_factory) -> tuple[Path, EncodeReport]:
 
 def test_gops_of_one_scene_keep_none_of_their_own(tmp_path, shared):
     path, report = shared
-    assert [gop.expectation.source for gop in _gops(path)] == [SHARED, SHARED]
+    assert [gop.predictor.source for gop in _gops(path)] == [SHARED, SHARED]
     assert [gop["bytes_by_part"]["weights"] for gop in inspect(path)["gops"]] == [0, 0]
     assert report.estimated_bits == pytest.approx(report.coded_bits, rel=0.01)
     apart = dataclasses.replace(CONFIG, tracked=dataclasses.replace(CONFIG.tracked, share=False))
@@ -105,12 +110,12 @@ def test_a_picture_of_another_kind_learns_networks_of_its_own(tmp_path):
     """Behind a black beginning."""
     _encode(tmp_path / "a.nvc", black=5)
     gops = _gops(tmp_path / "a.nvc")
-    assert gops[0].expectation.source == SHARED
-    assert gops[-1].expectation.source == PRIOR and gops[-1].part_bytes["weights"] > 0
+    assert gops[0].predictor.source == SHARED
+    assert gops[-1].predictor.source == PRIOR and gops[-1].part_bytes["weights"] > 0
 
 
 @pytest.mark.slow
 def test_under_a_target_they_go_on_learning(tmp_path, shared):
     _encode(tmp_path / "a.nvc", target_psnr_db=shared[1].psnr_y_db)
     last = _gops(tmp_path / "a.nvc")[-1]
-    assert last.expectation.source == SHARED and last.part_bytes["weights"] > 0
+    assert last.predictor.source == SHARED and last.part_bytes["weights"] > 0

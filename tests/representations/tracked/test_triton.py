@@ -17,25 +17,32 @@ INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 DEVICE = torch.device("cpu" if INTERPRETED else "cuda")
 pytestmark = [] if INTERPRETED else [pytest.mark.needs_cuda]
 
+from latent_grids import CLASSES, three_nodes  # noqa: E402
+
 import nerv_codec  # noqa: E402
 from nerv_codec.base.video import PlanarFrame, VideoInfo  # noqa: E402
 from nerv_codec.encoding.config import EncoderConfig, override  # noqa: E402
 from nerv_codec.entropy import rate_cpu as rate_model  # noqa: E402
+from nerv_codec.entropy.context_model import RateParameters  # noqa: E402
 from nerv_codec.representations.fitting.status import FitStatus, FitTarget  # noqa: E402
 from nerv_codec.representations.rendering import View  # noqa: E402
 from nerv_codec.representations.tracked.cpu import colour as kernels  # noqa: E402
 from nerv_codec.representations.tracked.cpu import planes as plane_kernels  # noqa: E402
-from nerv_codec.representations.tracked.fit.backend_cpu import Targets  # noqa: E402
-from nerv_codec.representations.tracked.render_cpu import NETWORK  # noqa: E402
-from nerv_codec.representations.tracked.shape import (  # noqa: E402
-    FEATURES,
-    KEPT,
-    TrackedShape,
+from nerv_codec.representations.tracked.fit.targets import Targets  # noqa: E402
+from nerv_codec.representations.tracked.function import (  # noqa: E402
+    feature_map,
     features,
     knot_tracks,
     motion_grids,
-    plane,
     synthesis,
+)
+from nerv_codec.representations.tracked.shape import (  # noqa: E402
+    CUBIC,
+    FEATURES,
+    KEPT,
+    NETWORK,
+    PAD,
+    TrackedShape,
 )
 from nerv_codec.representations.tracked.tree import GopTree  # noqa: E402
 
@@ -77,7 +84,7 @@ def _share_that_differs(found: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def _padded(planes: torch.Tensor) -> torch.Tensor:
-    edges = [(0, 0)] * (planes.ndim - 3) + [(kernels.PAD, kernels.PAD)] * 2 + [(0, 0)]
+    edges = [(0, 0)] * (planes.ndim - 3) + [(PAD, PAD)] * 2 + [(0, 0)]
     return torch.from_numpy(np.pad(planes.detach().float().numpy(), edges, mode="edge"))
 
 
@@ -99,7 +106,7 @@ def test_planes_and_their_gradient(shape: TrackedShape) -> None:
     starts = [slice(start, start + r * c) for start, (r, c) in zip(shape.grid_offsets, shape.grid_sizes, strict=True)]
     expected = torch.stack(
         [
-            plane(
+            feature_map(
                 shape,
                 [latents[n, part].reshape(size) for part, size in zip(starts, shape.grid_sizes, strict=True)],
                 mix[n],
@@ -109,7 +116,7 @@ def test_planes_and_their_gradient(shape: TrackedShape) -> None:
     )
     slope = torch.randn(expected.shape, dtype=torch.float64)
     expected.backward(slope)
-    pyramid, pad = make_pyramid(shape), kernels.PAD
+    pyramid, pad = make_pyramid(shape), PAD
     planes = torch.zeros(count, shape.height + 2 * pad, shape.width + 2 * pad, FEATURES, device=DEVICE)
     arguments = (_integers(nodes), _device(latents), _device(mix))
     pyramid.build_planes(*arguments, planes, _integers(nodes))
@@ -145,7 +152,7 @@ def test_colour_and_its_gradient(shape: TrackedShape) -> None:
     grids = motion_grids(shape, kept).detach().requires_grad_(True)
     network = _random_network(shape)
     kinds = np.arange(count) % 3
-    kinds[0] = kernels.CUBIC
+    kinds[0] = CUBIC
     rows = torch.arange(0, shape.height - 1, 1.5, dtype=torch.float64)
     cols = torch.arange(shape.width, dtype=torch.float64)
     codes = torch.randint(0, 255, (len(times), len(rows), len(cols), shape.outputs), dtype=torch.uint8)
@@ -197,7 +204,7 @@ def test_colour_and_its_gradient(shape: TrackedShape) -> None:
     folded = plane_gradients.cpu().numpy()
     for gradient in folded:
         plane_kernels.fold_edges(gradient)
-    pad = kernels.PAD
+    pad = PAD
     assert _relative(torch.from_numpy(folded)[:, pad:-pad, pad:-pad], planes.grad) < 1e-4
     for index, part in enumerate(d_tracks.cpu().split([len(shape.tree.chain(t)) for t in times])):
         if index in used:
@@ -216,17 +223,27 @@ def test_knots_far_apart_and_close_together(wide: bool) -> None:
 
 @pytest.mark.parametrize(("hidden", "classwise"), [(1, False), (5, True)])
 def test_bits_and_gradients(hidden: int, classwise: bool) -> None:
-    from test_rate import CLASSES, example
-
     from nerv_codec.entropy import rate_cuda as triton_rate
 
     sizes = ((5, 14), (3, 7), (2, 4))
-    y, grids, maps, parameters = example(hidden, hidden, CLASSES if classwise else 1, sizes, amplitude=4.0)
+    rng = np.random.default_rng(hidden)
+    table, maps = three_nodes(rng, sizes)
+    table.active[4] = 0
+    y = rng.laplace(0, 4.0, table.size).astype(np.float32)
+    y[table[4].part] = 0
+    shapes = ((hidden, 14), (CLASSES if classwise else 1, hidden), (2, hidden), (CLASSES, 2), (2, 14))
+    parameters = RateParameters(*(rng.normal(0, 0.3 / size[-1] ** 0.5, size).astype(np.float32) for size in shapes))
     y[::11] *= 20
-    expected = rate_model.rate_forward_backward(y, grids, maps, parameters)
+    expected = rate_model.rate_forward_backward(y, table, maps, parameters)
     gradient = torch.ones(len(y), device=DEVICE)
     bits, found = triton_rate.rate(
-        _device(y), triton_rate.make_blocks(grids, DEVICE), _integers(grids), _integers(maps), parameters, 2.0, gradient
+        _device(y),
+        triton_rate.make_blocks(table, DEVICE),
+        _integers(table.array),
+        _integers(maps),
+        parameters,
+        2.0,
+        gradient,
     )
     assert bits == pytest.approx(expected.bits.sum(), rel=1e-4)
     for one, other in zip((gradient.cpu().numpy() - 1, *found), (expected.latents, *expected.parameters), strict=True):
@@ -272,8 +289,6 @@ def _video(shape: TrackedShape, dtype: type) -> list[Targets]:
 
 @pytest.mark.parametrize(("frames", "stride", "dtype"), [(None, 1, np.uint8), ((0, 3), 2, np.uint16)])
 def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: int, dtype: type) -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     from nerv_codec.base.threads import Workers
     from nerv_codec.representations.tracked.fit.backend import CpuBackend
     from nerv_codec.representations.tracked.fit.backend_cuda import CudaBackend
@@ -290,16 +305,15 @@ def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: i
         found = []
         for seed, table in enumerate(tables):
             draw = np.random.default_rng(seed)
-            count = int((table[:, rate_model.ROWS] * table[:, rate_model.COLS]).sum())
-            vector = QuantisedVector(draw.normal(0, 1.5, count), table.copy())
+            vector = QuantisedVector(draw.normal(0, 1.5, table.size), table)
             vector.wake(draw.random(len(table)) < 0.8)
             found.append(vector)
         return found
 
     results = []
-    with Workers() as workers, ThreadPoolExecutor(1) as executor:
+    with Workers() as workers:
         targets = _video(shape, dtype)
-        cpu = CpuBackend(shape, targets, 255, workers, executor)
+        cpu = CpuBackend(shape, targets, 255, workers)
         for backend in (cpu, CudaBackend(shape, targets, 255, DEVICE, PRECISION)):
             latents, motion = (backend.vector(vector) for vector in vectors())
             for vector in (latents, motion):
@@ -313,9 +327,7 @@ def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: i
             results.append((found, latents, motion))
     (expected, *states), (found, *others) = results
     assert found.distortion == pytest.approx(expected.distortion, rel=1e-3)
-    alive = np.flatnonzero(
-        np.concatenate([np.repeat(row[rate_model.ACTIVE], row[1] * row[2]) for row in states[0].table])
-    )
+    alive = np.flatnonzero(np.concatenate([np.repeat(grid.active, grid.size) for grid in states[0].table]))
 
     def close(one: object, other: np.ndarray) -> bool:
         return _relative(torch.as_tensor(one), torch.from_numpy(np.asarray(other, np.float64))) < 2e-3
@@ -327,7 +339,7 @@ def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: i
         assert close(found.network[name], expected.network[name]), name
     for one, other in zip(others, states, strict=True):
         assert (one.symbols != other.symbols).mean() < 1e-3
-        assert np.array_equal(one.table, other.table)
+        assert np.array_equal(one.table.array, other.table.array)
         saved = one.arrays()
         one.restore(saved)
         assert all(np.array_equal(saved[name], array) for name, array in one.arrays().items())
@@ -364,8 +376,8 @@ def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> 
     network = {name: tensor.detach().float() for name, tensor in _random_network(shape).items()}
     geometry = GopGeometry(6, shape.height, shape.width, 3)
     cpu = Tracked(geometry, shape, latents, motion, network)
-    monkeypatch.setattr(tracked_cuda, "PLANE_BYTES", 0)
-    gpu = tracked_cuda.TrackedCuda(geometry, shape, latents, cpu._grids, network, DEVICE)
+    monkeypatch.setattr(tracked_cuda, "MAP_BYTES", 0)
+    gpu = tracked_cuda.TrackedCuda(geometry, shape, latents, cpu.motion_grids, network, DEVICE)
     times = torch.tensor([0.0, 4.5, 1.0], dtype=torch.float64)
     rows, cols = (torch.arange(0, size, 0.75, dtype=torch.float64) for size in (shape.height, shape.width))
     expected = cpu.render(times, rows, cols)
@@ -377,15 +389,18 @@ def test_a_decoder_shows_what_the_cpu_shows(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_a_whole_fit(monkeypatch: pytest.MonkeyPatch, tiny_frames: list[PlanarFrame], tiny_info: VideoInfo) -> None:
     from nerv_codec.representations.tracked.fit import optimise as tracked_fit
+    from nerv_codec.representations.tracked.fit import phases, rounding
     from nerv_codec.representations.tracked.fit.backend_cuda import CudaBackend
 
     def backend(shape: TrackedShape, targets: list[Targets], peak: int, *_: object) -> CudaBackend:
         return CudaBackend(shape, targets, peak, DEVICE)
 
     monkeypatch.setattr(tracked_fit, "make_backend", backend)
-    monkeypatch.setattr(tracked_fit, "choose_steps", lambda tensors, *_: [-6] * len(tensors))
-    for name, value in (("_CONTROL_STEPS", 2), ("_GROWTH", (0.5, 0.5)), ("_HARD_FRACTION", 0.5), ("_REPORT_STEPS", 1)):
+    monkeypatch.setattr(rounding, "choose_steps", lambda tensors, *_: [-6] * len(tensors))
+    for name, value in (("_CONTROL_STEPS", 2), ("_REPORT_STEPS", 1)):
         monkeypatch.setattr(tracked_fit, name, value)
+    for name, value in (("_GROWTH", (0.5, 0.5)), ("_HARD_FRACTION", 0.5)):
+        monkeypatch.setattr(phases, name, value)
     info = dataclasses.replace(tiny_info, width=24, height=16)
     frames = [
         dataclasses.replace(
@@ -414,7 +429,7 @@ def test_files_are_the_same_on_either_device(tmp_path: Path, tiny_clip: Path, ti
             nerv_codec.VideoDecoder(tmp_path / "a.nvc", device="cuda") as cuda,
         ):
             view = View.whole(cpu.metadata.height, cpu.metadata.width)
-            assert cpu.unpack(0)[1:] == cuda.unpack(0)[1:]
+            assert cpu.loader.unpack(0)[1:] == cuda.loader.unpack(0)[1:]
             for index in range(len(cpu)):
                 one, other = (video.render(Fraction(index), view).planes for video in (cpu, cuda))
                 for a, b in zip(one, other, strict=True):

@@ -1,10 +1,10 @@
 """The `tracked` function on the CPU, tracks to colour, and its gradient.
 
-Compiled with numba. Every function here has its plain form in ``model/tracked.py``; tests hold the two together.
-``kernels/tracks.py`` makes the tracks, ``kernels/planes.py`` the planes.
+Compiled with numba. Every function here has its plain form in ``function.py``; tests hold the two together.
+``tracks`` makes the tracks, ``planes`` the feature maps.
 
 How it gets its speed: a pixel's FEATURES = 8 features lie side by side and are one ``Float8``, so a tap of an
-interpolation kernel is one load. Planes carry a border, so that no tap needs to be held inside the picture. The
+interpolation kernel is one load. Feature maps carry a border, so that no tap needs to be held inside the picture. The
 network runs on tiles of TILE pixels with the pixels side by side: a tile's activations stay in the first-level
 cache, and weights are broadcast to blocks of sums that stay in registers.
 """
@@ -14,29 +14,19 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerv_codec.representations.tracked.cpu.simd import floor8, load8, splat8, store8, sum8, transpose8
+from nerv_codec.representations.tracked.cpu.simd import JIT, floor8, load8, splat8, store8, sum8, transpose8
+from nerv_codec.representations.tracked.shape import (
+    CUBIC,
+    FEATURES,
+    LINEAR,
+    NODE,
+    PAD,
+    SKIPPED,
+    TRACK_ORIGIN,
+    TRACK_SHIFT,
+)
 
-FEATURES = 8
 TILE = 64
-PAD = 4
-"""Pixels of border around a plane: what the widest kernel reads beyond the farthest place, BOUND outside."""
-TRACK_SHIFT = 2
-"""log2 of the distance of track knots, in pixels."""
-TRACK_ORIGIN = -2.0
-"""Where the first knot lies on both axes: every sample of the picture, chroma too, lies between knots."""
-SKIPPED, LINEAR, CUBIC = range(3)
-"""How a plane is read; one that is 0 everywhere is not."""
-NODE, SOURCE, MOVER, CHANNEL, FIRST, SECOND = range(6)
-"""Columns of a chain: the node read, the sample whose place it starts from (-1: the point itself), the node whose
-motion leads on (-1: none), the channel of that motion, and the samples of both parents (-1: none)."""
-SCALE, MASS, SHARE = range(3)
-"""Columns of a chain's reals: factor of the motion, weight that time gives, share of the second parent."""
-JIT = {
-    "cache": True,
-    "nogil": True,
-    "fastmath": {"contract", "nsz", "arcp", "nnan", "ninf"},
-    "error_model": "numpy",
-}
 
 _ONE = np.float32(1)
 _HALF = np.float32(0.5)
@@ -371,6 +361,38 @@ def _columns(cols, knots):
 
 
 @njit(**JIT)
+def _forward_tile(
+    planes, kinds, chain, line, cells, fractions, start, size, network, base, down, right, weight,
+    features, z, d1, h1, k1, d2, h2, k2, color,
+):  # fmt: skip
+    """Colour of a tile's pixels, and all that it goes through on the way, for the gradient.
+
+    Sines ``h1``, ``h2`` and cosines ``k1``, ``k2`` of the layers' inputs ``d1``, ``d2``, each (hidden, TILE); where the
+    gradient is not wanted, both layers may have the same arrays.
+    """
+    w1, b1, w2, b2, w3, b3, skip = network
+    features[:] = 0
+    for k in range(chain.shape[0]):
+        node = chain[k, NODE]
+        if kinds[node] != SKIPPED:
+            _locate(
+                line, k, cells, fractions, start, size, node, planes.shape[1], planes.shape[2],
+                base, down, right, weight,
+            )  # fmt: skip
+            _read(planes, k, kinds[node], base, down, right, weight, size, features)
+    _transpose_in(features, z)
+    _fill(d1, b1)
+    _dense(z, w1, d1)
+    _sine(d1, h1, k1)
+    _fill(d2, b2)
+    _dense(h1, w2, d2)
+    _sine(d2, h2, k2)
+    _fill(color, b3)
+    _dense(h2, w3, color)
+    _dense(z, skip, color)
+
+
+@njit(**JIT)
 def evaluate(planes, kinds, chain, tracks, rows, cols, network, out):
     """Colour on a lattice at one moment.
 
@@ -383,8 +405,7 @@ def evaluate(planes, kinds, chain, tracks, rows, cols, network, out):
         network: w1 (8, h), b1, w2 (h, h), b2, w3 (h, P), b3, skip (8, P), float32; h a multiple of 4.
         out: (R, Q, P) float32, written.
     """
-    w1, b1, w2, b2, w3, b3, skip = network
-    hidden, outputs, samples = w2.shape[0], w3.shape[1], chain.shape[0]
+    hidden, outputs, samples = network[2].shape[0], network[4].shape[1], chain.shape[0]
     line = np.empty((samples, 3, tracks.shape[3]), np.float32)
     cells, fractions = _columns(cols, tracks.shape[3])
     base, weight = np.empty((samples, TILE), np.int64), np.empty((samples, TILE), np.float32)
@@ -396,25 +417,10 @@ def evaluate(planes, kinds, chain, tracks, rows, cols, network, out):
         _line(tracks, rows[i], line)
         for start in range(0, len(cols), TILE):
             size = min(TILE, len(cols) - start)
-            features[:] = 0
-            for k in range(samples):
-                node = chain[k, NODE]
-                if kinds[node] != SKIPPED:
-                    _locate(
-                        line, k, cells, fractions, start, size, node, planes.shape[1], planes.shape[2],
-                        base, down, right, weight,
-                    )  # fmt: skip
-                    _read(planes, k, kinds[node], base, down, right, weight, size, features)
-            _transpose_in(features, z)
-            _fill(d, b1)
-            _dense(z, w1, d)
-            _sine(d, h, cosine)
-            _fill(d, b2)
-            _dense(h, w2, d)
-            _sine(d, h, cosine)
-            _fill(color, b3)
-            _dense(h, w3, color)
-            _dense(z, skip, color)
+            _forward_tile(
+                planes, kinds, chain, line, cells, fractions, start, size, network, base, down, right, weight,
+                features, z, d, h, cosine, d, h, cosine, color,
+            )  # fmt: skip
             for p in range(size):
                 for o in range(outputs):
                     out[i, start + p, o] = color[o, p]
@@ -435,10 +441,9 @@ def fit_step(
         d_tracks: as ``tracks``.
         network_gradients: as ``network``, each with eight partial sums as its last axis.
     """
-    w1, b1, w2, b2, w3, b3, skip = network
     w1_t, w2_t, w3_t, skip_t = transposed
     g1, gb1, g2, gb2, g3, gb3, g_skip = network_gradients
-    hidden, outputs, samples = w2.shape[0], w3.shape[1], chain.shape[0]
+    hidden, outputs, samples = network[2].shape[0], network[4].shape[1], chain.shape[0]
     line = np.empty((samples, 3, tracks.shape[3]), np.float32)
     d_line = np.zeros((samples, 3, tracks.shape[3]), np.float32)
     cells, fractions = _columns(cols, tracks.shape[3])
@@ -456,25 +461,10 @@ def fit_step(
         _line(tracks, rows[i], line)
         for start in range(0, len(cols), TILE):
             size = min(TILE, len(cols) - start)
-            features[:] = 0
-            for k in range(samples):
-                node = chain[k, NODE]
-                if kinds[node] != SKIPPED:
-                    _locate(
-                        line, k, cells, fractions, start, size, node, planes.shape[1], planes.shape[2],
-                        base, down, right, weight,
-                    )  # fmt: skip
-                    _read(planes, k, kinds[node], base, down, right, weight, size, features)
-            _transpose_in(features, z)
-            _fill(d1, b1)
-            _dense(z, w1, d1)
-            _sine(d1, h1, k1)
-            _fill(d2, b2)
-            _dense(h1, w2, d2)
-            _sine(d2, h2, k2)
-            _fill(color, b3)
-            _dense(h2, w3, color)
-            _dense(z, skip, color)
+            _forward_tile(
+                planes, kinds, chain, line, cells, fractions, start, size, network, base, down, right, weight,
+                features, z, d1, h1, k1, d2, h2, k2, color,
+            )  # fmt: skip
             for o in range(outputs):
                 total, factor = np.float32(0), _TWO * plane_weights[o]
                 for p in range(size):

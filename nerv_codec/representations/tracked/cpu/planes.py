@@ -1,15 +1,21 @@
-"""Planes of features from pyramids of latents, on the CPU, and the gradient of that.
+"""Feature maps from pyramids of latents, on the CPU, and the gradient of that.
 
-The plain form is ``model.tracked.plane``.
+The plain form is ``function.feature_map``.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from numba import njit
 
-from nerv_codec.representations.tracked.cpu.colour import FEATURES, JIT, PAD
-from nerv_codec.representations.tracked.cpu.simd import load8, splat8, store8, sum8, transpose8
+from nerv_codec.representations.tracked.cpu.simd import JIT, load8, splat8, store8, sum8, transpose8
+from nerv_codec.representations.tracked.shape import FEATURES, PAD, UPSAMPLING, TrackedShape
+
+Array = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 _BLOCK = 8
 """Latents of a row whose gradients are added up across features at a time."""
@@ -207,3 +213,60 @@ def add_latents_backward(gradient, latent, mix, latent_gradient, mix_gradient, p
         at = FEATURES * ((i + pad) * (cols + 2 * pad) + pad)
         total = _latent_row(gradient, at, latent, i, cols, m, latent_gradient, total)
     store8(mix_gradient, 0, total)
+
+
+def build_feature_map(shape: TrackedShape, latents: Array, nonzero: Flags, mix: Array, out: Array) -> None:
+    """Writes the feature map of one node, border included.
+
+    Args:
+        shape: Sizes.
+        latents: (node_latents,), the coarsest grid first.
+        nonzero: (grids,): those that are not are not read; at least one is.
+        mix: (grids, FEATURES).
+        out: (H + 2 PAD, W + 2 PAD, FEATURES).
+    """
+    taps = np.array(UPSAMPLING, np.float32)
+    first = shape.grid_scales[np.flatnonzero(nonzero)[0]]
+    rows, cols = shape.size_at(first)
+    coarse = np.zeros(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
+    for scale in range(first, -1, -1):
+        pad = 0 if scale else PAD
+        fine = np.empty((*shape.size_at(scale), FEATURES), np.float32) if scale else out
+        own, *others = shape.at_scale(scale)
+        upsample_add(coarse, grid_view(shape, latents, own), nonzero[own], mix[own], taps, fine, pad)
+        for other in others:
+            if nonzero[other]:
+                add_latents(grid_view(shape, latents, other), mix[other], fine, pad)
+        coarse = fine
+    repeat_edges(out)
+
+
+def backward_feature_map(
+    shape: TrackedShape, gradient: Array, latents: Array, nonzero: Flags, mix: Array, latent_gradient: Array
+) -> Array:
+    """Adjoint of :func:`build_feature_map`: writes the latents' gradient, returns that of ``mix``."""
+    taps = np.array(UPSAMPLING, np.float32)
+    mix_gradient = np.zeros_like(mix)
+    last = shape.grid_scales[np.flatnonzero(nonzero)[0]]
+    for scale in range(last + 1):
+        pad = 0 if scale else PAD
+        rows, cols = shape.size_at(scale)
+        coarse = np.empty(((rows + 1) // 2, (cols + 1) // 2, FEATURES), np.float32)
+        own, *others = shape.at_scale(scale)
+        for other in others:
+            if nonzero[other]:
+                add_latents_backward(
+                    gradient, grid_view(shape, latents, other), mix[other], grid_view(shape, latent_gradient, other),
+                    mix_gradient[other], pad,
+                )  # fmt: skip
+        upsample_add_backward(
+            gradient, grid_view(shape, latents, own), nonzero[own], mix[own], taps, coarse,
+            grid_view(shape, latent_gradient, own), mix_gradient[own], pad,
+        )  # fmt: skip
+        gradient = coarse
+    return mix_gradient
+
+
+def grid_view(shape: TrackedShape, latents: npt.NDArray[Any], index: int) -> npt.NDArray[Any]:
+    """The view of one grid in a node's latents."""
+    return latents[shape.grid_part(index)].reshape(shape.grid_sizes[index])

@@ -54,7 +54,8 @@ def soft_round(values, spans, temperature, deviation, seed, out, slopes):
         temperature: float32 > 0: rounding hardens as it falls.
         deviation: float32, of the noise.
         seed: uint32.
-        out: (n,) written within the spans; slopes: (n,) likewise.
+        out: (n,) float32, written within the spans.
+        slopes: (n,) float32, written within the spans.
     """
     inverse = _ONE / temperature
     half = _tanh(_HALF * inverse)

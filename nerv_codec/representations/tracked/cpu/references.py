@@ -1,6 +1,6 @@
 """Which latents of the parents a node's latents refer to: integers, the same on every machine.
 
-The plain form is in ``tests/test_tracked_codec.py``.
+The plain form is in the tests of ``references``: ``test_references_follow_the_rule``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def follow(motion, channel, shift, unit_log2, scale, base, rows, cols, out):
         unit_log2: See above.
         scale: log2 of the cells' size, in pixels.
         base: Index of the parent's first cell.
-        rows: Of the grid; cols: likewise.
+        rows: Rows of the grid; cols: its columns.
         out: (rows * cols,) int32, written.
     """
     half = 1 << (unit_log2 - 1)

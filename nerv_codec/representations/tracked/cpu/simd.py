@@ -15,6 +15,13 @@ from numba.core import cgutils
 from numba.core.datamodel import models, register_default
 from numba.extending import intrinsic, overload
 
+JIT = {
+    "cache": True,
+    "nogil": True,
+    "fastmath": {"contract", "nsz", "arcp", "nnan", "ninf"},
+    "error_model": "numpy",
+}
+"""How the stages are compiled."""
 LANES = 8
 _FLAGS = ("contract", "reassoc", "nsz", "arcp", "nnan", "ninf")
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)

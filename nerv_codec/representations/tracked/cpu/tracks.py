@@ -1,6 +1,6 @@
 """Where a point comes from, on the CPU: the tracks of a chain at the track knots, and their gradient.
 
-The plain form is ``model.tracked.tracks``.
+The plain form is ``function.tracks``.
 """
 
 from __future__ import annotations
@@ -8,11 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from nerv_codec.representations.tracked.cpu.colour import (
+from nerv_codec.representations.tracked.cpu.simd import JIT, load8, splat8, store8, sum8
+from nerv_codec.representations.tracked.shape import (
+    BLEND,
+    BOUND,
     CHANNEL,
+    CHANNELS,
     FIRST,
-    JIT,
     MASS,
+    MOTION_SHIFT,
     MOVER,
     NODE,
     SCALE,
@@ -22,15 +26,6 @@ from nerv_codec.representations.tracked.cpu.colour import (
     TRACK_ORIGIN,
     TRACK_SHIFT,
 )
-from nerv_codec.representations.tracked.cpu.simd import load8, splat8, store8, sum8
-
-BLEND = 4
-"""Channel of a motion grid that moves weight from the first to the second parent; 0..3 are motion."""
-CHANNELS = 8
-MOTION_SHIFT = 3
-"""log2 of the distance of motion samples, in pixels."""
-BOUND = 2.0
-"""Pixels beyond the border at which a tracked place is held: every tap reads the edge there."""
 
 _ZERO, _ONE, _TWO, _THREE, _FOUR = (np.float32(v) for v in range(5))
 _SIXTH = np.float32(1 / 6)
@@ -152,8 +147,8 @@ def tracks_forward(grids, chain, reals, height, width, first, last, tracks):
 
     Args:
         grids: (nodes, rows, cols, 8) float32: motion in pixels towards both parents, blend, three unused.
-        chain: (K, 6) int64, reals: (K, 3) float32, see ``kernels.tracked``.
-        height: Of the picture; width: likewise.
+        chain: (K, 6) int64, columns from ``shape.NODE`` on; reals: (K, 3) float32, columns from ``shape.SCALE`` on.
+        height: Rows of the picture; width: its columns.
         first: Row of knots to begin with; last: where to stop, not included.
         tracks: (K, 3, KR, KC), written there.
     """

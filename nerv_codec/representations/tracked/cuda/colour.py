@@ -6,7 +6,7 @@ backward, rather than keep what it read. Gradients of planes are added atomicall
 first gathered over the tile by two small products with interpolation weights; those of the network are first
 added up in the tile, and then in one of SLOTS copies, so that few programs wait for each other.
 
-The plain form is ``model/tracked.py``; ``kernels/tracked.py`` is the same on the CPU. Import only where Triton is.
+The plain form is ``function.py``; ``cpu/colour.py`` is the same on the CPU. Import only where Triton is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nerv_codec.representations.tracked.cpu.colour import FEATURES, PAD, SKIPPED, TRACK_ORIGIN, TRACK_SHIFT
+from nerv_codec.representations.tracked.shape import CUBIC, FEATURES, PAD, SKIPPED, TRACK_ORIGIN, TRACK_SHIFT
 
 TILE = 16
 LANES = 16
@@ -27,7 +27,7 @@ SLOTS = 32
 
 _FEATURES, _PAD, _TILE, _LANES = tl.constexpr(FEATURES), tl.constexpr(PAD), tl.constexpr(TILE), tl.constexpr(LANES)
 _ORIGIN, _INVERSE_STEP = tl.constexpr(TRACK_ORIGIN), tl.constexpr(1 / (1 << TRACK_SHIFT))
-_SKIPPED, _CUBIC = tl.constexpr(SKIPPED), tl.constexpr(2)
+_SKIPPED, _CUBIC = tl.constexpr(SKIPPED), tl.constexpr(CUBIC)
 
 
 def padded_width(hidden: int) -> int:
@@ -259,6 +259,32 @@ def _features(planes, plane_size, kinds, nodes, first, last, tracks, at, down, r
 
 
 @triton.jit
+def _weights(network, WIDTH: tl.constexpr):
+    """The tensors of a packed network: w1, b1, w2, b2, w3, b3, skip."""
+    w2 = network + _LANES * WIDTH
+    w3 = w2 + WIDTH * WIDTH
+    skip = w3 + WIDTH * _LANES
+    b1 = skip + _LANES * _LANES
+    b2 = b1 + WIDTH
+    b3 = b2 + WIDTH
+    wide, lanes = tl.arange(0, WIDTH), tl.arange(0, _LANES)
+    return (
+        _matrix(network, _LANES, WIDTH), tl.load(b1 + wide), _matrix(w2, WIDTH, WIDTH), tl.load(b2 + wide),
+        _matrix(w3, WIDTH, _LANES), tl.load(b3 + lanes), _matrix(skip, _LANES, _LANES),
+    )  # fmt: skip
+
+
+@triton.jit
+def _synthesis(z, w1, b1, w2, b2, w3, b3, skip, PRECISION: tl.constexpr):
+    """Sines and cosines of the first layer and of the second, and colour (N, LANES)."""
+    h1, k1 = _sine(tl.dot(z, w1, input_precision=PRECISION) + b1[None, :])
+    h2, k2 = _sine(tl.dot(h1, w2, input_precision=PRECISION) + b2[None, :])
+    color = tl.dot(h2, w3, input_precision=PRECISION) + b3[None, :]
+    color += tl.dot(z, skip, input_precision=PRECISION)
+    return h1, k1, h2, k2, color
+
+
+@triton.jit
 def evaluate_kernel(
     planes, plane_size, plane_cols, kinds, nodes, firsts, tracks, knot_rows, knot_cols,
     rows, num_rows, cols, num_cols, network, out, outputs,
@@ -279,17 +305,8 @@ def evaluate_kernel(
             cell_row * knot_cols + cell_col, down, right, knot_rows, knot_cols, plane_cols,
         )
     )  # fmt: skip
-    w2 = network + _LANES * WIDTH
-    w3 = w2 + WIDTH * WIDTH
-    skip = w3 + WIDTH * _LANES
-    b1 = skip + _LANES * _LANES
-    b2 = b1 + WIDTH
-    b3 = b2 + WIDTH
-    wide, lanes = tl.arange(0, WIDTH), tl.arange(0, _LANES)
-    h, _ = _sine(tl.dot(z, _matrix(network, _LANES, WIDTH), input_precision=PRECISION) + tl.load(b1 + wide)[None, :])
-    h, _ = _sine(tl.dot(h, _matrix(w2, WIDTH, WIDTH), input_precision=PRECISION) + tl.load(b2 + wide)[None, :])
-    color = tl.dot(h, _matrix(w3, WIDTH, _LANES), input_precision=PRECISION) + tl.load(b3 + lanes)[None, :]
-    color += tl.dot(z, _matrix(skip, _LANES, _LANES), input_precision=PRECISION)
+    _, _, _, _, color = _synthesis(z, *_weights(network, WIDTH), PRECISION)
+    lanes = tl.arange(0, _LANES)
     plane = (moment * outputs + lanes).to(tl.int64) * (num_rows * num_cols)
     place = plane[None, :] + (i * num_cols + j)[:, None]
     tl.store(out + place, color, mask=valid[:, None] & (lanes < outputs)[None, :])
@@ -348,20 +365,9 @@ def fit_kernel(
             planes, plane_size, kinds, nodes, first, last, tracks, at, down, right, knot_rows, knot_cols, plane_cols
         )
     )
-    w1_at = network
-    w2_at = w1_at + _LANES * WIDTH
-    w3_at = w2_at + WIDTH * WIDTH
-    skip_at = w3_at + WIDTH * _LANES
-    b1_at = skip_at + _LANES * _LANES
-    b2_at = b1_at + WIDTH
-    b3_at = b2_at + WIDTH
+    w1, b1, w2, b2, w3, b3, skip = _weights(network, WIDTH)
+    h1, k1, h2, k2, color = _synthesis(z, w1, b1, w2, b2, w3, b3, skip, PRECISION)
     wide, lanes = tl.arange(0, WIDTH), tl.arange(0, _LANES)
-    w1, w2 = _matrix(w1_at, _LANES, WIDTH), _matrix(w2_at, WIDTH, WIDTH)
-    w3, skip = _matrix(w3_at, WIDTH, _LANES), _matrix(skip_at, _LANES, _LANES)
-    h1, k1 = _sine(tl.dot(z, w1, input_precision=PRECISION) + tl.load(b1_at + wide)[None, :])
-    h2, k2 = _sine(tl.dot(h1, w2, input_precision=PRECISION) + tl.load(b2_at + wide)[None, :])
-    color = tl.dot(h2, w3, input_precision=PRECISION) + tl.load(b3_at + lanes)[None, :]
-    color += tl.dot(z, skip, input_precision=PRECISION)
 
     seen = (lanes < outputs)[None, :]
     pixels = (source * num_cols + j_held) * outputs

@@ -1,6 +1,6 @@
-"""Planes of features from pyramids of latents, on a GPU, and the gradient of that: many nodes in one launch.
+"""Feature maps from pyramids of latents, on a GPU, and the gradient of that: many nodes in one launch.
 
-``kernels/planes.py`` is the same on the CPU.
+``cpu/planes.py`` is the same on the CPU.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nerv_codec.representations.tracked.cpu.colour import FEATURES, PAD
+from nerv_codec.representations.tracked.shape import FEATURES, PAD
 
 BLOCK = 128
 
@@ -31,7 +31,7 @@ def _held(index, count):
 
 @triton.jit
 def _weight(taps: tl.constexpr, odd, k: tl.constexpr):
-    """Of the k-th coarse sample around a fine one at an odd or even place."""
+    """Weight of the k-th coarse sample around a fine one at an odd or even place."""
     return tl.where(odd != 0, taps[k], taps[len(taps) - 1 - k])
 
 
@@ -139,7 +139,7 @@ class Pyramid:
     Args:
         sizes: (rows, cols) of each scale, the finest first.
         grids: Of each scale, the grids there as (number, offset within a node's latents): one or two.
-        taps: Upsampling weights, see ``kernels.planes``.
+        taps: Upsampling weights, see ``cpu.planes.upsample_add``.
     """
 
     def __init__(

@@ -1,4 +1,5 @@
-"""Quantisation while fitting, and the optimiser's update, on a GPU; ``kernels/proxy.py`` is the same on the CPU.
+"""Quantisation while fitting, and the optimiser's update, on a GPU; ``cpu/quantise.py`` is the same on
+the CPU.
 
 What takes part is given as blocks: (m, 2) int64, the first of at most BLOCK numbers and the last + 1.
 """

@@ -1,7 +1,7 @@
 """Where points come from, on a GPU: the tracks of many chains at the track knots, and their gradient.
 
 Each program takes BLOCK knots of one moment and follows its chain. A thread keeps what it finds in the output itself
-and reads it there again. ``kernels/tracks.py`` is the same on the CPU.
+and reads it there again. ``cpu/tracks.py`` is the same on the CPU.
 """
 
 from __future__ import annotations
@@ -10,18 +10,17 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from nerv_codec.representations.tracked.cpu import colour as tracked
-from nerv_codec.representations.tracked.cpu import tracks
+from nerv_codec.representations.tracked import shape
 
 BLOCK = 128
 
-_BLEND, _CHANNELS = tl.constexpr(tracks.BLEND), tl.constexpr(tracks.CHANNELS)
-_INVERSE_STEP = tl.constexpr(1 / (1 << tracks.MOTION_SHIFT))
-_BOUND = tl.constexpr(tracks.BOUND)
-_TRACK_STEP, _TRACK_ORIGIN = tl.constexpr(1 << tracked.TRACK_SHIFT), tl.constexpr(tracked.TRACK_ORIGIN)
-_NODE, _SOURCE, _MOVER = tl.constexpr(tracked.NODE), tl.constexpr(tracked.SOURCE), tl.constexpr(tracked.MOVER)
-_CHANNEL, _FIRST, _SECOND = tl.constexpr(tracked.CHANNEL), tl.constexpr(tracked.FIRST), tl.constexpr(tracked.SECOND)
-_SCALE, _MASS, _SHARE = tl.constexpr(tracked.SCALE), tl.constexpr(tracked.MASS), tl.constexpr(tracked.SHARE)
+_BLEND, _CHANNELS = tl.constexpr(shape.BLEND), tl.constexpr(shape.CHANNELS)
+_INVERSE_STEP = tl.constexpr(1 / (1 << shape.MOTION_SHIFT))
+_BOUND = tl.constexpr(shape.BOUND)
+_TRACK_STEP, _TRACK_ORIGIN = tl.constexpr(1 << shape.TRACK_SHIFT), tl.constexpr(shape.TRACK_ORIGIN)
+_NODE, _SOURCE, _MOVER = tl.constexpr(shape.NODE), tl.constexpr(shape.SOURCE), tl.constexpr(shape.MOVER)
+_CHANNEL, _FIRST, _SECOND = tl.constexpr(shape.CHANNEL), tl.constexpr(shape.FIRST), tl.constexpr(shape.SECOND)
+_SCALE, _MASS, _SHARE = tl.constexpr(shape.SCALE), tl.constexpr(shape.MASS), tl.constexpr(shape.SHARE)
 
 
 @triton.jit
@@ -237,7 +236,8 @@ def forward(
 
     Args:
         grids: (nodes, rows, cols, 8) float32: motion in pixels towards both parents, blend, three unused.
-        chain: (S, 6) int32, reals: (S, 3) float32: all chains one behind the other, see ``kernels.tracked``.
+        chain: (S, 6) int32: all chains one behind the other, columns from ``shape.NODE`` on.
+        reals: (S, 3) float32: their reals, columns from ``shape.SCALE`` on.
         firsts: (T + 1,) int32: where each begins.
         moments: (N,) int32: which are wanted.
         size: (height, width) of the picture.
@@ -246,7 +246,7 @@ def forward(
     knot_rows, knot_cols = out.shape[2:]
     forward_kernel[(triton.cdiv(knot_rows * knot_cols, BLOCK), len(moments))](
         grids, *grids.shape[1:3], chain, reals, firsts, moments,
-        size[0] - 1 + tracks.BOUND, size[1] - 1 + tracks.BOUND, out, knot_rows, knot_cols, BLOCK=BLOCK,
+        size[0] - 1 + shape.BOUND, size[1] - 1 + shape.BOUND, out, knot_rows, knot_cols, BLOCK=BLOCK,
     )  # fmt: skip
 
 
@@ -257,11 +257,11 @@ def backward(
     """Adjoint of :func:`forward`: adds to ``gradients`` (as ``grids``).
 
     Args:
-        found: What :func:`forward` wrote; d_tracks: likewise, its contents are used up.
+        found: What :func:`forward` wrote; d_tracks: its gradient, used up.
     """
     knot_rows, knot_cols = found.shape[2:]
     backward_kernel[(triton.cdiv(knot_rows * knot_cols, BLOCK), len(moments))](
         grids, *grids.shape[1:3], chain, reals, firsts, moments,
-        size[0] - 1 + tracks.BOUND, size[1] - 1 + tracks.BOUND, found, knot_rows, knot_cols,
+        size[0] - 1 + shape.BOUND, size[1] - 1 + shape.BOUND, found, knot_rows, knot_cols,
         d_tracks, gradients, BLOCK=BLOCK,
     )  # fmt: skip

@@ -10,19 +10,26 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nerv_codec.entropy import rate_cuda as triton_rate
-from nerv_codec.entropy.rate_cpu import ACTIVE, RateParameters
-from nerv_codec.representations.tracked.cpu.colour import FEATURES, NODE, PAD
-from nerv_codec.representations.tracked.cuda import colour as triton_tracked
-from nerv_codec.representations.tracked.cuda import quantise as triton_proxy
-from nerv_codec.representations.tracked.cuda import tracks as triton_tracks
-from nerv_codec.representations.tracked.fit.backend import Gradient, present_grids
-from nerv_codec.representations.tracked.fit.backend_cpu import Targets
-from nerv_codec.representations.tracked.fit.state import BETAS, QuantisedVector
-from nerv_codec.representations.tracked.payload import motion_indices
-from nerv_codec.representations.tracked.render_cpu import MOTION_UNITS, NETWORK, plane_kinds
+from nerv_codec.entropy import rate_cuda
+from nerv_codec.entropy.context_model import RateParameters
+from nerv_codec.representations.tracked.chains import map_kinds
+from nerv_codec.representations.tracked.cuda import colour, quantise, tracks
+from nerv_codec.representations.tracked.fit.backend import Gradient, alive_grids
+from nerv_codec.representations.tracked.fit.targets import Targets
+from nerv_codec.representations.tracked.fit.vector import BETAS, QuantisedVector
+from nerv_codec.representations.tracked.function import motion_grids, refinement_matrix
+from nerv_codec.representations.tracked.grid_tables import motion_indices
 from nerv_codec.representations.tracked.render_cuda import Chains, make_pyramid
-from nerv_codec.representations.tracked.shape import CHANNELS, KEPT, TrackedShape, motion_grids, refinement_matrix
+from nerv_codec.representations.tracked.shape import (
+    CHANNELS,
+    FEATURES,
+    KEPT,
+    MOTION_UNITS,
+    NETWORK,
+    NODE,
+    PAD,
+    TrackedShape,
+)
 
 PRECISION = "tf32"
 """Of the products while fitting: what it loses is far below what is fitted."""
@@ -42,13 +49,13 @@ class DeviceVector(QuantisedVector):
 
     def _spans(self) -> npt.NDArray[np.int64]:
         spans = super()._spans()
-        self._blocks = triton_proxy.make_blocks(spans, self._device)
-        self._rate_blocks = triton_rate.make_blocks(self.table, self._device)
-        self._device_table = torch.from_numpy(self.table.astype(np.int32)).to(self._device)
+        self._blocks = quantise.make_blocks(spans, self._device)
+        self._rate_blocks = rate_cuda.make_blocks(self.table, self._device)
+        self._device_table = torch.from_numpy(self.table.array.astype(np.int32)).to(self._device)
         return spans
 
     def soften(self, temperature: float, deviation: float, seed: int) -> None:
-        triton_proxy.soft_round(self.values, self._blocks, temperature, deviation, seed, self.proxy, self.slopes)
+        quantise.soft_round(self.values, self._blocks, temperature, deviation, seed, self.proxy, self.slopes)
 
     def round(self) -> None:
         self.prune()
@@ -59,30 +66,30 @@ class DeviceVector(QuantisedVector):
         self.proxy.copy_(self.values.round())
 
     def prune(self) -> None:
-        alive = [(row, self.part(row)) for row in self.table if row[ACTIVE]]
+        alive = [(index, grid.part) for index, grid in enumerate(self.table) if grid.active]
         if alive:
             largest = torch.stack([self.values[part].abs().amax() for _, part in alive]).tolist()
-            for (row, part), most in zip(alive, largest, strict=True):
+            for (index, part), most in zip(alive, largest, strict=True):
                 if most <= 0.5:
-                    row[ACTIVE] = 0
+                    self.table.active[index] = 0
                     for tensor in (self.values, self.proxy, self.slopes):
                         tensor[part] = 0
         self.spans = self._spans()
 
     def step(self, gradient: Tensor, rate: float, count: int, floor: float) -> None:
-        triton_proxy.adam(
+        quantise.adam(
             self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count, floor
         )
 
     def arrays(self) -> dict[str, np.ndarray]:
         tensors = {"values": self.values, "first": self.first, "second": self.second}
-        active = np.ascontiguousarray(self.table[:, ACTIVE])
+        active = np.ascontiguousarray(self.table.active)
         return {**{name: tensor.cpu().numpy() for name, tensor in tensors.items()}, "active": active}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
         for tensor, name in ((self.values, "values"), (self.first, "first"), (self.second, "second")):
             tensor.copy_(torch.from_numpy(arrays[name]))
-        self.table[:, ACTIVE] = arrays["active"]
+        self.table.active[:] = arrays["active"]
         self.spans = self._spans()
         for first, last in self.spans:
             self.proxy[first:last] = self.values[first:last]
@@ -97,7 +104,7 @@ class DeviceVector(QuantisedVector):
         """See ``Backend.rate``."""
         if self._maps is not maps:
             self._maps, self._device_maps = maps, torch.from_numpy(maps).to(self._device)
-        return triton_rate.rate(
+        return rate_cuda.rate(
             self.proxy, self._rate_blocks, self._device_table, self._device_maps, parameters, factor, out
         )
 
@@ -168,7 +175,7 @@ class _Group:
 
 
 class CudaBackend:
-    """Triton kernels; buffers stay on the device. See ``tracked_backend.Backend``."""
+    """Triton kernels; buffers stay on the device. See ``backend.Backend``."""
 
     def __init__(
         self,
@@ -198,12 +205,10 @@ class CudaBackend:
         ]
         nodes = len(shape.tree.nodes)
         size = (nodes, shape.height + 2 * PAD, shape.width + 2 * PAD, FEATURES)
-        self._planes, self._plane_gradients = (torch.zeros(size, device=device) for _ in range(2))
+        self._feature_maps, self._map_gradients = (torch.zeros(size, device=device) for _ in range(2))
         self._tracks, self._d_tracks = (torch.zeros(len(self._nodes), 3, *shape.knots, device=device) for _ in range(2))
         self._latent_gradients = torch.zeros(nodes, shape.node_latents, device=device)
-        self._sums = torch.zeros(
-            triton_tracked.SLOTS, triton_tracked.network_size(shape.hidden) + triton_tracked.LANES, device=device
-        )
+        self._sums = torch.zeros(colour.SLOTS, colour.network_size(shape.hidden) + colour.LANES, device=device)
 
     def vector(self, coded: QuantisedVector) -> QuantisedVector:
         return DeviceVector(coded, self._device)
@@ -224,41 +229,41 @@ class CudaBackend:
         shape = self._shape
         chosen = tuple(range(shape.tree.num_frames)) if frames is None else tuple(frames)
         read = {node for frame in chosen for node in self._read[self._firsts[frame] : self._firsts[frame + 1]]}
-        present = present_grids(shape, latents)
+        present = alive_grids(shape, latents)
         alive = self._integers([node for node in np.flatnonzero(present.any(1)) if node in read])
-        moments, kinds = self._integers(chosen), self._integers(plane_kinds(shape, present))
+        moments, kinds = self._integers(chosen), self._integers(map_kinds(shape, present))
         held = (mix.detach() * torch.from_numpy(present)[..., None]).to(self._device)
         symbols = latents.proxy.view(-1, shape.node_latents)
-        packed = triton_tracked.pack_network({name: network[name] for name in NETWORK}, shape.hidden).to(self._device)
+        packed = colour.pack_network({name: network[name] for name in NETWORK}, shape.hidden).to(self._device)
         if len(alive):
-            self._pyramid.build_planes(alive, symbols, held, self._planes, alive)
+            self._pyramid.build_planes(alive, symbols, held, self._feature_maps, alive)
         grids = self._motion.forward(motion.proxy)
         self._chains.tracks(grids, shape, moments, self._tracks)
-        for buffer in (self._plane_gradients, self._d_tracks, self._sums):
+        for buffer in (self._map_gradients, self._d_tracks, self._sums):
             buffer.zero_()
         for group in self._groups:
             self._fit(group, kinds, packed, moments, len(chosen), stride, phase)
         motion_gradient = torch.zeros_like(motion.values)
         if moving and len(motion.values):
             grid_gradients = torch.zeros_like(grids)
-            triton_tracks.backward(
+            tracks.backward(
                 grids, self._chains.chain, self._chains.reals, self._chains.firsts, moments,
                 (shape.height, shape.width), self._tracks, self._d_tracks, grid_gradients,
             )  # fmt: skip
             motion_gradient = self._motion.backward(grid_gradients)[: len(motion.values)]
         mix_gradient = torch.zeros_like(held)
         if len(alive):
-            mix_gradient = self._pyramid.backward(alive, self._plane_gradients, symbols, held, self._latent_gradients)
+            mix_gradient = self._pyramid.backward(alive, self._map_gradients, symbols, held, self._latent_gradients)
         sums = self._sums.double().sum(0).float().cpu()
         shapes = {name: shape.network_shapes()[name] for name in NETWORK}
         return Gradient(
-            distortion=sums[-triton_tracked.LANES :][: shape.outputs].numpy(),
+            distortion=sums[-colour.LANES :][: shape.outputs].numpy(),
             latents=self._latent_gradients.view(-1),
             motion=motion_gradient,
             mix=mix_gradient.cpu().numpy() * present[..., None],
             network={
                 name: np.ascontiguousarray(part.numpy())
-                for name, part in triton_tracked.unpack_network(sums, shapes, shape.hidden).items()
+                for name, part in colour.unpack_network(sums, shapes, shape.hidden).items()
             },
         )
 
@@ -272,14 +277,14 @@ class CudaBackend:
         used = group.axes[0][begin::stride]
         knots = self._shape.knots
         windows = (
-            triton_tracked.knot_window(used, knots[0]),
-            triton_tracked.knot_window(group.axes[1], knots[1]),
+            colour.knot_window(used, knots[0]),
+            colour.knot_window(group.axes[1], knots[1]),
         )
-        triton_tracked.fit(
-            self._planes, kinds, self._nodes, self._chains.firsts, self._tracks,
+        colour.fit(
+            self._feature_maps, kinds, self._nodes, self._chains.firsts, self._tracks,
             group.rows, begin, stride, group.cols, packed, self._shape.hidden,
             frames, group.codes, self._peak, group.weights / (len(used) * len(group.cols) * count), windows,
-            self._plane_gradients, self._d_tracks, self._sums, self._precision,
+            self._map_gradients, self._d_tracks, self._sums, self._precision,
         )  # fmt: skip
 
     def rate(

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import PlanarFrame
-from nerv_codec.representations.tracked.cpu.tracks import MOTION_SHIFT
-from nerv_codec.representations.tracked.shape import KEPT, TrackedShape, motion_grids, refinement_matrix
+from nerv_codec.representations.tracked.function import motion_grids, refinement_matrix
+from nerv_codec.representations.tracked.shape import KEPT, MOTION_SHIFT, TrackedShape
 
 _MIN_SIDE = 32
 """Smaller pictures give dense inverse search no patches to work with: their motion starts at 0."""

@@ -10,7 +10,8 @@ import torch
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import PlanarFrame
 from nerv_codec.representations.tracked.fit.flow import _Splines, initial_motion
-from nerv_codec.representations.tracked.shape import TrackedShape, motion_grids, read_motion
+from nerv_codec.representations.tracked.function import motion_grids, read_motion
+from nerv_codec.representations.tracked.shape import TrackedShape
 from nerv_codec.representations.tracked.tree import GopTree
 
 

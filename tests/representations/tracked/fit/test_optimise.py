@@ -18,7 +18,8 @@ from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
 from nerv_codec.representations.fitting.sites import gop_geometry
 from nerv_codec.representations.fitting.status import FitTarget
 from nerv_codec.representations.tracked.fit.lambda_control import RateController
-from nerv_codec.representations.tracked.fit.optimise import fit_tracked, make_phases
+from nerv_codec.representations.tracked.fit.optimise import fit_tracked
+from nerv_codec.representations.tracked.fit.phases import make_phases
 from nerv_codec.representations.tracked.payload import unpack_tracked
 from nerv_codec.representations.tracked.tree import GopTree
 

@@ -1,0 +1,221 @@
+"""The functions of a ``.nvc``, GOP by GOP: the file, a cache, what is unpacked ahead, and what to do about damage."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, cast
+
+from nerv_codec.base.background import read_ahead
+from nerv_codec.base.errors import BitstreamError, InputError, UnsupportedVersionError
+from nerv_codec.bitstream.container import ContainerReader
+from nerv_codec.decoding.metadata import own_frames, stored_geometry
+from nerv_codec.decoding.timeline import Timeline
+from nerv_codec.representations.registry import unpack_gop
+from nerv_codec.representations.representation import Representation
+
+if TYPE_CHECKING:
+    import torch
+
+_CACHED_GOPS = 2
+Loaded = Representation | BitstreamError
+
+
+class PositionedFile(io.RawIOBase):
+    """A file that is read at positions of its own: processes that were forked do not move each other's.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        super().__init__()
+        self._position = 0
+        try:
+            self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError as error:
+            raise InputError(f"{path}: no such file") from error
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+    def close(self) -> None:
+        """Closes the file."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Moves to a position, from the beginning, from here, or from the end; returns it."""
+        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: os.fstat(self._file.fileno()).st_size}
+        self._position = start[whence] + offset
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """The next ``size`` bytes, fewer only at the end of the file; all that are left if it is negative."""
+        if size < 0:
+            return self.readall()
+        parts: list[bytes] = []
+        while size:
+            part = os.pread(self._file.fileno(), size, self._position)
+            if not part:
+                break
+            parts.append(part)
+            self._position += len(part)
+            size -= len(part)
+        return b"".join(parts)
+
+
+@contextmanager
+def open_container(source: str | Path | BinaryIO, *, keep_going: bool = False) -> Iterator[ContainerReader]:
+    """The sections of a file for as long as the block lasts; a binary file that was given stays open.
+
+    Args:
+        source: A path, or a seekable binary file.
+        keep_going: Take a file that is cut off or damaged behind its header.
+
+    Raises:
+        InputError: The file cannot be opened. BitstreamError: It is damaged, truncated or no ``.nvc``.
+    """
+    if not isinstance(source, str | Path):
+        yield ContainerReader(source, keep_going=keep_going)
+        return
+    with PositionedFile(source) as file:
+        try:
+            container = ContainerReader(cast(BinaryIO, file), keep_going=keep_going)
+        except BitstreamError as error:
+            raise type(error)(f"{source}: {error}") from error
+        yield container
+
+
+class GopLoader:
+    """The functions of a file's GOPs on one device.
+
+    Args:
+        container: The file's sections.
+        device: Where functions are evaluated.
+        keep_going: Put up with damaged GOPs: see :meth:`place`.
+    """
+
+    def __init__(self, container: ContainerReader, device: torch.device, keep_going: bool = False) -> None:
+        self.container, self.header = container, container.header
+        self.device = device
+        self.timeline = Timeline(self.header)
+        self._keep_going = keep_going
+        self._models: OrderedDict[int, Representation] = OrderedDict()
+        self._ahead: Iterator[tuple[int, Loaded]] = iter(())
+        self._damaged: dict[int, str] = {}
+
+    def gop(self, index: int) -> Representation:
+        """The function of one GOP; the last few are kept. Raises BitstreamError."""
+        if index not in self._models:
+            loaded = self._unpacked_ahead(index) or self._load(index)
+            if isinstance(loaded, BitstreamError):
+                raise loaded
+            self._models[index] = loaded
+            while len(self._models) > _CACHED_GOPS:
+                self._models.popitem(last=False)
+        self._models.move_to_end(index)
+        return self._models[index]
+
+    @contextmanager
+    def in_order(self, gops: Iterable[int]) -> Iterator[None]:
+        """Within the block a thread unpacks GOPs ahead of their use.
+
+        Args:
+            gops: Those that will be asked for, in ascending order; iterated over in that thread.
+        """
+        with read_ahead((index, self._load(index)) for index in gops) as ahead:
+            self._ahead = ahead
+            try:
+                yield
+            finally:
+                self._ahead = iter(())
+
+    def unpack(self, index: int, device: torch.device | None = None) -> tuple[Representation, int, dict[str, int]]:
+        """One GOP from its bytes: the function, the digest of its integers, its bytes by part.
+
+        Args:
+            index: The GOP.
+            device: Where the function is to be evaluated; None is the CPU.
+
+        Raises:
+            BitstreamError: It is damaged.
+        """
+        payload, geometry = self.container.read_gop(index), stored_geometry(self.header, index)
+        try:
+            return unpack_gop(self.header.model_id, payload, geometry, self.header.shared, device)
+        except BitstreamError as error:
+            raise type(error)(f"GOP {index}: {error}") from error
+
+    @property
+    def damage(self) -> list[str]:
+        """What ``keep_going`` has met with so far, one plain sentence each."""
+        found = list(self.container.damage)
+        for index in sorted(self._damaged):
+            first, last = own_frames(self.header, index)
+            found.append(f"frames {first}..{last} are filled with the nearest good one: {self._damaged[index]}")
+        return found
+
+    def place(self, position: Fraction) -> tuple[int, float]:
+        """The GOP that shows a frame number, and the frames since its first.
+
+        As the timeline has it; with ``keep_going``, the nearest intact place where that GOP is damaged.
+        """
+        gop, t = self.timeline.locate(position)
+        if not self._keep_going or self._is_intact(gop):
+            return gop, t
+        header = self.header
+        after = gop + 1
+        if after < len(header.gops) and position == header.first_frames[after] and self._is_intact(after):
+            return after, 0.0  # the frame that both of them hold
+        before = next((other for other in range(gop - 1, -1, -1) if self._is_intact(other)), None)
+        if before is not None:
+            return before, float(header.gops[before].num_frames - 1)
+        later = next((other for other in range(after, len(header.gops)) if self._is_intact(other)), None)
+        if later is None:
+            raise BitstreamError(f"no GOP is intact; the first one: {self._damaged[0]}")
+        return later, 0.0
+
+    def _is_intact(self, index: int) -> bool:
+        if index in self._damaged:
+            return False
+        try:
+            self.gop(index)
+        except UnsupportedVersionError:
+            raise
+        except BitstreamError as error:
+            self._damaged[index] = str(error)
+            return False
+        return True
+
+    def _load(self, index: int) -> Loaded:
+        """The function, or why there is none: damage is told where the GOP is used, not where it is read ahead."""
+        try:
+            return self.unpack(index, self.device)[0]
+        except BitstreamError as error:
+            return error
+
+    def _unpacked_ahead(self, index: int) -> Loaded | None:
+        """What has been unpacked ahead, if it is this GOP; others before it are dropped."""
+        for number, loaded in self._ahead:
+            if number == index:
+                return loaded
+            if number > index:
+                self._ahead = chain([(number, loaded)], self._ahead)
+                break
+        return None

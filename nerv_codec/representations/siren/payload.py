@@ -1,0 +1,72 @@
+"""A sine network to bytes and back (docs/format.md, section 5); what the bytes say is read without torch."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.entropy.weights import QuantizedTensor, decode_weights, encode_weights, symbol_digest
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.representation import GopSummary, Representation
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_WIDTH = 1024
+"""Neurons of a layer at the most."""
+MAX_LAYERS = 16
+"""Sine layers after the first at the most."""
+
+
+def tensor_shapes(width: int, hidden_layers: int, num_planes: int) -> list[tuple[int, ...]]:
+    """Shapes of weight, bias, weight, bias, ... from the input to the output."""
+    sizes = [3] + [width] * (hidden_layers + 1) + [num_planes]
+    shapes: list[tuple[int, ...]] = []
+    for inputs, outputs in itertools.pairwise(sizes):
+        shapes += [(inputs, outputs), (outputs,)]
+    return shapes
+
+
+def pack_siren(tensors: Sequence[QuantizedTensor]) -> bytes:
+    """The GOP payload of a sine network, given its tensors in the order of ``tensor_shapes``."""
+    out = ByteWriter()
+    out.varint(tensors[0].symbols.shape[1])
+    out.u8(len(tensors) // 2 - 2)
+    out.raw(encode_weights(tensors))
+    return out.getvalue()
+
+
+def summarise(payload: bytes, geometry: GopGeometry) -> GopSummary:
+    """What a payload says without being decoded. Raises BitstreamError."""
+    shapes, coded = _split(payload, geometry)
+    parts = {"header": len(payload) - len(coded), "weights": len(coded)}
+    return GopSummary(ByteReader(coded).u32(), parts, sum(math.prod(shape) for shape in shapes[::2]))
+
+
+def unpack_siren(
+    payload: bytes, geometry: GopGeometry, device: torch.device
+) -> tuple[Representation, int, dict[str, int]]:
+    """The function on a device, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+    import torch
+
+    from nerv_codec.representations.siren.network import Siren
+
+    shapes, coded = _split(payload, geometry)
+    tensors = decode_weights(coded, shapes)
+    model = Siren(geometry, [torch.from_numpy(tensor.values) for tensor in tensors])
+    parts = {"header": len(payload) - len(coded), "weights": len(coded)}
+    return model.requires_grad_(False).to(device), symbol_digest(tensors), parts
+
+
+def _split(payload: bytes, geometry: GopGeometry) -> tuple[list[tuple[int, ...]], bytes]:
+    """The shapes of the network's tensors, and its coded weights."""
+    reader = ByteReader(payload)
+    width = reader.varint(1, MAX_WIDTH, "the network's width")
+    hidden_layers = reader.u8()
+    if not 1 <= hidden_layers <= MAX_LAYERS:
+        raise BitstreamError(f"expected 1..{MAX_LAYERS} hidden layers, found {hidden_layers}")
+    return tensor_shapes(width, hidden_layers, geometry.num_planes), reader.rest()

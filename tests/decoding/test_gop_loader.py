@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from nerv_codec import VideoDecoder
+from nerv_codec.decoding.gop_loader import GopLoader, PositionedFile, open_container
+from nerv_codec.decoding.inspection import inspect
+from nerv_codec.decoding.metadata import read_summary
+
+
+class Frames(Dataset):
+    """Frames of a decoder that was opened before the workers were started."""
+
+    def __init__(self, video):
+        self.video = video
+
+    def __len__(self):
+        return len(self.video)
+
+    def __getitem__(self, index):
+        return self.video[index]
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_of_a_data_loader_read_the_right_frames(tiny_nvc, start):
+    with VideoDecoder(tiny_nvc, device="cpu") as video:
+        context = multiprocessing.get_context(start)
+        loader = DataLoader(Frames(video), batch_size=3, num_workers=4, multiprocessing_context=context)
+        found = torch.cat(list(loader))
+        assert torch.equal(found, video[:])
+
+
+def test_a_decoder_of_a_path_can_be_pickled(tiny_nvc):
+    with VideoDecoder(tiny_nvc, device="cpu", keep_going=True) as video, pickle.loads(pickle.dumps(video)) as other:
+        assert torch.equal(other[7], video[7])
+        assert other.device == video.device
+    with open(tiny_nvc, "rb") as file, pytest.raises(TypeError, match="give it a path"):
+        pickle.dumps(VideoDecoder(file, device="cpu"))
+
+
+def test_a_positioned_file_reads_as_files_do(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(range(100)))
+    with PositionedFile(path) as file, open(path, "rb") as expected:
+        assert file.readable() and file.seekable() and not file.writable()
+        for step in ((0, 0), (90, 0), (-5, 1), (-3, 2), (200, 0)):
+            assert file.seek(*step) == expected.seek(*step)
+            assert file.read(7) == expected.read(7)
+        file.seek(98)
+        assert file.read() == bytes((98, 99))
+    assert file.closed
+
+
+@pytest.mark.parametrize("name", ["golden.nvc", "golden_tracked.nvc"])
+def test_what_a_gop_says_beforehand_is_what_it_decodes_to(name):
+    from places import SAMPLES
+
+    with open_container(SAMPLES / name) as container:
+        loader = GopLoader(container, torch.device("cpu"))
+        for index in range(len(container.header.gops)):
+            function, digest, parts = loader.unpack(index)
+            summary = read_summary(container, index)
+            assert (summary.digest, summary.part_bytes) == (digest, parts)
+            assert summary.macs_per_sample == function.macs_per_sample
+
+
+def test_inspecting_needs_neither_torch_nor_a_compiler():
+    from places import SAMPLES
+
+    code = (
+        "import sys; from nerv_codec.decoding.inspection import inspect; inspect(sys.argv[1]);"
+        "print(sorted({'torch', 'numba', 'triton', 'cv2'} & set(sys.modules)))"
+    )
+    for name in ("golden.nvc", "golden_tracked.nvc"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(SAMPLES / name)], capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "[]\n"
+        assert inspect(SAMPLES / name)["gops"]
