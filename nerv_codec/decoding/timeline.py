@@ -115,7 +115,7 @@ class Timeline:
         gop = bisect.bisect_right(starts, position) - 1
         if position == starts[gop] and self.header.gops[gop].shares_first:
             gop -= 1
-        return gop, float(min(position - starts[gop], self.header.gops[gop].num_frames - 1))
+        return gop, min(float(position - starts[gop]), self.header.gops[gop].num_frames - 1.0)
 
     def count_ticks(self, start: Fraction, stop: Fraction, fps: Fraction) -> int:
         """How many of start, start + 1/fps, ... come before ``stop``; at least one.

@@ -95,10 +95,9 @@ class Tracked:
                 workers.map(band, [slice(start, start + size) for start in range(0, len(rows), size)])
         return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
 
-    @torch.no_grad()
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points; see :class:`~nerv_codec.representations.representation.Representation`."""
-        flat = coords.reshape(-1, 3).double()
+        flat = coords.detach().reshape(-1, 3).double()
         self.geometry.normalise(flat.unbind(-1))
         out = torch.empty(len(flat), self.shape.outputs)
         for t in flat[:, 0].unique().tolist():

@@ -128,10 +128,9 @@ class TrackedCuda:
             first = last
         return out
 
-    @torch.no_grad()
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points; see :class:`~nerv_codec.representations.representation.Representation`."""
-        flat = coords.reshape(-1, 3).double()
+        flat = coords.detach().reshape(-1, 3).double()
         self.geometry.normalise(flat.unbind(-1))
         out = torch.empty(len(flat), self.shape.outputs)
         for t in flat[:, 0].unique().tolist():

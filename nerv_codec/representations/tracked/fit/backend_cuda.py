@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,12 +37,23 @@ PRECISION = "tf32"
 
 
 class DeviceVector(QuantisedVector):
-    """Integers to be, on a device."""
+    """Integers to be, on a device.
+
+    Args:
+        coded: Where they start.
+        device: Where they are.
+    """
+
+    values: Tensor
+    first: Tensor
+    second: Tensor
+    proxy: Tensor
+    slopes: Tensor
 
     def __init__(self, coded: QuantisedVector, device: torch.device) -> None:
         self.table, self._device = coded.table, device
         self.values, self.first, self.second, self.proxy, self.slopes = (
-            torch.from_numpy(array).to(device)  # type: ignore[assignment]
+            torch.from_numpy(array).to(device)
             for array in (coded.values, coded.first, coded.second, coded.proxy, coded.slopes)
         )
         self._maps: npt.NDArray[np.int32] | None = None
@@ -81,22 +93,14 @@ class DeviceVector(QuantisedVector):
             self.values, gradient, self.slopes, self.first, self.second, self._blocks, rate, BETAS, count, floor
         )
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
         tensors = {"values": self.values, "first": self.first, "second": self.second}
         active = np.ascontiguousarray(self.table.active)
         return {**{name: tensor.cpu().numpy() for name, tensor in tensors.items()}, "active": active}
 
-    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for tensor, name in ((self.values, "values"), (self.first, "first"), (self.second, "second")):
-            tensor.copy_(torch.from_numpy(arrays[name]))
-        self.table.active[:] = arrays["active"]
-        self.spans = self._spans()
-        for first, last in self.spans:
-            self.proxy[first:last] = self.values[first:last]
-
     @property
-    def symbols(self) -> np.ndarray:
-        return self.values.round().int().cpu().numpy()
+    def symbols(self) -> npt.NDArray[np.int32]:
+        return np.asarray(self.values.round().int().cpu().numpy())
 
     def rate(
         self, maps: npt.NDArray[np.int32], parameters: RateParameters, factor: float, out: Tensor
@@ -213,7 +217,6 @@ class CudaBackend:
     def vector(self, coded: QuantisedVector) -> QuantisedVector:
         return DeviceVector(coded, self._device)
 
-    @torch.no_grad()
     def gradient(
         self,
         latents: QuantisedVector,
@@ -230,9 +233,10 @@ class CudaBackend:
         chosen = tuple(range(shape.tree.num_frames)) if frames is None else tuple(frames)
         read = {node for frame in chosen for node in self._read[self._firsts[frame] : self._firsts[frame + 1]]}
         present = alive_grids(shape, latents)
-        alive = self._integers([node for node in np.flatnonzero(present.any(1)) if node in read])
+        alive = self._integers([int(node) for node in np.flatnonzero(present.any(1)) if node in read])
         moments, kinds = self._integers(chosen), self._integers(map_kinds(shape, present))
         held = (mix.detach() * torch.from_numpy(present)[..., None]).to(self._device)
+        assert isinstance(latents, DeviceVector)
         symbols = latents.proxy.view(-1, shape.node_latents)
         packed = colour.pack_network({name: network[name] for name in NETWORK}, shape.hidden).to(self._device)
         if len(alive):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import cv2
 import numpy as np
@@ -113,21 +114,26 @@ class _Flows:
 
     def between(self, frame: int, other: int) -> Flow:
         """(H, W, 2): where each pixel of ``frame`` is in ``other``, as (row, col) less its own place."""
-        direct = self._search.calc(self._luma[frame], self._luma[other], None)
+        direct = self._flow(frame, other)
         candidates = [direct]
         if abs(frame - other) > 1:
             chained = self._chained(frame, other)
-            candidates += [chained, self._search.calc(self._luma[frame], self._luma[other], chained.copy())]
+            candidates += [chained, self._flow(frame, other, chained.copy())]
         errors = [self._error(flow, frame, other) for flow in candidates]
         best: Flow = candidates[int(np.argmin(errors))]
         return np.ascontiguousarray(best[..., ::-1])
+
+    def _flow(self, frame: int, other: int, start: Flow | None = None) -> Flow:
+        """(H, W, 2) as OpenCV has it, (col, row), from where ``start`` leads."""
+        found = self._search.calc(self._luma[frame], self._luma[other], cast(Flow, start))  # None is allowed
+        return np.asarray(found, np.float32)
 
     def _chained(self, frame: int, other: int) -> Flow:
         step = 1 if other > frame else -1
         total = np.zeros_like(self._lattice)
         for at in range(frame, other, step):
             if (at, at + step) not in self._steps:
-                self._steps[at, at + step] = self._search.calc(self._luma[at], self._luma[at + step], None)
+                self._steps[at, at + step] = self._flow(at, at + step)
             total = total + self._warped(self._steps[at, at + step], total, cv2.INTER_LINEAR)
         return total
 
@@ -178,7 +184,7 @@ class _Splines:
 def _along(values: Array, rows: Array, cols: Array) -> Array:
     """(r, 2, c) times (R, r) and (C, c): (R, 2, C)."""
     first = rows @ values.reshape(len(values), -1)
-    result: Array = first.reshape(-1, values.shape[2]) @ cols.T
+    result = np.asarray(first.reshape(-1, values.shape[2]) @ cols.T, np.float32)
     return result.reshape(len(rows), 2, len(cols))
 
 
@@ -201,7 +207,7 @@ def _fit(flow: Array, slopes: Array, splines: _Splines, price: float) -> list[Ar
 
     right = splines.adjoint(weigh(flow))
     grids = [np.zeros_like(part) for part in right]
-    prices = [np.full_like(part, price) for part in right]
+    prices: list[Array] = [np.full_like(part, price) for part in right]
 
     def operate(trial: Sequence[Array]) -> list[Array]:
         seen = splines.adjoint(weigh(splines.forward(trial)))
@@ -209,8 +215,8 @@ def _fit(flow: Array, slopes: Array, splines: _Splines, price: float) -> list[Ar
 
     for _ in range(_REWEIGHTINGS):
         grids = _conjugate_gradients(operate, right, grids)
-        prices = [np.float32(price) / (np.abs(grid) + np.float32(_SMALL)) for grid in grids]
-    return [np.where(np.abs(grid) < _SMALL, np.float32(0), grid) for grid in grids]
+        prices = [np.asarray(np.float32(price) / (np.abs(grid) + np.float32(_SMALL)), np.float32) for grid in grids]
+    return [np.where(np.abs(grid) < _SMALL, np.float32(0), grid).astype(np.float32) for grid in grids]
 
 
 def _conjugate_gradients(

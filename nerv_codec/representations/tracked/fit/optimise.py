@@ -127,12 +127,11 @@ def fit_tracked(
     """
     shape = tracked_shape(len(frames), info, config)
     keeper = checkpoint or Checkpoint()
-    if prepared is None:
-        prepared = prepare_tracked(frames, info, config, keeper.stop)
+    start = prepare_tracked(frames, info, config, keeper.stop) if prepared is None else prepared
     pixels = len(frames) * info.height * info.width
     control = RateController(config.tracked.rd_lambda, target, pixels)
     config = replace(config, tracked=replace(config.tracked, rd_lambda=control.rd_lambda))
-    earlier = prepared if isinstance(prepared, TrackedGop) else None
+    earlier = start if isinstance(start, TrackedGop) else None
     shape = earlier.shape if earlier else shape
     choices = [prior_predictor(config)]
     known = read_shared(shared, shape.outputs)
@@ -144,11 +143,11 @@ def fit_tracked(
         backend = make_backend(shape, targets, peak, workers, device)
 
         def begin(predictor: Predictor, report: Report) -> _Fit:
-            if earlier:
-                state = earlier_state(earlier, config)
+            if isinstance(start, TrackedGop):
+                state = earlier_state(start, config)
             else:
                 generator = torch.Generator().manual_seed(seed)
-                state = initial_state(shape, frames, info, config, generator, prepared, predictor)
+                state = initial_state(shape, frames, info, config, generator, start, predictor)
             predicted = predictor.predicted(fit_sizes(shape, config, earlier))
             coding = NetworkCoding(predictor, predicted, frozen=predictor.source == SHARED and not learns)
             luma_weight = distortion_weights(info)[0]

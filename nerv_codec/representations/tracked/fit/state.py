@@ -124,11 +124,11 @@ def initial_state(
         if isinstance(base, np.ndarray) and (name != "b3" or predictor.source == SHARED):
             network[name] = torch.from_numpy(base.copy())
     models = []
-    for width, classes, base in (
+    for width, classes, stored in (
         (sizes.latent_hidden, latent_classes(shape), predicted.latents),
         (sizes.motion_hidden, MOTION_CLASSES, predicted.motion),
     ):
-        known = [part for part in base if isinstance(part, np.ndarray)]
+        known = [part for part in stored if isinstance(part, np.ndarray)]
         parameters = from_stored(known) if known else initial_parameters(width, classes, seed=config.seed)
         models.append([torch.from_numpy(array.copy()).requires_grad_(True) for array in parameters])
     table = motion_table(shape)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from nerv_codec.entropy.grids import GridTable
 from nerv_codec.representations.tracked.cpu.quantise import adam, soft_round
@@ -95,7 +96,8 @@ class QuantisedVector:
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Goes on from what :meth:`arrays` gave."""
-        self.values[:], self.first[:], self.second[:] = arrays["values"], arrays["first"], arrays["second"]
+        for own, name in ((self.values, "values"), (self.first, "first"), (self.second, "second")):
+            torch.as_tensor(own).copy_(torch.from_numpy(arrays[name]))  # also where they are on a device
         self.table.active[:] = arrays["active"]
         self.spans = self._spans()
         for first, last in self.spans:
