@@ -41,6 +41,25 @@ def ignore_progress(_: Progress) -> None:
     """The sink that says nothing."""
 
 
+def part_of(sink: ProgressSink, start: float, stop: float, name: str = "") -> ProgressSink:
+    """A sink for one part of a job, which tells ``sink`` of it as progress of the whole job.
+
+    Args:
+        sink: Is told of the whole job.
+        start: Share of the whole job that is done when the part begins, 0..1.
+        stop: The same for when it ends.
+        name: Put before the stage.
+    """
+
+    def tell(event: Progress) -> None:
+        # The whole job says itself when it starts and ends.
+        if event.type in ("progress", "gop-done"):
+            share = start + (stop - start) * event.fraction
+            sink(Progress("progress", share, f"{name} {event.stage}".strip(), event.detail))
+
+    return tell
+
+
 class BarSink:
     """A tqdm bar on a terminal, 2 Hz, with the whole job's ETA."""
 

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.files import atomic_output
-from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
+from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
 from nerv_codec.base.video import PlanarFrame
 from nerv_codec.evaluation.baselines import Baseline, EncodedBaseline, baseline, encode_baseline
 from nerv_codec.evaluation.evaluate import evaluate
@@ -52,29 +53,38 @@ def compare(
     codecs = [baseline(name) for name in baselines]
     jobs = len(points) + sum(len(codec.crfs) for codec in codecs)
     skipped = dict(found.skipped)
-    ours = [_own_point(found)]
+    ours = [own_point(found)]
     for index, path in enumerate(points):
-        sink = _Part(progress, index, jobs, Path(path).name)
         other = evaluate(
             found.reference.file,
             path,
             metrics=choice.names,
             device=device,
             lpips_weights=choice.lpips_weights,
-            progress=sink,
+            progress=part_of(progress, index / jobs, (index + 1) / jobs, Path(path).name),
         )
         if other.reference_numbers != found.reference_numbers:
             raise InputError(f"{path}: expected the same frames as {found.target.file}, found other ones")
-        ours.append(_own_point(other))
+        ours.append(own_point(other))
     model = found.target.about.get("model")
     own = RdCurve(OURS if model else "target", str(model or found.target.kind), "whole file", _by_rate(ours))
     curves = [own]
-    for number, codec in enumerate(codecs):
-        before = len(points) + sum(len(earlier.crfs) for earlier in codecs[:number])
+    done = len(points)
+    for codec in codecs:
+        run = BaselineRun(
+            codec=codec,
+            reference=Path(found.reference.file),
+            numbers=found.reference_numbers,
+            rate=Fraction(found.target.fps).limit_denominator(1001),
+            keyint=_keyint(found),
+            choice=choice,
+            work=work,
+        )
         try:
-            curves.append(_BaselineRun(found, codec, choice, work).curve(progress, before, jobs))
+            curves.append(run.curve(part_of(progress, done / jobs, (done + len(codec.crfs)) / jobs)))
         except Unavailable as reason:
             skipped[codec.name] = str(reason)
+        done += len(codec.crfs)
     deltas = [
         _delta(series, found, own, anchor)
         for anchor in curves[1:]
@@ -84,56 +94,56 @@ def compare(
     return replace(found, curves=tuple(curves), deltas=tuple(deltas), skipped=skipped)
 
 
+def _keyint(found: Evaluation) -> int:
+    """The target's own distance of entry points in frames; for an ordinary video one key frame in all."""
+    gops = found.target.about.get("gops", ())
+    return max((max(1, gop["num_frames"] - 1) for gop in gops), default=max(2, len(found.frame_seconds)))
+
+
 @dataclass(frozen=True)
-class _BaselineRun:
-    """One codec on the frames of one evaluation."""
+class BaselineRun:
+    """One ordinary codec on chosen frames of one video."""
 
-    found: Evaluation
     codec: Baseline
+    reference: Path
+    numbers: Sequence[int]
+    """Which frames, ascending."""
+    rate: Fraction
+    """Frames a second."""
+    keyint: int
+    """Largest distance between key frames."""
     choice: MetricChoice
+    """What to measure."""
     work: Path
+    """Folder where encodes and figures are kept."""
 
-    def curve(self, progress: ProgressSink, first: int, jobs: int) -> RdCurve:
-        """All its points, from the cache or made now. Raises Unavailable."""
-        points = []
-        for index, crf in enumerate(self.codec.crfs):
-            sink = _Part(progress, first + index, jobs, f"{self.codec.name} crf {crf}")
-            points.append(self.point(crf, sink))
+    def curve(self, progress: ProgressSink = ignore_progress) -> RdCurve:
+        """The points of all its crf, from the cache or made now. Raises Unavailable."""
+        total = len(self.codec.crfs)
+        points = [
+            self.point(crf, part_of(progress, index / total, (index + 1) / total, f"{self.codec.name} crf {crf}"))
+            for index, crf in enumerate(self.codec.crfs)
+        ]
         counted = "packets and parameter sets; container and encoder's messages left out"
         return RdCurve(self.codec.name, self.codec.settings(self.keyint), counted, _by_rate(points))
 
-    @property
-    def keyint(self) -> int:
-        """The target's own distance of entry points; for an ordinary video one key frame in all."""
-        gops = self.found.target.about.get("gops", ())
-        return max((max(1, gop["num_frames"] - 1) for gop in gops), default=max(2, len(self.found.frame_seconds)))
-
-    def point(self, crf: int, progress: ProgressSink) -> RdPoint:
-        """One encode, decoded and measured."""
-        path = Path(self.found.reference.file)
-        stat = path.stat()
-        numbers = self.found.reference_numbers
-        identity = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns} {sorted(numbers)}"
-        total = len(numbers)
-        done = 0
-
-        def tick() -> None:
-            nonlocal done
-            done += 1
-            progress(Progress("progress", done / total / 2, "encode"))
-
-        with FrameSource(path) as source:
+    def point(self, crf: int, progress: ProgressSink = ignore_progress) -> RdPoint:
+        """One encode, decoded and measured, from the cache or made now. Raises Unavailable."""
+        stat = self.reference.stat()
+        identity = f"{self.reference.resolve()} {stat.st_size} {stat.st_mtime_ns} {list(self.numbers)}"
+        ticks = count(1)
+        with FrameSource(self.reference) as source:
             info = source.info
         coded = encode_baseline(
             self.codec,
             crf,
             self._frames,
             info,
-            rate=self._rate(),
+            rate=self.rate,
             keyint=self.keyint,
             identity=identity,
             folder=self.work,
-            tick=tick,
+            tick=lambda: progress(Progress("progress", next(ticks) / len(self.numbers) / 2, "encode")),
         )
         metrics, decode_seconds = self._measured(coded, progress)
         pixels = coded.num_frames * info.height * info.width
@@ -141,19 +151,15 @@ class _BaselineRun:
             label=f"crf {crf}",
             coded_bytes=coded.coded_bytes,
             rate_bpp=8 * coded.coded_bytes / pixels,
-            bitrate_bps=8 * coded.coded_bytes * float(self._rate()) / coded.num_frames,
+            bitrate_bps=8 * coded.coded_bytes * float(self.rate) / coded.num_frames,
             metrics=metrics,
             encode_seconds=coded.encode_seconds,
             decode_seconds=decode_seconds,
             device="cpu",
         )
 
-    def _rate(self) -> Fraction:
-        return Fraction(self.found.target.fps).limit_denominator(1001)
-
     def _frames(self) -> Iterator[PlanarFrame]:
-        """The frames of the reference that were compared."""
-        return select_frames(self.found.reference.file, self.found.reference_numbers)
+        return select_frames(self.reference, self.numbers)
 
     def _measured(self, coded: EncodedBaseline, progress: ProgressSink) -> tuple[dict[str, float], float]:
         """Means by series and the time to decode; figures that are kept beside the encode are not made again."""
@@ -176,7 +182,7 @@ class _BaselineRun:
     def _measure(
         self, coded: EncodedBaseline, choice: MetricChoice, progress: ProgressSink
     ) -> tuple[dict[str, list[Series]], float]:
-        with FrameSource(coded.path) as target, FrameSource(self.found.reference.file) as source:
+        with FrameSource(coded.path) as target, FrameSource(self.reference) as source:
             info = source.info
             target_info = replace(target.info, pixel_format=info.pixel_format, color=info.color)
 
@@ -191,19 +197,8 @@ class _BaselineRun:
             return series, target.decode_seconds
 
 
-class _Part:
-    """Progress of one job of several, told as progress of them all."""
-
-    def __init__(self, sink: ProgressSink, index: int, jobs: int, name: str) -> None:
-        self._sink, self._index, self._jobs, self._name = sink, index, jobs, name
-
-    def __call__(self, event: Progress) -> None:
-        if event.type == "progress":
-            share = (self._index + event.fraction) / self._jobs
-            self._sink(Progress("progress", share, f"{self._name} {event.stage}", event.detail))
-
-
-def _own_point(found: Evaluation) -> RdPoint:
+def own_point(found: Evaluation) -> RdPoint:
+    """The evaluated file as a point of a curve: all of its bytes, and the mean of every series."""
     return RdPoint(
         label=Path(found.target.file).name,
         coded_bytes=found.target.file_bytes,

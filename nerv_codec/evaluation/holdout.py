@@ -16,7 +16,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec.base.errors import InputError, UsageError
-from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
+from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
 from nerv_codec.base.video import PlanarFrame, Plane, VideoInfo
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import EncoderConfig
@@ -33,7 +33,9 @@ from nerv_codec.representations.rendering import View
 _FIT_SHARE = 0.8
 _FUNCTION, _DECODED, _ORIGINAL = "the function", "decoded pictures", "original pictures"
 
-Pictures = Callable[[], Iterable[tuple[Plane, ...]]]
+Planes = tuple[Plane, ...]
+Pictures = Callable[[], Iterable[Planes]]
+Resampling = Callable[[Iterable[Planes]], Iterable[Planes]]
 
 
 @dataclass(frozen=True)
@@ -73,50 +75,32 @@ def hold_out_frames(
     if len(kept) < 2:
         raise InputError(f"{reference}: expected at least {factor + 1} frames to hold some out, found {len(numbers)}")
     held = tuple(n for n in numbers if n <= kept[-1] and n not in set(kept))
-    with tempfile.TemporaryDirectory(prefix="nerv-codec-holdout-") as folder, FrameSource(reference) as source:
+    with FrameSource(reference) as source:
         info, rate = source.info, source.frame_rate / factor
-        times = [frame.pts for frame in select_frames(reference, numbers)]
-        places = _places(numbers, times, kept, held)
-        seen, fit = Path(folder) / "seen.mkv", Path(folder) / "fit.nvc"
-        # Times in units of frames: Matroska would round others, and the places between frames are known here.
-        even = dataclasses.replace(info, time_base=Fraction(1, 1000))
-        _write(seen, even, rate, (frame.planes for frame in select_frames(reference, kept)))
-        report = encode(seen, fit, config=config, device=device, progress=_Part(progress, 0, _FIT_SHARE, "hold out:"))
-        with VideoDecoder(fit, device=device) as video:
-            view = View.whole(info.height, info.width)
+    times = [frame.pts for frame in select_frames(reference, numbers)]
+    places = _places(numbers, times, kept, held)
+    view = View.whole(info.height, info.width)
 
-            def decoded() -> Iterator[tuple[Plane, ...]]:
-                return (video.render(Fraction(index), view).planes for index in range(len(kept)))
+    def seen() -> Iterator[Planes]:
+        return (frame.planes for frame in select_frames(reference, kept))
 
-            def original() -> Iterator[tuple[Plane, ...]]:
-                return (frame.planes for frame in select_frames(reference, kept))
+    def truth() -> Iterator[Planes]:
+        return (frame.planes for frame in select_frames(reference, held))
 
-            methods = [
-                _Method("function between frames", _FUNCTION, lambda: (video.render(p, view).planes for p in places))
-            ]
-            for given, pictures in ((_DECODED, decoded), (_ORIGINAL, original)):
-                methods += [
-                    _Method("average", given, lambda pictures=pictures: average_between(pictures(), places)),
-                    _Method(
-                        "minterpolate",
-                        given,
-                        lambda pictures=pictures: interpolate_motion(pictures(), info, factor, len(held)),
-                    ),
-                ]
-            truth: Pictures = lambda: (frame.planes for frame in select_frames(reference, held))  # noqa: E731
-            results = _compare(methods, truth, info, choice, progress)
-        fitted = evaluate(seen, fit, metrics=choice.names, device=device, lpips_weights=choice.lpips_weights)
-    return Holdout(
-        kind="time",
-        factor=factor,
-        settings=settings,
-        file_bytes=report.file_bytes,
-        rate_bpp=report.rate_bpp,
-        num_frames=len(held),
-        fitted={series.name: series.pooled["mean"] for series in fitted.series},
-        methods=results,
-        encode_seconds=report.seconds,
-    )
+    def methods(video: VideoDecoder) -> list[_Method]:
+        def decoded() -> Iterator[Planes]:
+            return (video.render(Fraction(index), view).planes for index in range(len(kept)))
+
+        return [
+            _Method("function between frames", _FUNCTION, lambda: (video.render(p, view).planes for p in places)),
+            *_ordinary("average", decoded, seen, lambda pictures: average_between(pictures, places)),
+            *_ordinary(
+                "minterpolate", decoded, seen, lambda pictures: interpolate_motion(pictures, info, factor, len(held))
+            ),
+        ]
+
+    experiment = _Experiment("time", factor, info, rate, seen, info, truth, len(held), methods)
+    return experiment.run(config=config, settings=settings, choice=choice, device=device, progress=progress)
 
 
 def hold_out_pixels(
@@ -138,56 +122,87 @@ def hold_out_pixels(
         UsageError: ``factor`` is less than 2, or the pictures are too small.
     """
     _checked(factor)
-    with tempfile.TemporaryDirectory(prefix="nerv-codec-holdout-") as folder, FrameSource(reference) as source:
+    with FrameSource(reference) as source:
         info, rate = source.info, source.frame_rate
-        small = reduced_info(info, factor)
-        full = dataclasses.replace(info, height=small.height * factor, width=small.width * factor)
-        seen, fit = Path(folder) / "seen.mkv", Path(folder) / "fit.nvc"
-        tick = dataclasses.replace(small, time_base=Fraction(1, 1000))
+    small = reduced_info(info, factor)
+    full = dataclasses.replace(info, height=small.height * factor, width=small.width * factor)
 
-        def original() -> Iterator[tuple[Plane, ...]]:
-            return (reduced(frame.planes, info, factor) for frame in select_frames(reference, numbers))
+    def seen() -> Iterator[Planes]:
+        return (reduced(frame.planes, info, factor) for frame in select_frames(reference, numbers))
 
-        _write(seen, tick, rate, original())
-        report = encode(seen, fit, config=config, device=device, progress=_Part(progress, 0, _FIT_SHARE, "hold out:"))
-        with VideoDecoder(fit, device=device) as video:
-            count = len(numbers)
+    def truth() -> Iterator[Planes]:
+        return (_cropped(frame.planes, full) for frame in select_frames(reference, numbers))
 
-            def rendered(height: int, width: int) -> Iterator[tuple[Plane, ...]]:
-                view = View.whole(height, width)
-                return (video.render(Fraction(index), view).planes for index in range(count))
+    def methods(video: VideoDecoder) -> list[_Method]:
+        def rendered(size: VideoInfo) -> Iterator[Planes]:
+            view = View.whole(size.height, size.width)
+            return (video.render(Fraction(index), view).planes for index in range(len(numbers)))
 
-            def decoded() -> Iterator[tuple[Plane, ...]]:
-                return rendered(small.height, small.width)
+        def enlarged(kernel: str) -> Resampling:
+            return lambda pictures: (scaled(planes, small, full, kernel) for planes in pictures)
 
-            methods = [_Method("function between pixels", _FUNCTION, lambda: rendered(full.height, full.width))]
-            for given, pictures in ((_DECODED, decoded), (_ORIGINAL, original)):
-                methods += [
-                    _Method(
-                        name,
-                        given,
-                        lambda pictures=pictures, kernel=kernel: (
-                            scaled(planes, small, full, kernel) for planes in pictures()
-                        ),
-                    )
-                    for name, kernel in (("bicubic", "BICUBIC"), ("Lanczos", "LANCZOS"))
-                ]
-            truth: Pictures = lambda: (  # noqa: E731
-                _cropped(frame.planes, full) for frame in select_frames(reference, numbers)
-            )
-            results = _compare(methods, truth, full, choice, progress)
-        fitted = evaluate(seen, fit, metrics=choice.names, device=device, lpips_weights=choice.lpips_weights)
-    return Holdout(
-        kind="space",
-        factor=factor,
-        settings=settings,
-        file_bytes=report.file_bytes,
-        rate_bpp=report.rate_bpp,
-        num_frames=len(numbers),
-        fitted={series.name: series.pooled["mean"] for series in fitted.series},
-        methods=results,
-        encode_seconds=report.seconds,
-    )
+        return [
+            _Method("function between pixels", _FUNCTION, lambda: rendered(full)),
+            *_ordinary("bicubic", lambda: rendered(small), seen, enlarged("BICUBIC")),
+            *_ordinary("Lanczos", lambda: rendered(small), seen, enlarged("LANCZOS")),
+        ]
+
+    experiment = _Experiment("space", factor, small, rate, seen, full, truth, len(numbers), methods)
+    return experiment.run(config=config, settings=settings, choice=choice, device=device, progress=progress)
+
+
+@dataclass(frozen=True)
+class _Experiment:
+    """A fit of a part of the samples, and what makes the other samples."""
+
+    kind: str
+    factor: int
+    seen_info: VideoInfo
+    """Of the pictures that are fitted."""
+    rate: Fraction
+    """Of those, frames a second."""
+    seen: Pictures
+    truth_info: VideoInfo
+    """Of the pictures that are compared."""
+    truth: Pictures
+    num_frames: int
+    """How many of them."""
+    methods: Callable[[VideoDecoder], list[_Method]]
+    """The ways to make them, given the fit."""
+
+    def run(
+        self, *, config: EncoderConfig, settings: str, choice: MetricChoice, device: str, progress: ProgressSink
+    ) -> Holdout:
+        """Fits, and measures every method."""
+        with tempfile.TemporaryDirectory(prefix="nerv-codec-holdout-") as folder:
+            seen, fit = Path(folder) / "seen.mkv", Path(folder) / "fit.nvc"
+            # Times in milliseconds, which Matroska does not round, and evenly spaced: the places between are known.
+            even = dataclasses.replace(self.seen_info, time_base=Fraction(1, 1000))
+            _write(seen, even, self.rate, self.seen())
+            sink = part_of(progress, 0, _FIT_SHARE, "hold out:")
+            report = encode(seen, fit, config=config, device=device, progress=sink)
+            with VideoDecoder(fit, device=device) as video:
+                results = _compare(self.methods(video), self.truth, self.truth_info, choice, progress)
+            fitted = evaluate(seen, fit, metrics=choice.names, device=device, lpips_weights=choice.lpips_weights)
+        return Holdout(
+            kind=self.kind,
+            factor=self.factor,
+            settings=settings,
+            file_bytes=report.file_bytes,
+            rate_bpp=report.rate_bpp,
+            num_frames=self.num_frames,
+            fitted={series.name: series.pooled["mean"] for series in fitted.series},
+            methods=results,
+            encode_seconds=report.seconds,
+        )
+
+
+def _ordinary(name: str, decoded: Pictures, original: Pictures, make: Resampling) -> list[_Method]:
+    """An ordinary means, given what the file decodes to, and given what the file was made from."""
+    return [
+        _Method(name, _DECODED, lambda: make(decoded())),
+        _Method(name, _ORIGINAL, lambda: make(original())),
+    ]
 
 
 def _compare(
@@ -220,14 +235,14 @@ def _places(
     return tuple(places)
 
 
-def _write(path: Path, info: VideoInfo, rate: Fraction, pictures: Iterable[tuple[Plane, ...]]) -> None:
+def _write(path: Path, info: VideoInfo, rate: Fraction, pictures: Iterable[Planes]) -> None:
     """A lossless file of pictures at a steady rate."""
     with open_writer(path, "mkv", info, frame_rate=rate) as writer:
         for index, planes in enumerate(pictures):
             writer.write(PlanarFrame(planes, round(index / rate / info.time_base)))
 
 
-def _cropped(planes: tuple[Plane, ...], info: VideoInfo) -> tuple[Plane, ...]:
+def _cropped(planes: Planes, info: VideoInfo) -> Planes:
     sizes = [info.pixel_format.plane_size(index, info.height, info.width) for index in range(len(planes))]
     return tuple(plane[:rows, :cols] for plane, (rows, cols) in zip(planes, sizes, strict=True))
 
@@ -236,15 +251,3 @@ def _checked(factor: int) -> int:
     if not 2 <= factor <= 16:
         raise UsageError(f"expected to hold out by a factor of 2 to 16, found {factor}")
     return factor
-
-
-class _Part:
-    """Progress of a part of a job, told as progress of all of it."""
-
-    def __init__(self, sink: ProgressSink, start: float, stop: float, prefix: str) -> None:
-        self._sink, self._start, self._span, self._prefix = sink, start, stop - start, prefix
-
-    def __call__(self, event: Progress) -> None:
-        if event.type in ("progress", "gop-done"):
-            share = self._start + self._span * event.fraction
-            self._sink(Progress("progress", share, f"{self._prefix} {event.stage}", event.detail))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nerv_codec.base.errors import UsageError
-from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
+from nerv_codec.base.progress import ProgressSink, ignore_progress, part_of
 from nerv_codec.encoding.config import EncoderConfig, at_crf
 from nerv_codec.encoding.encode import encode
 from nerv_codec.encoding.workspace import source_digest
@@ -41,31 +41,59 @@ def encode_points(
     first, count = numbers[0], len(numbers)
     if list(numbers) != list(range(first, first + count)):
         raise UsageError("expected a file of frames without gaps, to encode the same ones at other crf")
-    folder = work / "ours"
-    folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for index, crf in enumerate(crfs):
-        own = at_crf(config, crf)
-        key = hashlib.sha256(repr((source_digest(Path(reference)), first, count, own, device)).encode()).hexdigest()
-        path = folder / f"{Path(reference).stem}.crf{crf:g}.{key[:16]}.nvc"
-
-        def tell(event: Progress, index: int = index, crf: float = crf) -> None:
-            if event.type == "progress":
-                fraction = (index + event.fraction) / len(crfs)
-                progress(Progress("progress", fraction, f"crf {crf:g} {event.stage}", event.detail))
-
-        if not path.exists():
-            encode(
-                reference,
-                path,
-                config=own,
-                start=first,
-                frames=count,
-                audio=False,
-                drop_alpha=True,
-                scale_to_first=True,
-                device=device,
-                progress=tell,
-            )
-        paths.append(path)
+        sink = part_of(progress, index / len(crfs), (index + 1) / len(crfs), f"crf {crf:g}")
+        paths.append(encode_point(reference, first, count, crf, config=config, work=work, device=device, progress=sink))
     return tuple(paths)
+
+
+def encode_point(
+    reference: str | Path,
+    first: int,
+    count: int,
+    crf: float,
+    *,
+    config: EncoderConfig,
+    work: Path,
+    start_from: Path | None = None,
+    device: str = "auto",
+    progress: ProgressSink = ignore_progress,
+) -> Path:
+    """Encodes a run of frames, unless an earlier call has done so; returns the file.
+
+    Args:
+        reference: The original.
+        first: Number of the first frame.
+        count: How many frames.
+        crf: Quality, see :func:`nerv_codec.encoding.config.at_crf`.
+        config: How to fit, before the crf.
+        work: Folder in which the file is kept, named after all that decides about its bytes.
+        start_from: A file of the same frames to begin with.
+        device: Where to fit.
+        progress: Told what happens.
+
+    Raises:
+        InputError: The reference cannot be read.
+    """
+    folder = work / "ours"
+    folder.mkdir(parents=True, exist_ok=True)
+    begun_with = start_from and source_digest(start_from)
+    config = at_crf(config, crf)
+    key = repr((source_digest(Path(reference)), first, count, config, device, begun_with))
+    path = folder / f"{Path(reference).stem}.crf{crf:g}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.nvc"
+    if not path.exists():
+        encode(
+            reference,
+            path,
+            config=config,
+            start_from=start_from,
+            start=first,
+            frames=count,
+            audio=False,
+            drop_alpha=True,
+            scale_to_first=True,
+            device=device,
+            progress=progress,
+        )
+    return path

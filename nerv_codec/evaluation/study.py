@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
+from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.evaluation.curves import compare
 from nerv_codec.evaluation.evaluate import evaluate
@@ -65,7 +64,7 @@ def study(
         before += share
 
     def part(name: str) -> ProgressSink:
-        return _scaled(progress, starts[name], shares[name] / total)
+        return part_of(progress, starts[name], starts[name] + shares[name] / total)
 
     progress(Progress("start", 0.0, "open"))
     found = evaluate(
@@ -117,13 +116,3 @@ def study(
             )
     progress(Progress("done", 1.0, "done"))
     return replace(found, holdouts=tuple(holdouts), eval_seconds=time.monotonic() - began)
-
-
-def _scaled(sink: ProgressSink, start: float, share: float) -> Callable[[Progress], None]:
-    """Progress of one part as progress of the whole; its own start and end are nobody's business."""
-
-    def tell(event: Progress) -> None:
-        if event.type == "progress":
-            sink(replace(event, fraction=start + share * event.fraction))
-
-    return tell

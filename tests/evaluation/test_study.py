@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from fractions import Fraction
@@ -63,8 +64,7 @@ def coded(folder, clip):
 def two_points(monkeypatch):
     """Baselines with a short row of crf."""
     for name, known in list(baselines_module.BASELINES.items()):
-        changed = baselines_module.Baseline(known.name, known.encoder, known.preset, known.crfs[1::2], known.parameters)
-        monkeypatch.setitem(baselines_module.BASELINES, name, changed)
+        monkeypatch.setitem(baselines_module.BASELINES, name, dataclasses.replace(known, crfs=known.crfs[1::2]))
 
 
 def test_curves_of_the_same_frames_and_a_cache(folder, clip, coded, two_points, monkeypatch):

@@ -1,17 +1,17 @@
-"""tools/rd_sweep.py: points are made once, and curves meet."""
+"""tools/benchmark/rd_sweep.py: points are made once, and curves meet."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import sys
-from pathlib import Path
 
 import pytest
 from places import ROOT
 
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.evaluation.matching import FrameSource
+from nerv_codec.evaluation.schema import RdPoint
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def sweep(monkeypatch):
     return module
 
 
-TINY = ["--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2"]
+TINY = ["--model", "siren", "--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2"]
 
 
 def test_points_are_made_once(sweep, tiny_clip, tmp_path, capsys):
@@ -44,17 +44,19 @@ def test_points_are_made_once(sweep, tiny_clip, tmp_path, capsys):
         ("nerv-codec", 40.0),
         ("nerv-codec", 20.0),
     ]
-    assert points[0]["command"].startswith("ffmpeg ") and "-preset veryslow" in points[0]["command"]
+    assert points[0]["command"].startswith("ffmpeg ") and "-preset veryslow -crf 20 " in points[0]["command"]
+    assert "-tune psnr" in points[0]["command"]
     assert points[3]["command"].startswith("nerv-codec encode ") and "--set training.steps=2" in points[3]["command"]
-    assert points[0]["psnr_yuv611"] == pytest.approx(
-        (6 * points[0]["psnr_y"] + points[0]["psnr_u"] + points[0]["psnr_v"]) / 8
-    )
-    own = next((tmp_path / "r.files").glob("*.crf20.nvc"))
-    assert points[3]["bytes"] == own.stat().st_size
+    own = next((tmp_path / "r.files" / "ours").glob("*.crf20.*.nvc"))
+    assert points[3]["coded_bytes"] == own.stat().st_size
     with FrameSource(own) as ours, FrameSource(tiny_clip) as source:
         pairs = zip(ours, source, strict=False)
-        scores = [psnr_db(mean_squared_error(a.planes[0], b.planes[0]), 255) for a, b in pairs]
-    assert points[3]["psnr_y"] == pytest.approx(sum(scores) / 9)
+        frames = [
+            [psnr_db(mean_squared_error(x, y), 255) for x, y in zip(a.planes, b.planes, strict=True)] for a, b in pairs
+        ]
+    y, u, v = (sum(plane) / 9 for plane in zip(*frames, strict=True))
+    assert points[3]["metrics"]["psnr_y_db"] == pytest.approx(y)
+    assert points[3]["metrics"]["psnr_yuv611_db"] == pytest.approx((6 * y + u + v) / 8)
     before = results.stat().st_mtime_ns
     capsys.readouterr()
     sweep.run(*words)
@@ -62,16 +64,36 @@ def test_points_are_made_once(sweep, tiny_clip, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("| ours | against | tiny |")
 
 
-def test_no_point_begins_after_its_time(sweep, tiny_clip, tmp_path):
+def test_no_point_begins_after_its_time(sweep, tiny_clip, tmp_path, capsys):
     sweep.run(tmp_path / "r.json", f"{tiny_clip}:3", *TINY, "--codecs", "nerv-codec,x264", "--hours", "0")
     assert not (tmp_path / "r.json").exists()
+    assert "no table" in capsys.readouterr().out
+
+
+def test_other_codecs_alone_make_points_and_unknown_ones_are_named(sweep, tiny_clip, tmp_path, capsys):
+    results = tmp_path / "r.json"
+    sweep.run(results, f"{tiny_clip}:3", "--codecs", "x264", "--anchor-crf", "30")
+    assert [(p["codec"], p["crf"]) for p in json.loads(results.read_text())] == [("x264", 30)]
+    assert "no curve of ours" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        sweep.run(results, f"{tiny_clip}:3", "--codecs", "x266")
+    assert "found x266" in capsys.readouterr().err
+
+
+def test_warm_points_begin_with_the_coarser_one(sweep, tiny_clip, tmp_path):
+    results = tmp_path / "r.json"
+    fit = ["--set", "tracked.steps=8"]
+    sweep.run(results, f"{tiny_clip}:3", *fit, "--crf", "20,40", "--codecs", "nerv-codec", "--warm")
+    coarse, fine = json.loads(results.read_text())
+    assert "--start-from" not in coarse["command"]
+    assert fine["command"].endswith(f"--start-from {coarse['label']}")
 
 
 def test_table(sweep, tmp_path):
     results = sweep.Results(tmp_path / "r.json")
-    clip = sweep.Clip(Path("a.mp4"), 3)
     for codec, factor in (("nerv-codec", 0.8), ("x264", 1.0)):
         for crf, size in ((20, 4000), (30, 2000), (40, 1000)):
-            db = 60.0 - crf
-            results.add(sweep.Point("a.mp4", 3, codec, "s", crf, int(size * factor), db, db, db, db, 1.0, "c"))
-    assert "| nerv-codec [s] | x264 | -20.0 % | -20.0 % |" in sweep.table(results, [clip], "s", ["x264"])
+            metrics = {"psnr_y_db": 60.0 - crf, "psnr_yuv611_db": 60.0 - crf}
+            point = RdPoint("p", int(size * factor), 1.0, 1.0, metrics, 1.0, 1.0, "cpu")
+            results.add(sweep.Curve("a.mp4", 3, codec, "s"), crf, "c", point)
+    assert "| nerv-codec [s] | x264 [s] | -20.0 % | -20.0 % |" in sweep.table(results)
