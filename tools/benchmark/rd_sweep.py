@@ -76,7 +76,7 @@ class Results:
     def add(self, curve: Curve, crf: float, command: str, point: RdPoint) -> None:
         self.points.append({**asdict(curve), "crf": crf, "command": command, **asdict(point)})
         temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(json.dumps(self.points, indent=1) + "\n")
+        temporary.write_text("[\n" + ",\n".join(map(json.dumps, self.points)) + "\n]\n")
         temporary.replace(self.path)
         quality = f"Y {point.metrics['psnr_y_db']:.2f} dB, YUV {point.metrics['psnr_yuv611_db']:.2f} dB"
         what = f"{curve.clip} {curve.frames} f, {curve.codec} crf {crf:g}"

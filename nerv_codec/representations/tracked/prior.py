@@ -2,7 +2,7 @@
 
 A fit begins there, and the file holds the difference alone. The prior is the same for all videos, fitted once to
 others; its numbers are part of the format (docs/format.md, section 6) and stand in ``prior.json`` in units of 2**-12;
-``tools/train_prior.py`` makes them.
+``tools/training/train_prior.py`` makes them.
 """
 
 from __future__ import annotations
