@@ -121,3 +121,11 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
     finally:
         for left in (temporary, old):
             _remove(left)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a small file that is there whole, or as it was before, even after a power cut. Raises OSError."""
+    with atomic_output(path, overwrite=True) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())

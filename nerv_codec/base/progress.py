@@ -13,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from tqdm import tqdm
-
 PLAIN_INTERVAL_SECONDS = 10.0
 JSON_INTERVAL_SECONDS = 0.5
 _BAR_FORMAT = "{{desc}} {{percentage:3.0f}}% |{{bar:20}}| {figures} | {{elapsed}} eta {{remaining}}"
@@ -41,21 +39,22 @@ def ignore_progress(_: Progress) -> None:
     """The sink that says nothing."""
 
 
-def part_of(sink: ProgressSink, start: float, stop: float, name: str = "") -> ProgressSink:
-    """A sink for one part of a job, which tells ``sink`` of it as progress of the whole job.
+def part_of(sink: ProgressSink, start: float, share: float, name: str = "") -> ProgressSink:
+    """A sink for one part of a job, which tells ``sink`` about it as progress of the whole job.
+
+    When the part itself starts and ends is not passed on.
 
     Args:
-        sink: Is told of the whole job.
-        start: Share of the whole job that is done when the part begins, 0..1.
-        stop: The same for when it ends.
-        name: Put before the stage.
+        sink: Told about the whole job.
+        start: Share of the whole job that is done before the part, 0..1.
+        share: Share of the whole job that the part makes up, 0..1.
+        name: Put before every stage of the part.
     """
 
     def tell(event: Progress) -> None:
-        # The whole job says itself when it starts and ends.
         if event.type in ("progress", "gop-done"):
-            share = start + (stop - start) * event.fraction
-            sink(Progress("progress", share, f"{name} {event.stage}".strip(), event.detail))
+            stage = f"{name} {event.stage}".strip()
+            sink(dataclasses.replace(event, type="progress", fraction=start + share * event.fraction, stage=stage))
 
     return tell
 
@@ -64,6 +63,8 @@ class BarSink:
     """A tqdm bar on a terminal, 2 Hz, with the whole job's ETA."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
+        from tqdm import tqdm  # which ``--help`` need not wait for
+
         self._bar = tqdm(
             total=1.0,
             file=stream or sys.stderr,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nerv_codec.base.errors import VerificationError
+from nerv_codec.base.files import write_atomically
 
 try:
     import fcntl
@@ -114,13 +115,3 @@ def source_digest(path: Path) -> str:
         file.seek(max(0, status.st_size - _ENDS_BYTES))
         digest.update(file.read(_ENDS_BYTES))
     return digest.hexdigest()
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a small file so that it is there whole or as it was. Raises OSError."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

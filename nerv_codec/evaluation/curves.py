@@ -61,7 +61,7 @@ def compare(
             metrics=choice.names,
             device=device,
             lpips_weights=choice.lpips_weights,
-            progress=part_of(progress, index / jobs, (index + 1) / jobs, Path(path).name),
+            progress=part_of(progress, index / jobs, 1 / jobs, Path(path).name),
         )
         if other.reference_numbers != found.reference_numbers:
             raise InputError(f"{path}: expected the same frames as {found.target.file}, found other ones")
@@ -81,7 +81,7 @@ def compare(
             work=work,
         )
         try:
-            curves.append(run.curve(part_of(progress, done / jobs, (done + len(codec.crfs)) / jobs)))
+            curves.append(run.curve(part_of(progress, done / jobs, len(codec.crfs) / jobs)))
         except Unavailable as reason:
             skipped[codec.name] = str(reason)
         done += len(codec.crfs)
@@ -121,7 +121,7 @@ class BaselineRun:
         """The points of all its crf, from the cache or made now. Raises Unavailable."""
         total = len(self.codec.crfs)
         points = [
-            self.point(crf, part_of(progress, index / total, (index + 1) / total, f"{self.codec.name} crf {crf}"))
+            self.point(crf, part_of(progress, index / total, 1 / total, f"{self.codec.name} crf {crf}"))
             for index, crf in enumerate(self.codec.crfs)
         ]
         counted = "packets and parameter sets; container and encoder's messages left out"

@@ -14,10 +14,10 @@ import av
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
-from nerv_codec.base.psnr import PsnrMetric
 from nerv_codec.decoding.inspection import inspect
 from nerv_codec.evaluation.matching import FrameSource, check_comparable, clock_shift, in_layout, match_frames
 from nerv_codec.evaluation.metrics.pair import FramePair
+from nerv_codec.evaluation.metrics.psnr import PsnrMetric
 from nerv_codec.evaluation.metrics.suite import MetricChoice, measure, metric_names
 from nerv_codec.evaluation.schema import Evaluation, MediaSummary
 

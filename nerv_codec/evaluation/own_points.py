@@ -43,7 +43,7 @@ def encode_points(
         raise UsageError("expected a file of frames without gaps, to encode the same ones at other crf")
     paths = []
     for index, crf in enumerate(crfs):
-        sink = part_of(progress, index / len(crfs), (index + 1) / len(crfs), f"crf {crf:g}")
+        sink = part_of(progress, index / len(crfs), 1 / len(crfs), f"crf {crf:g}")
         paths.append(encode_point(reference, first, count, crf, config=config, work=work, device=device, progress=sink))
     return tuple(paths)
 

@@ -64,7 +64,7 @@ def study(
         before += share
 
     def part(name: str) -> ProgressSink:
-        return part_of(progress, starts[name], starts[name] + shares[name] / total)
+        return part_of(progress, starts[name], shares[name] / total)
 
     progress(Progress("start", 0.0, "open"))
     found = evaluate(

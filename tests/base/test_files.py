@@ -6,7 +6,7 @@ import os
 import pytest
 
 from nerv_codec.base.errors import OutputExistsError, UsageError
-from nerv_codec.base.files import atomic_output, check_output
+from nerv_codec.base.files import atomic_output, check_output, write_atomically
 
 
 def names(folder):
@@ -106,3 +106,16 @@ def test_a_full_disk_is_told_by_the_name_of_the_output(tmp_path, name):
     with pytest.raises(OSError) as error, atomic_output(target, overwrite=False):
         raise OSError(errno.EIO, "Input/output error")
     assert error.value.filename is None
+
+
+def test_a_small_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "key"
+    write_atomically(path, b"old")
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="key"):
+        write_atomically(path, b"new")
+    assert path.read_bytes() == b"old" and names(tmp_path) == ["key"]

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from nerv_codec.base import progress
-from nerv_codec.base.progress import Progress, figures, format_bytes, make_sink
+from nerv_codec.base.progress import Progress, figures, format_bytes, make_sink, part_of
 
 STEP = Progress("progress", 0.25, "gop 1/2 fit 5/10", {"psnr_db": 34.817, "rate_bpp": 0.0412, "bytes": 2000})
 
@@ -61,3 +61,15 @@ def test_format_bytes(size, text):
 def test_figures():
     assert figures({}) == ""
     assert figures({"bitrate_bps": 812000, "estimated_bytes": 2048, "fps": 12.04}) == "812 kb/s est 2.00 KiB 12.0 fps"
+
+
+def test_progress_of_a_part_is_progress_of_the_whole():
+    told = []
+    part = part_of(told.append, 0.5, 0.25, "crf 20")
+    for event in (Progress("start"), STEP, Progress("gop-done", 0.5, "gop 1/2 done"), Progress("done", 1.0)):
+        part(event)
+    assert [(event.type, event.fraction, event.stage) for event in told] == [
+        ("progress", 0.5625, "crf 20 gop 1/2 fit 5/10"),
+        ("progress", 0.625, "crf 20 gop 1/2 done"),
+    ]
+    assert told[0].detail == STEP.detail

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nerv_codec.base.errors import UsageError
-from nerv_codec.base.psnr import PsnrMetric
 from nerv_codec.base.video import VideoInfo
 from nerv_codec.evaluation.metrics.lpips import LpipsMetric
 from nerv_codec.evaluation.metrics.pair import FramePair, Metric, Series, Unavailable
+from nerv_codec.evaluation.metrics.psnr import PsnrMetric
 from nerv_codec.evaluation.metrics.ssim import MsSsimMetric, SsimMetric
 from nerv_codec.evaluation.metrics.vmaf import VmafMetric
 from nerv_codec.evaluation.metrics.xpsnr import XpsnrMetric

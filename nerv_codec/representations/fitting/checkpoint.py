@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
-from nerv_codec.encoding.workspace import write_atomically
+from nerv_codec.base.files import write_atomically
 
 INTERVAL_SECONDS = 20.0
 """Between two saves: what a power cut costs at the most, but for one step."""

@@ -6,9 +6,9 @@ from itertools import islice, pairwise
 
 import pytest
 
-from nerv_codec.base.psnr import PsnrMetric
 from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.evaluation.metrics.pair import FramePair
+from nerv_codec.evaluation.metrics.psnr import PsnrMetric
 from nerv_codec.evaluation.metrics.ssim import SsimMetric, block_ssim
 from nerv_codec.evaluation.metrics.xpsnr import FilterPair, XpsnrMetric
 from nerv_codec.media.reader import open_video

@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nerv_codec.base.psnr import MAX_DB, PsnrMetric, mean_squared_error, psnr_db
+from nerv_codec.base.psnr import MAX_DB, mean_squared_error, psnr_db
 from nerv_codec.evaluation.metrics.pooling import pool
+from nerv_codec.evaluation.metrics.psnr import PsnrMetric
 
 
 def test_poolings_by_hand():
