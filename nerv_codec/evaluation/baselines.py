@@ -196,7 +196,7 @@ def _pixel_format(encoder: str, info: VideoInfo) -> str:
     except ValueError:
         raise Unavailable(f"this PyAV has no encoder {encoder}") from None
     own = layout.format_name(info.pixel_format, rgb=info.color.matrix == 0 and info.pixel_format.num_planes == 3)
-    if own in formats:
+    if own is not None and own in formats:
         return own
     return "yuv420p" if info.pixel_format.bit_depth == 8 or "yuv420p10le" not in formats else "yuv420p10le"
 

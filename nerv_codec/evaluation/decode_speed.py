@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def benchmark_decode(
     progress(Progress("progress", 0.8, "random frames"))
     generator = random.Random(seed)
     chosen = [generator.randrange(about.num_frames) for _ in range(_RANDOM_FRAMES)]
-    latencies = [_seconds(lambda frame=frame: _one_frame(source, device, frame)) for frame in chosen]
+    latencies = [_seconds(partial(_one_frame, source, device, frame)) for frame in chosen]
     latency, gop = statistics.median(latencies), statistics.fmean(gop_seconds)
     progress(Progress("done", 1.0))
     return {
@@ -121,7 +122,7 @@ def _stages(video: VideoDecoder, progress: ProgressSink) -> tuple[dict[str, floa
                     seconds["colour conversion"] += fresh.total - fresh.inside
                     gop += fresh.total
                     picture = PlanarFrame(planes, video.header.pts[frame], 0)
-                    seconds["writing"] += _seconds(lambda picture=picture: writer.write(picture))
+                    seconds["writing"] += _seconds(partial(writer.write, picture))
                 gops.append(gop)
                 share = 0.6 * (index + 1) / len(video.header.gops)
                 progress(Progress("progress", share, f"gop {index + 1}/{len(video.header.gops)}"))
@@ -142,6 +143,8 @@ class _Timed:
 
     def __init__(self, model: Representation) -> None:
         self._model = model
+        self.geometry = model.geometry
+        self.band_samples: int = getattr(model, "band_samples", BAND_SAMPLES)
         self.seconds = 0.0
 
     @property

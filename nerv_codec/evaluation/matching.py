@@ -189,8 +189,8 @@ def match_frames(
         shift: What :func:`clock_shift` found, in seconds.
     """
     if by == "number":
-        for index, (left, right) in enumerate(zip(reference, target, strict=False)):
-            yield Match(index, index, float(left.pts * reference.info.time_base), left, right)
+        for index, (first, second) in enumerate(zip(reference, target, strict=False)):
+            yield Match(index, index, float(first.pts * reference.info.time_base), first, second)
         return
     tick_left, tick_right = reference.info.time_base, target.info.time_base
     tolerance = _tolerance(reference, target)

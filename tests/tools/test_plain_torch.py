@@ -1,4 +1,4 @@
-"""tools/benchmark/plain_torch.py, the form of a fit's step that the compiled one is measured against, agrees with it."""
+"""tools/benchmark/plain_torch.py, which the compiled step of a fit is measured against, agrees with it."""
 
 from __future__ import annotations
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 import socket
-import threading
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS_NAME = "alexnet-owt-7be5be79.pth"
 """What torchvision calls its AlexNet."""
 
-_HOST = "download.pytorch.org"
-_PROBE_SECONDS = 5.0
-_STALL_SECONDS = 30.0
+_STALL_SECONDS = 10.0
 _SMALLEST = 32
 """Pixels a side below which AlexNet's pooling has nothing left."""
 
@@ -59,7 +55,7 @@ def load_lpips(weights: str | Path | None = None) -> torch.nn.Module:
     Args:
         weights: The file of AlexNet's weights, or a folder laid out as TORCH_HOME. Without it they are
             looked for where torchvision keeps them (TORCH_HOME, else ~/.cache/torch), and else downloaded
-            there by ``lpips`` itself, if the network answers within seconds.
+            there by ``lpips`` itself, which gives up when the network is silent for ten seconds.
 
     Raises:
         Unavailable: The package or the weights cannot be had.
@@ -75,7 +71,6 @@ def load_lpips(weights: str | Path | None = None) -> torch.nn.Module:
             network = lpips.LPIPS(net="alex", pnet_rand=True, verbose=False)
         _load_trunk(network, file)
         return network.eval()
-    _require_network()
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_STALL_SECONDS)
     try:
@@ -116,25 +111,6 @@ def _load_trunk(network: Any, file: Path) -> None:
                     layer.load_state_dict({key: state[f"features.{name}.{key}"] for key in ("weight", "bias")})
     except Exception as error:  # torch raises whatever unpickling and shapes raise
         raise Unavailable(f"{file}: expected torchvision's AlexNet weights ({type(error).__name__})") from error
-
-
-def _require_network() -> None:
-    """Raises Unavailable unless the host of the weights answers soon. Resolving a name can hang: hence a thread."""
-    answered = threading.Event()
-
-    def probe() -> None:
-        try:
-            with socket.create_connection((_HOST, 443), timeout=_PROBE_SECONDS):
-                answered.set()
-        except OSError:
-            pass
-
-    if not any(os.environ.get(name) for name in ("https_proxy", "HTTPS_PROXY")):
-        thread = threading.Thread(target=probe, daemon=True)
-        thread.start()
-        thread.join(_PROBE_SECONDS)
-        if not answered.is_set():
-            raise Unavailable(f"lpips has no weights here, and {_HOST} does not answer; {_advice()}")
 
 
 def _advice() -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from nerv_codec.base.errors import UsageError
@@ -44,7 +45,7 @@ class VmafMetric:
             writer.close()
         log = Path(self._folder.name) / "log.json"
         try:
-            subprocess.run(_command(self._program, *self._paths, log), check=True, capture_output=True, text=True)
+            subprocess.run(_command(self._program, self._paths, log), check=True, capture_output=True, text=True)
             frames = json.loads(log.read_text())["frames"]
             values = tuple(float(frame["metrics"]["vmaf"]) for frame in frames)
         except subprocess.CalledProcessError as error:
@@ -76,7 +77,9 @@ def _find_program() -> str:
     return program
 
 
-def _command(program: str, reference: Path, target: Path, log: Path) -> list[str]:
+def _command(program: str, pair: Sequence[Path], log: Path) -> list[str]:
+    """The command line that measures a (reference, target) pair of files and writes JSON."""
+    reference, target = pair
     if Path(program).stem == "vmaf":
         return [program, "-r", str(reference), "-d", str(target), "--json", "-o", str(log)]
     graph = f"[0:v][1:v]libvmaf=log_fmt=json:log_path={log}"

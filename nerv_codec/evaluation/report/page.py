@@ -110,7 +110,8 @@ def _cards(found: Evaluation) -> list[Card]:
                 cards.append(Card(TITLES[name], figure(name, pooled["mean"]), series.unit, f"worst frame {worst}"))
     pixels = f"{target.num_frames} frames of {target.width}x{target.height}"
     cards.append(Card("Rate", f"{target.rate_bpp:.4f}", "bpp", f"{target.bitrate_bps / 1000:.0f} kb/s"))
-    cards.append(Card("File", *format_bytes(target.file_bytes).split(), pixels))
+    size, unit = format_bytes(target.file_bytes).split()
+    cards.append(Card("File", size, unit, pixels))
     if found.encode_seconds is not None:
         cards.append(Card("Encode", f"{found.encode_seconds:.1f}", "s", _pace(target.num_frames, found.encode_seconds)))
     cards.append(Card("Decode", f"{found.decode_fps:.1f}", "fps", f"{found.decode_seconds:.2f} s on {found.device}"))
