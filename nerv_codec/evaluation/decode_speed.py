@@ -23,7 +23,6 @@ from nerv_codec.decoding.decode import decode
 from nerv_codec.decoding.metadata import own_frames
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import open_writer
-from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.representation import Representation
 
@@ -144,16 +143,8 @@ class _Timed:
     def __init__(self, model: Representation) -> None:
         self._model = model
         self.geometry = model.geometry
-        self.band_samples: int = getattr(model, "band_samples", BAND_SAMPLES)
+        self.band_samples = model.band_samples
         self.seconds = 0.0
-
-    @property
-    def geometry(self) -> GopGeometry:
-        return self._model.geometry
-
-    @property
-    def band_samples(self) -> int:
-        return self._model.band_samples
 
     @property
     def macs_per_sample(self) -> int:
