@@ -112,7 +112,7 @@ class FrameSource:
         """What a ``.nvc`` says about its making, if it does."""
         if self.nvc is None:
             return None
-        sections = self.nvc.container.trailing_sections()
+        sections = self.nvc.loader.container.trailing_sections()
         return next((parse_tool(part.payload) for part in sections if part.kind == SECTION_TOOL), None)
 
 
