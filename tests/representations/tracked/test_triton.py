@@ -290,10 +290,10 @@ def _video(shape: TrackedShape, dtype: type) -> list[Targets]:
 @pytest.mark.parametrize(("frames", "stride", "dtype"), [(None, 1, np.uint8), ((0, 3), 2, np.uint16)])
 def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: int, dtype: type) -> None:
     from nerv_codec.base.threads import Workers
-    from nerv_codec.representations.tracked.fit.backend import CpuBackend
+    from nerv_codec.representations.tracked.fit.backend_cpu import CpuBackend
     from nerv_codec.representations.tracked.fit.backend_cuda import CudaBackend
-    from nerv_codec.representations.tracked.fit.state import QuantisedVector
-    from nerv_codec.representations.tracked.payload import latent_table, motion_table
+    from nerv_codec.representations.tracked.fit.vector import QuantisedVector
+    from nerv_codec.representations.tracked.grid_tables import latent_table, motion_table
 
     shape = TrackedShape(GopTree(4), 14, 16, 3, 8, 3)
     rng = np.random.default_rng(0)
