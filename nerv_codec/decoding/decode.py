@@ -98,7 +98,7 @@ def decode(
         scale: Size against the source's; or give ``size``, (width, height).
         crop: (width, height, left, top) in pixels of the picture after scaling.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
-        end: Where to stop, not included; likewise.
+        end: Where to stop, not included: seconds since the first frame (float), or a frame number (int).
         format: Taken from the target's suffix where it is not given.
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
@@ -146,28 +146,34 @@ def decode(
                     put(picture.frame(frame.planes, out.time_base))
             warnings.extend([*video.damage, *writer.notes])
 
-        if chosen == "null":
-            write(Path("null"))
-        elif isinstance(target, str | Path):
-            target = Path(target)
-            folder = chosen == "png"
-            check_output(target, source=source, overwrite=overwrite, directory=folder)
-            with atomic_output(target, overwrite=overwrite, directory=folder) as temporary:
-                write(temporary)
-        else:
-            assert target is not None
-            if chosen == "mp4" and not target.seekable():
-                raise UsageError("expected y4m, mkv or md5 for a pipe, found mp4: its writer has to seek")
-            write(target)
+        place = Path("null") if target is None else Path(target) if isinstance(target, str | Path) else target
+        _deliver(place, chosen, write, source=source, overwrite=overwrite)
     progress(Progress("done", 1.0))
     return DecodeReport(
-        target=str(target) if isinstance(target, Path) else chosen,
+        target=str(place) if isinstance(place, Path) and chosen != "null" else chosen,
         num_frames=schedule.length,
         width=view.width,
         height=view.height,
         seconds=time.monotonic() - began,
         warnings=tuple(warnings),
     )
+
+
+def _deliver(
+    target: Path | BinaryIO, chosen: Format, write: Callable[[Path | BinaryIO], None], *, source: Path, overwrite: bool
+) -> None:
+    """Has the output written: to a stream, or under a temporary name that becomes the target's when it is whole."""
+    if chosen == "null":
+        write(target)
+    elif isinstance(target, Path):
+        folder = chosen == "png"
+        check_output(target, source=source, overwrite=overwrite, directory=folder)
+        with atomic_output(target, overwrite=overwrite, directory=folder) as temporary:
+            write(temporary)
+    elif chosen == "mp4" and not target.seekable():
+        raise UsageError("expected y4m, mkv or md5 for a pipe, found mp4: its writer has to seek")
+    else:
+        write(target)
 
 
 def default_target(

@@ -41,7 +41,7 @@ class Sample:
     mass: float
     """Weight that the time gives to the node: it flows on to the node's parents."""
     share: float = 0.0
-    """Of the mass that flows on, what the second parent gets where no blend says otherwise."""
+    """Part of the mass that flows on which the second parent gets where no blend says otherwise."""
     parents: tuple[int, ...] = ()
     """Samples of the chain that read the node's parents."""
 

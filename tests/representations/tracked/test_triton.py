@@ -347,8 +347,8 @@ def test_a_pass_says_what_the_cpu_says(frames: tuple[int, ...] | None, stride: i
 
 def test_motion_is_made_by_one_matrix() -> None:
     from nerv_codec.representations.tracked.fit.backend_cuda import Motion
-    from nerv_codec.representations.tracked.payload import motion_indices
-    from nerv_codec.representations.tracked.render_cpu import MOTION_UNITS
+    from nerv_codec.representations.tracked.grid_tables import motion_indices
+    from nerv_codec.representations.tracked.shape import MOTION_UNITS
 
     shape = TrackedShape(GopTree(9, 4), 19, 37, 4, 12, 3)
     indices = [torch.from_numpy(index) for index in motion_indices(shape)]

@@ -33,7 +33,7 @@ from nerv_codec.representations.tracked.shape import (
 )
 
 PRECISION = "tf32"
-"""Of the products while fitting: what it loses is far below what is fitted."""
+"""Precision of products while fitting: what it loses is far below what is fitted."""
 
 
 class DeviceVector(QuantisedVector):

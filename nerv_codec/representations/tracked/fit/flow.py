@@ -195,7 +195,7 @@ def _fit(flow: Array, slopes: Array, splines: _Splines, price: float) -> list[Ar
 
     Args:
         flow: (H, 2, W).
-        slopes: Likewise, of the picture.
+        slopes: (H, 2, W): how much the picture changes from one pixel to the next, by row and by column.
         splines: The grids.
         price: Of a coefficient of one pixel.
     """

@@ -32,7 +32,7 @@ class RateController:
     def __init__(self, rd_lambda: float, target: FitTarget | None, pixels: int) -> None:
         self.rd_lambda = rd_lambda
         self.error: float | None = None
-        """Of the last measurement of all nodes: with ``rd_lambda`` all that changes."""
+        """Error of the last measurement of all nodes; nothing but this and ``rd_lambda`` changes."""
         self._target = target
         if target and target.bits:
             reference, rate_bpp = _REFERENCE
