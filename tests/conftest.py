@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from clips import write_clip
 from places import beside
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.encoding.encode import EncodeReport, encode
-from nerv_codec.media.writer import open_writer
 
 WIDTH, HEIGHT, RATE = 40, 24, 24
 CUT, FRAMES = 12, 18
@@ -68,11 +68,7 @@ def tiny_frames(tiny_info: VideoInfo) -> list[PlanarFrame]:
 @pytest.fixture(scope="session")
 def tiny_clip(tmp_path_factory: pytest.TempPathFactory, tiny_info: VideoInfo, tiny_frames: list[PlanarFrame]) -> Path:
     """The frames as a y4m file."""
-    path = tmp_path_factory.mktemp("clip") / "tiny.y4m"
-    with open_writer(path, "y4m", tiny_info, frame_rate=Fraction(RATE)) as writer:
-        for frame in tiny_frames:
-            writer.write(frame)
-    return path
+    return write_clip(tmp_path_factory.mktemp("clip") / "tiny.y4m", tiny_info, tiny_frames, RATE)
 
 
 @pytest.fixture(scope="session")

@@ -1,25 +1,18 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 
-import numpy as np
 import pytest
+from clips import noise, write_clip
 
-from nerv_codec.base.video import PlanarFrame, VideoInfo
+from nerv_codec.base.video import VideoInfo
 from nerv_codec.cli.main import run
-from nerv_codec.media.writer import open_writer
 
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("eval") / "clip.y4m"
-    rng = np.random.default_rng(0)
-    with open_writer(path, "y4m", VideoInfo(32, 24), frame_rate=Fraction(25)) as writer:
-        for pts in range(3):
-            planes = tuple(rng.integers(0, 255, size, np.uint8) for size in ((24, 32), (12, 16), (12, 16)))
-            writer.write(PlanarFrame(planes, pts))
-    return path
+    info = VideoInfo(32, 24)
+    return write_clip(tmp_path_factory.mktemp("eval") / "clip.y4m", info, noise(info, range(3)))
 
 
 def test_table_on_stdout(clip, capsys):

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from damage import rewritten
 
 from nerv_codec import VideoDecoder
 from nerv_codec.base.byte_io import ByteWriter
@@ -18,14 +19,6 @@ from nerv_codec.bitstream.headers import GopEntry, write_header
 
 LIMIT_BYTES = 6 << 30
 """Of address space; torch alone maps some gigabytes."""
-
-
-def rewritten(source: Path, **fields: object) -> bytes:
-    """The file with other fields in its header."""
-    data = source.read_bytes()
-    reader = ContainerReader(io.BytesIO(data))
-    header = dataclasses.replace(reader.header, **fields)
-    return write_prologue(header) + data[reader.header_bytes :]
 
 
 def with_payload(source: Path, payload: bytes) -> bytes:

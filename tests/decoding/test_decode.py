@@ -196,7 +196,7 @@ def test_choose_view_rounds_like_a_ruler():
 
 
 def test_absurd_lengths_are_refused(tmp_path, tiny_nvc):
-    from test_hostile import rewritten
+    from damage import rewritten
 
     path = tmp_path / "long.nvc"
     path.write_bytes(rewritten(tiny_nvc, last_duration=1 << 48))

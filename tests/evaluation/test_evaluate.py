@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from clips import noise, write_clip
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
@@ -14,28 +15,20 @@ from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfi
 from nerv_codec.encoding.encode import encode
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.report.tables import csv_report, text_report
-from nerv_codec.media.writer import open_writer
 
 TINY = EncoderConfig(
     model="siren", siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=256)
 )
 
 
-def make_frames(count: int, info: VideoInfo, step: int = 1, seed: int = 3) -> list[PlanarFrame]:
-    rng = np.random.default_rng(seed)
-    fmt = info.pixel_format
-    sizes = [fmt.plane_size(plane, info.height, info.width) for plane in range(fmt.num_planes)]
-    return [
-        PlanarFrame(tuple(rng.integers(16, 236, size, np.uint8) for size in sizes), index * step, step)
-        for index in range(count)
-    ]
+def make_frames(count: int, info: VideoInfo) -> list[PlanarFrame]:
+    """Noise of limited range, so that a shift of code values does not wrap around."""
+    frames = noise(info, range(count), duration=1)
+    return [dataclasses.replace(f, planes=tuple((16 + p * 0.85).astype(p.dtype) for p in f.planes)) for f in frames]
 
 
-def write(path: Path, frames: list[PlanarFrame], info: VideoInfo, format: str = "y4m") -> Path:
-    with open_writer(path, format, info, frame_rate=Fraction(25)) as writer:
-        for frame in frames:
-            writer.write(frame)
-    return path
+def write(path: Path, frames: list[PlanarFrame], info: VideoInfo) -> Path:
+    return write_clip(path, info, frames)
 
 
 INFO = VideoInfo(32, 24, time_base=Fraction(1, 25))
@@ -83,12 +76,12 @@ def test_psnr_is_what_its_definition_says(folder, original):
 def test_dropped_frames_and_shifted_clocks_match_by_time(folder, original):
     ms = dataclasses.replace(INFO, time_base=Fraction(1, 1000))
     kept = [dataclasses.replace(f, pts=f.pts * 40) for i, f in enumerate(make_frames(9, INFO)) if i not in (2, 5)]
-    target = write(folder / "dropped.mkv", kept, ms, "mkv")
+    target = write(folder / "dropped.mkv", kept, ms)
     found = evaluate(original, target)
     assert len(found.frame_seconds) == 7
     assert found.metric("psnr_y_db", "min") == 100
     late = [dataclasses.replace(f, pts=f.pts + 480) for f in kept]
-    shifted = write(folder / "late.mkv", late, ms, "mkv")
+    shifted = write(folder / "late.mkv", late, ms)
     assert evaluate(original, shifted).metric("psnr_y_db", "min") == 100
     with pytest.raises(InputError, match="at the times"):
         evaluate(original, shifted, match="time")
@@ -107,7 +100,7 @@ def test_another_layout_is_converted_and_said(folder, original):
         )
         for f in make_frames(9, INFO)
     ]
-    found = evaluate(original, write(folder / "deep.mkv", frames, full, "mkv"))
+    found = evaluate(original, write(folder / "deep.mkv", frames, full))
     assert found.metric("psnr_y_db") > 50
     assert "4:2:0" in found.notes[0]
 
@@ -118,7 +111,7 @@ def test_wrong_sizes_and_kinds_are_errors(folder, original):
         evaluate(original, write(folder / "small.y4m", make_frames(2, small), small))
     gray = dataclasses.replace(INFO, pixel_format=PixelFormat(1, 0, 0))
     with pytest.raises(InputError, match="kind of colour"):
-        evaluate(original, write(folder / "gray.mkv", make_frames(2, gray), gray, "mkv"))
+        evaluate(original, write(folder / "gray.mkv", make_frames(2, gray), gray))
     with pytest.raises(InputError, match="no such file"):
         evaluate(original, folder / "missing.nvc")
     with pytest.raises(UsageError, match="nonsense"):
@@ -129,7 +122,7 @@ def test_rgb_has_no_luma(folder):
     from nerv_codec.base.video import ColorInfo
 
     info = dataclasses.replace(INFO, pixel_format=PixelFormat(3, 0, 0), color=ColorInfo(matrix=0, full_range=True))
-    path = write(folder / "rgb.mkv", make_frames(2, info), info, "mkv")
+    path = write(folder / "rgb.mkv", make_frames(2, info), info)
     found = evaluate(path, path)
     assert [series.name for series in found.series] == ["psnr_rgb_db"]
 
@@ -172,7 +165,7 @@ def test_a_delay_that_a_pipe_dropped(folder):
         luma = (126 + 100 * np.sin(cols / 6 + 2.5 * index) * np.cos(rows / 5)).astype(np.uint8)
         frames.append(PlanarFrame((luma, *[np.full((12, 16), 128, np.uint8)] * 2), index, 1))
     late = [dataclasses.replace(frame, pts=80 + 40 * frame.pts) for frame in frames]
-    reference, piped = write(folder / "delay.mkv", late, ms, "mkv"), write(folder / "piped.y4m", frames, INFO)
+    reference, piped = write(folder / "delay.mkv", late, ms), write(folder / "piped.y4m", frames, INFO)
     siren = SirenConfig(width=32, hidden_layers=2)
     config = EncoderConfig(model="siren", siren=siren, training=TrainingConfig(steps=250, batch=2000))
     encode(piped, folder / "piped.nvc", config=config)

@@ -1,15 +1,14 @@
 """Further points of our own curve: the same frames at other crf, made once."""
 
-import numpy as np
 import pytest
+from clips import noise, write_clip
 
 import nerv_codec
 from nerv_codec.base.errors import UsageError
-from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
 from nerv_codec.evaluation.own_points import encode_points
-from nerv_codec.media.writer import open_writer
 
 CONFIG = EncoderConfig(
     model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1), training=TrainingConfig(steps=20, batch=1024)
@@ -18,13 +17,8 @@ CONFIG = EncoderConfig(
 
 @pytest.fixture
 def clip(tmp_path):
-    path = tmp_path / "clip.mkv"
     info = VideoInfo(width=48, height=32, pixel_format=PixelFormat(1, 0, 0, 8))
-    rng = np.random.default_rng(0)
-    with open_writer(path, "mkv", info) as writer:
-        for index in range(6):
-            writer.write(PlanarFrame((rng.integers(0, 256, (32, 48)).astype(np.uint8),), 40 * index))
-    return path
+    return write_clip(tmp_path / "clip.mkv", info, noise(info, range(0, 240, 40)))
 
 
 def test_a_lower_crf_gives_a_larger_file_of_the_same_frames_and_is_kept(clip, tmp_path):

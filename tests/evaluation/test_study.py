@@ -5,31 +5,40 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from fractions import Fraction
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from clips import noise, write_clip
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
-from nerv_codec.encoding.encode import encode
+from nerv_codec.encoding.encode import EncodeReport, encode
 from nerv_codec.evaluation import baselines as baselines_module
+from nerv_codec.evaluation import holdout
 from nerv_codec.evaluation.curves import compare
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.metrics.suite import MetricChoice
 from nerv_codec.evaluation.study import StudyPlan, study
-from nerv_codec.media.writer import open_writer
-
-SIZE = {"width": 128, "height": 96}
 
 
 def tiny(width: int) -> EncoderConfig:
     training = TrainingConfig(steps=12, batch=1024)
     return EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=width, hidden_layers=1), training=training)
+
+
+def wave(t: float, height: int, width: int) -> tuple[np.ndarray, ...]:
+    """A picture of the moving waves at time ``t``, in frames, of which 96x128 pixels or fewer cover the same area."""
+
+    def plane(rows: int, cols: int) -> np.ndarray:
+        y, x = ((np.arange(n) + 0.5) * (full / n) - 0.5 for n, full in ((rows, 96), (cols, 128)))
+        return (128 + 60 * np.sin(0.15 * x + 0.5 * t) * np.cos(0.1 * y)[:, None]).astype(np.uint8)
+
+    return plane(height, width), plane(height // 2, width // 2), plane(height // 2, width // 2)
 
 
 @pytest.fixture(scope="module")
@@ -40,15 +49,8 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def clip(folder):
     """Ten frames of moving waves."""
-    path = folder / "clip.y4m"
-    with open_writer(path, "y4m", VideoInfo(**SIZE), frame_rate=Fraction(25)) as writer:
-        for pts in range(10):
-            planes = []
-            for rows, cols in ((96, 128), (48, 64), (48, 64)):
-                y, x = np.mgrid[:rows, :cols] * (128 / cols)
-                planes.append((128 + 60 * np.sin(0.15 * x + 0.5 * pts) * np.cos(0.1 * y)).astype(np.uint8))
-            writer.write(PlanarFrame(tuple(planes), pts))
-    return path
+    frames = (PlanarFrame(wave(pts, 96, 128), pts) for pts in range(10))
+    return write_clip(folder / "clip.y4m", VideoInfo(128, 96), frames)
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +93,8 @@ def test_curves_of_the_same_frames_and_a_cache(folder, clip, coded, two_points, 
 
 
 def test_what_a_baseline_cannot_encode_is_skipped(folder, monkeypatch):
-    path = folder / "odd.y4m"
-    with open_writer(path, "y4m", VideoInfo(33, 35), frame_rate=Fraction(25)) as writer:
-        for pts in range(3):
-            planes = tuple(np.full(size, 90 + pts, np.uint8) for size in ((35, 33), (18, 17), (18, 17)))
-            writer.write(PlanarFrame(planes, pts))
+    info = VideoInfo(33, 35)
+    path = write_clip(folder / "odd.y4m", info, noise(info, range(3)))
     gone = baselines_module.Baseline("x265", "no-such-encoder", "medium", (20,))
     monkeypatch.setitem(baselines_module.BASELINES, "x265", gone)
     found = compare(evaluate(path, path), baselines=("x264", "x265"), choice=MetricChoice(), work=folder / "work")
@@ -129,6 +128,36 @@ def test_held_out_samples(clip, coded):
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     with pytest.raises(UsageError, match="factor"):
         study(clip, coded[0], StudyPlan(hold_out_frames=1))
+
+
+class Perfect:
+    """In place of a decoder: the function that a perfect fit of frames 1, 1 + step ... of the clip would be."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def render(self, position, view):
+        return PlanarFrame(wave(1 + self.step * float(position), view.full_height, view.full_width), 0)
+
+
+@pytest.mark.parametrize(("step", "hold_out"), [(2, holdout.hold_out_frames), (1, holdout.hold_out_pixels)])
+def test_a_perfect_function_is_exact_where_others_are_not(clip, monkeypatch, step, hold_out):
+    """The function is asked for the very frames and pixels that it is compared with."""
+    report = EncodeReport(**dict.fromkeys((one.name for one in dataclasses.fields(EncodeReport)), 1))
+    monkeypatch.setattr(holdout, "encode", lambda *_, **__: report)
+    monkeypatch.setattr(holdout, "evaluate", lambda *_, **__: SimpleNamespace(series=()))
+    monkeypatch.setattr(holdout, "VideoDecoder", lambda *_, **__: Perfect(step))
+    found = hold_out(clip, range(1, 10), 2, config=EncoderConfig(), settings="", choice=MetricChoice())
+    scores = {(method.name, method.given): method.metrics["psnr_y_db"] for method in found.methods}
+    function, *others = scores.values()
+    assert function == 100
+    assert max(others) < 60
 
 
 class Page(HTMLParser):

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-import numpy as np
 import pytest
+from clips import noise
 
-from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 
 
 @pytest.fixture
@@ -20,13 +20,6 @@ def make_info():
 def make_frames():
     def make(info: VideoInfo, times: list[int]) -> list[PlanarFrame]:
         """Noise, so that any wrong sample shows."""
-        rng = np.random.default_rng(5)
-        layout = info.pixel_format
-        sizes = [layout.plane_size(index, info.height, info.width) for index in range(layout.num_planes)]
-        dtype = plane_dtype(layout.bit_depth)
-        return [
-            PlanarFrame(tuple(rng.integers(0, layout.max_value, size, dtype, endpoint=True) for size in sizes), pts)
-            for pts in times
-        ]
+        return noise(info, times)
 
     return make
