@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from places import ROOT, beside
+from places import ROOT, beside, files_beside
 
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame
@@ -20,8 +20,7 @@ from nerv_codec.media.part import Part
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 
-CLIPS = ROOT.parent / "shared/clips"
-REAL = sorted(path for folder in ("media", "corrupt") for path in (CLIPS / folder).glob("*"))
+REAL = files_beside("clips/media", "clips/corrupt")
 
 
 def encoded(codec: str, format: str, pictures: list[av.VideoFrame], container: str = "nut") -> io.BytesIO:

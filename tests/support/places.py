@@ -12,6 +12,11 @@ SAMPLES = ROOT / "samples"
 _SHARED = ROOT.parent / "shared"
 
 
+def files_beside(*paths: str) -> list[Path]:
+    """The files in folders of ``shared/``, for parameters of tests; none where there is no such folder."""
+    return sorted(file for path in paths for file in (_SHARED / path).glob("*"))
+
+
 def beside(path: str) -> Path:
     """A folder of ``shared/`` beside the checkout, which not everybody has.
 

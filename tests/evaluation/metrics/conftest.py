@@ -17,11 +17,6 @@ def weights() -> Path:
 
 
 @pytest.fixture
-def clips() -> Path:
-    return beside("clips/rd")
-
-
-@pytest.fixture
 def make_pairs():
     """Smooth pictures and noisy copies of them."""
 
