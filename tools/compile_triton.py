@@ -38,7 +38,7 @@ TYPES = {
     "codes": BYTES,
     "seeds": LONGS,
 }
-"""Of arguments by name; others are integers."""
+"""Types of the kernels' arguments by name; others are integers."""
 NUMBERS = {"rows": "i32", "cols": "i32"}
 TAPS = (0.75, 0.25)
 KERNELS: list[tuple[Any, dict[str, Any], dict[str, str], int]] = [

@@ -5,7 +5,8 @@
 
 ``zoom`` reduces the reference 2:1, fits that (unless FIT.nvc is there), and shows a window of one frame as its decoded
 pixels, enlarged by bicubic interpolation, as the function itself, and as the reference before it was reduced; it prints
-the luma PSNR of both enlargements against the reference, over all frames.
+the luma PSNR of both enlargements against the reference, over all frames. ``curves`` needs matplotlib, which the extra
+``eval`` brings.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import nerv_codec
@@ -29,7 +28,7 @@ from nerv_codec.base.video import PlanarFrame, Plane, VideoInfo
 from nerv_codec.cli.arguments import crop
 from nerv_codec.evaluation.matching import FrameSource, select_frames
 from nerv_codec.evaluation.resample import reduced, reduced_info, scaled
-from nerv_codec.media.color import yuv_to_rgb
+from nerv_codec.media.color import planes_to_rgb
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.rendering import View
 
@@ -124,8 +123,7 @@ def _luma_db(original: list[PlanarFrame], pictures: list[tuple[Plane, ...]], ful
 
 
 def _picture(planes: tuple[Plane, ...], info: VideoInfo) -> Image.Image:
-    rgb = yuv_to_rgb([torch.from_numpy(plane)[None] for plane in planes], info)[0]
-    return Image.fromarray(np.ascontiguousarray(rgb.permute(1, 2, 0).numpy()))
+    return Image.fromarray(planes_to_rgb(planes, info).permute(1, 2, 0).contiguous().numpy())
 
 
 def main() -> None:

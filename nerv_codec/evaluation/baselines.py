@@ -72,7 +72,7 @@ class EncodedBaseline:
 
     path: Path
     coded_bytes: int
-    """Of all packets and of the parameter sets; what the container adds, and messages about the encoder, left out."""
+    """Bytes of all packets and parameter sets, without the container's and without messages about the encoder."""
     num_frames: int
     encode_seconds: float
 
@@ -99,10 +99,10 @@ def encode_baseline(
     """Encodes frames with one codec at one crf, or finds that this was done before.
 
     Args:
-        codec: Which.
-        crf: Its own scale.
+        codec: The encoder and how it is run.
+        crf: Quality on that encoder's own scale.
         frames: Opens the frames to encode.
-        info: Of the frames.
+        info: Size, layout and colour of the frames.
         rate: Frames a second.
         keyint: Largest distance between key frames.
         identity: Says which frames of which file these are; part of the cache's key.

@@ -35,7 +35,7 @@ def compare(
     device: str = "auto",
     progress: ProgressSink = ignore_progress,
 ) -> Evaluation:
-    """An evaluation with curves: of its target and other files, and of baselines on the same frames.
+    """Adds rate-distortion curves to an evaluation: of its target and other files, and of baselines.
 
     Args:
         found: The evaluation of one file.

@@ -114,9 +114,10 @@ def hold_out_pixels(
     device: str = "auto",
     progress: ProgressSink = ignore_progress,
 ) -> Holdout:
-    """Fits the picture reduced ``factor`` : 1 and measures the function at the full size; see above.
+    """Fits the picture reduced ``factor`` : 1 and measures the function at the full size.
 
-    What does not fill a block at the right and bottom edge is left out.
+    What does not fill a block at the right and bottom edge is left out. Arguments are those of
+    :func:`hold_out_frames`.
 
     Raises:
         UsageError: ``factor`` is less than 2, or the pictures are too small.
@@ -158,15 +159,15 @@ class _Experiment:
     kind: str
     factor: int
     seen_info: VideoInfo
-    """Of the pictures that are fitted."""
+    """Size and layout of the pictures that are fitted."""
     rate: Fraction
-    """Of those, frames a second."""
+    """Pictures a second of what is fitted."""
     seen: Pictures
     truth_info: VideoInfo
-    """Of the pictures that are compared."""
+    """Size and layout of the pictures that are compared."""
     truth: Pictures
     num_frames: int
-    """How many of them."""
+    """How many pictures are compared."""
     methods: Callable[[VideoDecoder], list[_Method]]
     """The ways to make them, given the fit."""
 

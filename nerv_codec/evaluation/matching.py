@@ -207,7 +207,7 @@ def match_frames(
 
 
 def check_comparable(reference: FrameSource, target: FrameSource) -> list[str]:
-    """What has to be said about comparing these two.
+    """Notes on comparing two sources whose layouts or ranges differ.
 
     Raises:
         InputError: Their pictures have different sizes, or one is gray and the other is not.

@@ -19,7 +19,7 @@ Planes = tuple[Plane, ...]
 
 
 def average_between(pictures: Iterable[Planes], places: Sequence[Fraction]) -> Iterator[Planes]:
-    """Pictures between pictures: their neighbours' weighted mean.
+    """Pictures between given ones, each the weighted mean of its two neighbours.
 
     Args:
         pictures: The given ones.

@@ -23,7 +23,7 @@ class MediaSummary:
     width: int
     height: int
     num_frames: int
-    """Of the whole file."""
+    """Frames in the whole file."""
     fps: float
     duration_seconds: float
     file_bytes: int
@@ -32,7 +32,7 @@ class MediaSummary:
     bitrate_bps: float
     """8 * file bytes / duration."""
     about: dict[str, Any] = field(default_factory=dict)
-    """Of a ``.nvc``: model, macs_per_pixel, bytes_by_part, gops, tool."""
+    """What is known of a ``.nvc`` alone: model, macs_per_pixel, bytes_by_part, gops, tool."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Holdout:
     settings: str
     file_bytes: int
     rate_bpp: float
-    """Of the fit, over the samples that it saw."""
+    """Bits of the fit's file for each pixel that it saw."""
     num_frames: int
     """How many frames were measured."""
     fitted: dict[str, float]
@@ -115,9 +115,9 @@ class Evaluation:
     frame_seconds: tuple[float, ...]
     """When each compared frame is shown, on the reference's clock."""
     frame_numbers: tuple[int, ...]
-    """Its number in the target."""
+    """Number of each compared frame in the target."""
     reference_numbers: tuple[int, ...]
-    """Its number in the reference."""
+    """Number of each compared frame in the reference."""
     series: tuple[Series, ...]
     """Figures by frame, in the order of ``frame_seconds``."""
     encode_seconds: float | None

@@ -34,7 +34,7 @@ class StudyPlan:
     config: EncoderConfig = field(default_factory=EncoderConfig)
     """How to fit at other crf, and what has samples held out."""
     settings: str = ""
-    """The same in words."""
+    """``config`` in words, for the report."""
     work: Path = Path(".")
     """Where baselines and encodes at other crf are kept."""
     device: str = "auto"
@@ -44,7 +44,7 @@ class StudyPlan:
 def study(
     reference: str | Path, target: str | Path, plan: StudyPlan, *, progress: ProgressSink = ignore_progress
 ) -> Evaluation:
-    """Evaluates a file and everything else that the plan names; see the functions that this one calls.
+    """Evaluates a file, compares it with other codecs and holds samples out, as the plan says.
 
     Raises:
         UsageError: The plan makes no sense. InputError: A file cannot be read or compared.

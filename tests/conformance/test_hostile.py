@@ -18,7 +18,7 @@ from nerv_codec.bitstream.container import SECTION_GOP, ContainerReader, pack_se
 from nerv_codec.bitstream.headers import GopEntry, write_header
 
 LIMIT_BYTES = 6 << 30
-"""Of address space; torch alone maps some gigabytes."""
+"""How much address space a decoder gets; torch alone maps some gigabytes."""
 
 
 def with_payload(source: Path, payload: bytes) -> bytes:

@@ -102,9 +102,9 @@ class Moment:
     """Where a fit stood before a step."""
 
     psnr_db: float
-    """Luma."""
+    """Luma PSNR."""
     bits: float
-    """Of latents and motion."""
+    """Estimated bits of latents and motion."""
 
 
 Step = Callable[[int], Moment]
@@ -158,7 +158,7 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
 
 @contextmanager
 def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
-    """The same in plain torch."""
+    """Steps of the fit in plain torch."""
     shape, config, state = problem.shape, problem.config, problem.state()
     for vector in (state.latents, state.motion):
         vector.wake(np.ones(len(vector.table), bool))

@@ -22,7 +22,7 @@ class BdResult:
     quality_overlap: float
     """Share of the narrower curve's range of quality that both curves cover, 0..1."""
     rate_overlap: float
-    """The same for the logarithm of the rate."""
+    """Share of the narrower curve's range of the logarithm of the rate that both curves cover, 0..1."""
     points: tuple[int, int]
     """How many points the curve and its anchor have."""
 
@@ -38,8 +38,8 @@ def bjontegaard_deltas(
     Args:
         rates: Bits per anything, above 0, in any order.
         qualities: What they buy, higher is better.
-        anchor_rates: Likewise of the anchor.
-        anchor_qualities: Likewise.
+        anchor_rates: Rates of the anchor's points, in the same unit.
+        anchor_qualities: Qualities of the anchor's points.
 
     Raises:
         ValueError: A curve has fewer than two points or is not strictly increasing, or the two have no

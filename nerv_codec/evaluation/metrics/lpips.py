@@ -50,7 +50,7 @@ class LpipsMetric:
 
 @functools.lru_cache(maxsize=1)
 def load_lpips(weights: str | Path | None = None) -> torch.nn.Module:
-    """The network, ready to measure.
+    """Loads AlexNet with the weights that LPIPS needs; keeps the last one.
 
     Args:
         weights: The file of AlexNet's weights, or a folder laid out as TORCH_HOME. Without it they are

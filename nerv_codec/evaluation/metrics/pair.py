@@ -21,11 +21,11 @@ class FramePair:
     reference: tuple[Plane, ...]
     """Code values, in the layout of ``info``."""
     target: tuple[Plane, ...]
-    """Likewise, in the same layout."""
+    """Code values of the target, in the same layout."""
     info: VideoInfo
-    """Of the reference."""
+    """Size, layout and colour of the reference."""
     target_info: VideoInfo
-    """Of the target: same size and layout, perhaps other colour."""
+    """The same of the target: size and layout are equal, colour may differ."""
 
     @cached_property
     def reference_rgb(self) -> Tensor:
@@ -45,7 +45,7 @@ class Series:
     name: str
     """As ``psnr_y_db``."""
     domain: str
-    """Of which samples, and where it matters of which window."""
+    """Which samples were measured (``Y``, ``RGB``), and in which windows."""
     values: tuple[float, ...]
     unit: str = ""
     higher_is_better: bool = True

@@ -19,7 +19,7 @@ POOLINGS = {
 
 
 def pool(values: Sequence[float], *, higher_is_better: bool = True) -> dict[str, float]:
-    """Pools figures of frames.
+    """Figures of a whole video from one figure a frame.
 
     Args:
         values: One figure a frame, at least one.

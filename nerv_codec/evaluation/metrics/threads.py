@@ -12,7 +12,7 @@ _PIXELS_WORTH_SHARING = 1 << 19
 
 @contextlib.contextmanager
 def threads_for(pixels: int) -> Iterator[None]:
-    """Within it torch computes on one thread where a picture is small.
+    """A context in which torch computes on one thread if a picture has few pixels.
 
     Waiting for other threads after every operation takes longer than the operation, and on a machine with
     other work to do, a dozen times as long.

@@ -56,7 +56,7 @@ class Card:
 
 
 def html_report(found: Evaluation) -> str:
-    """The page.
+    """An evaluation as one HTML page that holds all it needs.
 
     Raises:
         UsageError: jinja2 is not installed.
