@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,16 +115,20 @@ def main() -> None:
 def _sweep_baseline(results: Results, clip: Clip, name: str, chosen: Sequence[float], gop: int, until: float) -> None:
     codec = SLOWEST[name]
     keyint = clip.frames if clip.frames <= gop + 1 else gop
-    with FrameSource(clip.path) as source:
-        rate = source.frame_rate
-    run = BaselineRun(codec, clip.path, range(clip.frames), rate, keyint, MetricChoice(), results.folder)
+
+    def make(crf: int) -> RdPoint:
+        with FrameSource(clip.path) as source:
+            rate = source.frame_rate
+        run = BaselineRun(codec, clip.path, range(clip.frames), rate, keyint, MetricChoice(), results.folder)
+        return run.point(crf)
+
     settings = " ".join([codec.preset, *(["tune psnr"] if "tune" in codec.options else []), f"gop {gop}"])
     curve = Curve(clip.path.name, clip.frames, name, settings)
     for crf in [int(crf) for crf in chosen] or codec.crfs:
         options = [word for key, value in codec.ffmpeg_options(crf, keyint).items() for word in (f"-{key}", value)]
         command = ["ffmpeg", "-i", clip.path.name, "-frames:v", str(clip.frames), "-c:v", codec.encoder, *options]
         try:
-            _once(results, curve, crf, until, shlex.join([*command, "out.mkv"]), lambda crf=crf: run.point(crf))
+            _once(results, curve, crf, until, shlex.join([*command, "out.mkv"]), partial(make, crf))
         except Unavailable as reason:
             print(f"{name}: {reason}")
             return
