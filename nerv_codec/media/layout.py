@@ -55,6 +55,32 @@ def has_alpha(video_format: av.VideoFormat) -> bool:
     return any(part.is_alpha for part in video_format.components)
 
 
+def is_opaque(frame: av.VideoFrame) -> bool:
+    """Whether no pixel of a frame with an alpha channel is transparent, as far as 8 bits of alpha tell."""
+    alpha = frame.reformat(format="gbrap", threads=1).planes[3]
+    return bool(_view(alpha, PixelFormat(1, 0, 0, 8)).min() == 255)
+
+
+def with_full_scale(planes: tuple[Plane, ...], video_format: av.VideoFormat) -> tuple[Plane, ...]:
+    """Returns the planes of a picture in RGB with less than 8 bits a component so that their largest code is 255.
+
+    swscale leaves the missing low bits 0, and white would be 248 (5 bits).
+
+    Args:
+        planes: G, B, R, as swscale makes them of the format.
+        video_format: The format that the picture had before; planes of any other kind of format are returned as they
+            are.
+    """
+    bits = [part.bits for part in video_format.components if not part.is_alpha]
+    if not video_format.is_rgb or video_format.has_palette or len(bits) != 3 or min(bits) >= 8:
+        return planes
+    red, green, blue = bits
+    return tuple(
+        np.rint((plane >> (8 - depth)) * (255 / ((1 << depth) - 1))).astype(plane.dtype)
+        for plane, depth in zip(planes, (green, blue, red), strict=True)
+    )
+
+
 def format_name(layout: PixelFormat, *, rgb: bool) -> str | None:
     """Returns ffmpeg's name of a layout, such as ``yuv420p10le``, or None where it has none."""
     sampling = _SAMPLING.get((layout.chroma_row_shift, layout.chroma_col_shift), "?")

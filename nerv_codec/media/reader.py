@@ -1,9 +1,10 @@
-"""Pixels out of ordinary video files: anything ffmpeg opens, as planes of code values with their times."""
+"""Reading pictures: anything ffmpeg opens, as planes of code values with their times."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -15,37 +16,41 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 
 from nerv_codec.base.companions import LightLevel, MasteringDisplay
-from nerv_codec.base.errors import InputError
+from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PlanarFrame, VideoInfo
-from nerv_codec.media import layout, probe, side_data
-from nerv_codec.media.clock import mended
+from nerv_codec.media import layout, probe, sequence, side_data
+from nerv_codec.media.clock import even, mended
 from nerv_codec.media.deinterlace import deinterlaced
-from nerv_codec.media.losses import LostFrames
 from nerv_codec.media.part import Part
+from nerv_codec.media.picture_stream import decoded_frames
 
 _WHOLE = Part()
 _TEXT_ART = {"tty", "bin", "xbin", "adf", "idf"}
 """Formats of pictures made of letters: by its suffix ffmpeg takes any text file for one of them."""
+_SLOWEST_TICK = Fraction(1, 1000)
 
 
 def open_video(
     source: str | Path | BinaryIO,
     *,
     format: str | None = None,
+    rate: Fraction | None = None,
     track: int | None = None,
     part: Part = _WHOLE,
     drop_alpha: bool = True,
     scale_to_first: bool = True,
 ) -> VideoReader:
-    """Opens a video file or stream and decodes it up to the first frame that is wanted.
+    """Opens a video file, numbered pictures or a stream, and decodes it up to the first frame that is wanted.
 
     Args:
-        source: a path, or a binary stream such as ``sys.stdin.buffer``, which need not be seekable
-            where the format (y4m, Matroska, MPEG-TS) can be read in one go.
+        source: A file; a folder of pictures or a pattern such as ``frame_%04d.png``; or a binary stream such as
+            ``sys.stdin.buffer``, which need not be seekable where the format (y4m, Matroska, MPEG-TS) can be read in
+            one go.
         format: ffmpeg's name of the container, such as ``yuv4mpegpipe``; None detects it.
+        rate: Frames per second of numbered pictures; None is 25.
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
         part: Which frames are wanted.
-        drop_alpha: Whether transparency may be left out, with a warning; else it is refused.
+        drop_alpha: Whether transparency may be left out, with a warning; else a frame that is not opaque is refused.
         scale_to_first: Whether frames of another size than the part's first one may be scaled to it, with a
             warning; else the first such frame is refused.
 
@@ -53,37 +58,68 @@ def open_video(
         A reader that stands before the first frame. Close it, or use it in a ``with`` statement.
 
     Raises:
-        InputError: there is no such file, or not one frame of the part can be decoded from it; here or where
-            frames are read: one of them may not be taken as it is.
+        InputError: There is no such file, or not one frame of the part can be decoded from it. Reading frames raises
+            it too, where one of them may not be taken as it is.
+        UsageError: ``rate`` is given for something other than numbered pictures.
     """
-    if isinstance(source, str | Path):
-        name = str(source)
-        probe.check_file(Path(source), name)
-        target: str | BinaryIO = f"file:{source}"  # else "a:b.mp4" would be taken for a URL
-    else:
-        name, target = str(getattr(source, "name", "input stream")), source
-    try:
-        siting = probe.y4m_siting(source)
-        container = av.open(target, "r", format=format, metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
-    try:
-        return VideoReader(container, name, siting, track, part, drop_alpha, scale_to_first)
-    except BaseException:
-        container.close()
-        raise
+    named = isinstance(source, str | Path)
+    name = str(source) if named else str(getattr(source, "name", "input stream"))
+    pictures = isinstance(source, str | Path) and sequence.is_sequence(Path(source))
+    if rate is not None and not pictures:
+        raise UsageError(f"{name}: a rate is for numbered pictures, and a video has its own times")
+    with ExitStack() as stack:
+        siting = pipe = None
+        try:
+            if isinstance(source, str | Path) and pictures:
+                container, links = sequence.open_sequence(Path(source), rate)
+                stack.callback(links.cleanup)
+            else:
+                if isinstance(source, str | Path):
+                    probe.check_file(Path(source), name)
+                elif not source.seekable():
+                    pipe = _Pipe(source)
+                siting = probe.y4m_siting(source)
+                # Without "file:", ffmpeg would take "a:b.mp4" for a URL.
+                target = pipe or (f"file:{source}" if isinstance(source, str | Path) else source)
+                container = av.open(target, "r", format=format, metadata_errors="replace")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
+        stack.callback(container.close)
+        size = pipe.num_read if pipe is not None else lambda: container.size
+        reader = VideoReader(container, name, siting, track, part, drop_alpha, scale_to_first, size)
+        if isinstance(source, str | Path) and pictures and (missing := sequence.missing_numbers(Path(source))):
+            reader.note("numbers without a picture, passed over: {}", missing)
+        reader.on_close(stack.pop_all().close)
+        return reader
+
+
+class _Pipe:
+    """A stream that cannot seek, which counts what is read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._count = 0
+
+    def num_read(self) -> int:
+        return self._count
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(size)
+        self._count += len(data)
+        return data
 
 
 class VideoReader:
     """An iterator over the frames of a part of one video, in presentation order, with strictly increasing pts.
 
     Attributes:
-        info: size, layout, colour and time base of all its frames.
-        frame_rate: average frames per second, a hint; None where the container does not know.
-        num_frames: how many frames there are, a hint that can be wrong; None likewise.
-        duration_seconds: how long it plays, a hint that can be wrong; None likewise.
-        mastering, light: static HDR metadata, where there is some.
-        tags: of the video track.
+        info: Size, layout, colour and time base of all its frames.
+        frame_rate: Average frames per second, a hint; None where the container does not know.
+        num_frames: How many frames there are, a hint that can be wrong; None where the container does not know.
+        duration_seconds: How long it plays, a hint that can be wrong; None where the container does not know.
+        mastering: The display that an HDR video was graded on, where the file says it.
+        light: The light level of an HDR video, where the file says it.
+        tags: Those of the video track.
     """
 
     def __init__(
@@ -95,26 +131,31 @@ class VideoReader:
         part: Part,
         drop_alpha: bool,
         scale_to_first: bool,
+        size: Callable[[], int],
     ) -> None:
         if container.format.name in _TEXT_ART:
             raise InputError(f"{name}: expected a video, found text")
         stream = probe.choose_track(container, name, track)
-        self._container = container
-        self._stream = stream
         self._name = name
         self._drop_alpha, self._scale_to_first = drop_alpha, scale_to_first
+        self._separate_alpha = probe.alpha_track(container) is not None or stream.metadata.get("alpha_mode") == "1"
         self._notes: Counter[str] = Counter()
+        self._close: Callable[[], None] = container.close
         self.tags: dict[str, str] = dict(stream.metadata)
         self.frame_rate: Fraction | None = probe.frame_rate(stream)
         self.duration_seconds = probe.duration_seconds(container, stream)
-        decoded = deinterlaced(self._decode(), stream.time_base or Fraction(1, 1000))
+        unit = stream.time_base or _SLOWEST_TICK
+        decoded = deinterlaced(decoded_frames(container, stream, name, self._notes, size), unit)
+        if self.frame_rate and probe.is_too_fast(self.frame_rate, unit):
+            decoded, unit = even(decoded, unit, self.frame_rate), 1 / self.frame_rate
         opening = next(decoded, None)
         if opening is None:
             codec = stream.codec_context.name
             raise InputError(f"{name}: expected video frames, found no {codec} frame that can be decoded")
-        self._time_base = opening.time_base or stream.time_base or Fraction(1, 1000)
+        self._time_base = opening.time_base or unit
         self._origin = opening.pts or 0
-        timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, self.duration_seconds, self._notes)
+        own_duration = probe.own_duration_seconds(stream)
+        timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, own_duration, self._notes)
         wanted = part.select(timed, self._time_base)
         number, first = next(wanted, (0, None))
         if first is None:
@@ -147,6 +188,14 @@ class VideoReader:
         """What was lost or mended so far, one plain sentence each."""
         return [note.format(count) for note, count in self._notes.items()]
 
+    def note(self, note: str, count: int) -> None:
+        """Adds to the warnings; ``{}`` in the note stands for the count."""
+        self._notes[note] += count
+
+    def on_close(self, close: Callable[[], None]) -> None:
+        """Sets what is called when the reader is closed; it has to close the container, too."""
+        self._close = close
+
     def __iter__(self) -> Iterator[PlanarFrame]:
         return self
 
@@ -164,47 +213,7 @@ class VideoReader:
     def close(self) -> None:
         """Closes the file; the reader gives no more frames."""
         self._frames = iter(())
-        self._container.close()
-
-    def _decode(self) -> Iterator[VideoFrame]:
-        """All frames that ffmpeg can decode, past packets that it cannot."""
-        packets = self._container.demux(self._stream)
-        losses = LostFrames(self._stream.codec_context.codec.canonical_name)
-        tainted = False
-        while True:
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError:
-                self._notes["the file is damaged or cut off and could not be read to its end"] += 1
-                packet = None
-            noticed = packet is not None and losses.sent(packet)
-            try:
-                # The packet after the last one is empty and drains the decoder; a broken file lacks it.
-                frames = self._stream.decode(packet)
-            except av.EOFError:  # drained already
-                frames = []
-            except av.FFmpegError:
-                frames, tainted = [], True
-                if not noticed:
-                    self._lose(1)
-            for frame in frames:
-                lost = losses.until(frame.pts) if frame.pts is not None else 0
-                self._lose(lost)
-                tainted = frame.is_corrupt or ((tainted or lost > 0) and not frame.key_frame)
-                if frame.is_corrupt:
-                    self._notes["damaged frames, shown as far as they decode: {}"] += 1
-                elif tainted:
-                    self._notes["frames up to the next key frame, which may show that damage: {}"] += 1
-                if frame.interlaced_frame:
-                    self._notes["interlaced frames, deinterlaced (bwdif): {}"] += 1
-                yield frame
-            if packet is None:
-                self._lose(losses.until(None))
-                return
-
-    def _lose(self, count: int) -> None:
-        if count:
-            self._notes["damaged input, frames lost: {}"] += count
+        self._close()
 
     def _orientation(self, frame: VideoFrame) -> int:
         found = side_data.orientation(frame)
@@ -213,7 +222,8 @@ class VideoReader:
         return found or 0
 
     def _check_alpha(self, frame: VideoFrame) -> None:
-        if not layout.has_alpha(frame.format) and self._stream.metadata.get("alpha_mode") != "1":
+        """Raises InputError for a frame that is not opaque, where its transparency may not be dropped."""
+        if not self._separate_alpha and (not layout.has_alpha(frame.format) or layout.is_opaque(frame)):
             return
         if not self._drop_alpha:
             raise InputError(
@@ -223,7 +233,7 @@ class VideoReader:
         self._notes["alpha is dropped"] = 1
 
     def _normal(self, number: int, frame: VideoFrame) -> VideoFrame:
-        """The frame in the layout and size of the part's first one."""
+        """Returns the frame in the layout and size of the part's first one."""
         width, height = self._size
         self._check_alpha(frame)
         if (frame.width, frame.height) != self._size:
@@ -244,7 +254,9 @@ class VideoReader:
             raise InputError(f"{self._name}: expected planar pixels, found {found}") from error
 
     def _planar(self, frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[PlanarFrame]:
-        """Frames as arrays."""
+        """Yields frames as arrays."""
         for number, frame in frames:
             planes = layout.frame_planes(self._normal(number, frame), self._layout)
-            yield PlanarFrame(planes, frame.pts or 0, max(0, frame.duration or 0))
+            yield PlanarFrame(
+                layout.with_full_scale(planes, frame.format), frame.pts or 0, max(0, frame.duration or 0)
+            )
