@@ -11,7 +11,7 @@ from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, 
 from nerv_codec.bitstream.tool import parse_tool
 from nerv_codec.decoding.gop_loader import open_container
 from nerv_codec.decoding.metadata import read_companions, read_metadata, read_summary
-from nerv_codec.media.tracks import describe_stub
+from nerv_codec.media.stubs import describe_stub
 
 SCHEMA_VERSION = 1
 _PARTS = {SECTION_COMPANIONS: "companions", SECTION_PACKETS: "audio"}

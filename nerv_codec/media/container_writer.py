@@ -63,6 +63,8 @@ class ContainerWriter(VideoWriter):
         muxer = "matroska" if format == "mkv" else "mp4"
         # Without this MP4 has a time scale of its own choice, and pts would be rounded to it.
         options = _mp4_scales(info, companions) if format == "mp4" else {}
+        if isinstance(target, Path):
+            target.open("wb").close()  # ffmpeg opens it with the first frame, and an error should not wait for that
         name = f"file:{target}" if isinstance(target, Path) else target
         self._container = av.open(name, "w", format=muxer, container_options=options)
         self._stream = _add_video(self._container, format, self._form, rate, companions)
@@ -78,21 +80,34 @@ class ContainerWriter(VideoWriter):
             codec = self._stream.codec_context.name
             raise UsageError(f"{format}: expected pictures that {codec} can encode, found {what}") from error
         self._tracks = TrackMuxer(self._container, muxer, companions, packets, self.notes)
-        self._container.start_encoding()
 
     def write(self, frame: PlanarFrame) -> None:
         if self._shift is None:
-            self._shift = max(0, -frame.pts)
-        shift_seconds = self._shift * self._time_base
-        self._tracks.write_until(frame.pts * self._time_base, shift_seconds)
+            self._shift = self._begin(frame.pts)
+        self._tracks.write_until(frame.pts * self._time_base)
         picture = self._form.frame(frame.planes)
         picture.pts, picture.time_base = frame.pts + self._shift, self._time_base
         picture.duration = frame.duration
         self._container.mux(self._stream.encode(picture))
 
+    def _begin(self, first: int) -> int:
+        """Writes the header. Returns what is added to the time of every frame, so that the file begins at 0.
+
+        Neither container holds pictures at negative times, and players wait for what begins late, be it an hour. Sound
+        that begins before 0 stays there where the first picture is not: both containers have a place for that.
+        """
+        sound = self._tracks.earliest
+        earliest = first if sound is None else min(first, math.floor(sound / self._time_base))
+        shift = -first if first < 0 else min(0, -earliest)
+        self._tracks.begin(shift * self._time_base)
+        self._container.start_encoding()
+        return shift
+
     def close(self) -> None:
+        if self._shift is None:
+            self._begin(0)
         self._container.mux(self._stream.encode(None))
-        self._tracks.write_until(None, (self._shift or 0) * self._time_base)
+        self._tracks.write_until(None)
         self._container.close()
 
     def abort(self) -> None:

@@ -257,6 +257,4 @@ class VideoReader:
         """Yields frames as arrays."""
         for number, frame in frames:
             planes = layout.frame_planes(self._normal(number, frame), self._layout)
-            yield PlanarFrame(
-                layout.with_full_scale(planes, frame.format), frame.pts or 0, max(0, frame.duration or 0)
-            )
+            yield PlanarFrame(layout.with_full_scale(planes, frame.format), frame.pts or 0, max(0, frame.duration or 0))

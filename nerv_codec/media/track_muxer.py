@@ -1,22 +1,46 @@
-"""Sound, subtitles, chapters and tags into ordinary files, beside the pictures and on their clock."""
+"""Writing sound, subtitles, chapters and tags into ordinary files, beside the pictures and on their clock."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 
 import av
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
 from nerv_codec.base.companions import Companions, Track, TrackPacket
-from nerv_codec.media.tracks import open_stub
+from nerv_codec.media.packet_setup import PacketSetup
+from nerv_codec.media.plain_text import TEXT_CODECS, mov_text
+from nerv_codec.media.stubs import open_stub
 
 _NAMES = {"matroska": "mkv", "mp4": "mp4"}
 _MICROSECOND = Fraction(1, 1_000_000)
+_LOOKAHEAD = 500
+"""Packets that are looked at for the first one of each track."""
+
+
+@dataclass(frozen=True)
+class _Output:
+    """A track of the file that is written."""
+
+    stream: Stream
+    codec: str
+    """ffmpeg's name of what the packets come in."""
+    setup: PacketSetup | None
+    """What is taken out of the packets, where they carry it."""
+    to_text: bool
+    """Whether the packets are subtitles that become plain text."""
+
+    def data(self, packet: bytes) -> bytes:
+        """Returns a packet's data as the file holds it."""
+        if self.to_text:
+            return mov_text(self.codec, packet)
+        return packet if self.setup is None else self.setup.stripped(packet)
 
 
 class TrackMuxer:
@@ -26,8 +50,11 @@ class TrackMuxer:
         container: Opened for writing, with its video stream.
         muxer: ffmpeg's name of its format.
         companions: What to write.
-        packets: Of its tracks, roughly in the order of their times.
+        packets: Those of its tracks, roughly in the order of their times.
         notes: Told what the format cannot hold.
+
+    Attributes:
+        earliest: The time of the first sound or subtitle in seconds; None without any.
     """
 
     def __init__(
@@ -40,79 +67,105 @@ class TrackMuxer:
     ) -> None:
         self._container = container
         self._muxer = muxer
-        self._packets = iter(packets)
         self._notes = notes
+        self._chapters = companions.chapters
         self._tracks = companions.tracks
-        self._streams = [_add(container, muxer, track, notes) for track in companions.tracks]
+        left = iter(packets)
+        first: dict[int, TrackPacket] = {}
+        seen: list[TrackPacket] = []
+        for packet in islice(left, _LOOKAHEAD if self._tracks else 0):
+            seen.append(packet)
+            first.setdefault(packet.track, packet)
+            if len(first) == len(self._tracks):
+                break
+        self._packets: Iterable[TrackPacket] = chain(seen, left)
+        times = (packet.pts * self._tracks[packet.track].time_base for packet in seen)
+        self.earliest: Fraction | None = min(times, default=None)
+        self._outputs = [
+            _add(container, muxer, track, first[number].data if number in first else b"", notes)
+            for number, track in enumerate(self._tracks)
+        ]
+        self._shift = Fraction(0)
         self._last_dts: dict[int, int] = {}
         self._refused = 0
         container.metadata.update(companions.tags)
-        if companions.chapters:
-            container.set_chapters(
+
+    def begin(self, shift: Fraction) -> None:
+        """Sets by how many seconds all times are moved; called once, before the container's header is written."""
+        self._shift = shift
+        microseconds = round(shift / _MICROSECOND)
+        if self._chapters:
+            self._container.set_chapters(
                 [
                     {
                         "id": number,
-                        "start": max(0, chapter.start_us),
-                        "end": max(0, chapter.end_us),
+                        "start": max(0, chapter.start_us + microseconds),
+                        "end": max(0, chapter.end_us + microseconds),
                         "time_base": _MICROSECOND,
                         "metadata": {"title": chapter.title} if chapter.title else {},
                     }
-                    for number, chapter in enumerate(companions.chapters, 1)
+                    for number, chapter in enumerate(self._chapters, 1)
                 ]
             )
 
-    def write_until(self, seconds: Fraction | None, shift_seconds: Fraction) -> None:
-        """Writes all packets that are due before ``seconds``; None writes the rest.
-
-        Args:
-            seconds: On the clock of the packets.
-            shift_seconds: Added to every time: what the pictures are shifted by.
-        """
-        for packet in self._packets:
+    def write_until(self, seconds: Fraction | None) -> None:
+        """Writes all packets that are due before ``seconds`` on the clock of the packets; None writes the rest."""
+        left = iter(self._packets)
+        for packet in left:
             if seconds is not None and packet.dts * self._tracks[packet.track].time_base > seconds:
-                self._packets = chain([packet], self._packets)
+                self._packets = chain([packet], left)
                 return
-            self._write(packet, shift_seconds)
+            self._write(packet)
+        self._packets = ()
         if seconds is None and self._refused:
             self._notes.append(f"packets of sound or subtitles that the format refused: {self._refused}")
 
-    def _write(self, packet: TrackPacket, shift_seconds: Fraction) -> None:
-        stream, unit = self._streams[packet.track], self._tracks[packet.track].time_base
-        if stream is None:
+    def _write(self, packet: TrackPacket) -> None:
+        output, unit = self._outputs[packet.track], self._tracks[packet.track].time_base
+        if output is None:
             return
-        shift = round(shift_seconds / unit)
+        shift = round(self._shift / unit)
         if not self._last_dts and packet.dts + shift < 0 and self._muxer == "matroska":
             self._notes.append("mkv: sound begins before 0, so that all tracks are shifted to begin there, in sync")
         # Muxers refuse times that do not increase, and a file may be ended over one wrong packet.
         dts = max(packet.dts + shift, self._last_dts.get(packet.track, packet.dts + shift - 1) + 1)
         self._last_dts[packet.track] = dts
-        out = av.Packet(packet.data)
-        out.stream, out.time_base = stream, unit
-        out.dts, out.pts, out.duration = dts, max(dts, packet.pts + shift), packet.duration
-        out.is_keyframe = packet.is_key
         try:
+            out = av.Packet(output.data(packet.data))
+            out.stream, out.time_base = output.stream, unit
+            out.dts, out.pts, out.duration = dts, max(dts, packet.pts + shift), packet.duration
+            out.is_keyframe = packet.is_key
             self._container.mux_one(out)
         except (av.InvalidDataError, av.ArgumentError, ValueError):
             self._refused += 1
 
 
-def _add(container: OutputContainer, muxer: str, track: Track, notes: list[str]) -> Stream | None:
+def _add(container: OutputContainer, muxer: str, track: Track, first: bytes, notes: list[str]) -> _Output | None:
     """Adds the stream of a track; None, and a note, where the format does not know its codec."""
     codec = "damaged"
     try:
         with open_stub(track.stub_format, track.stub) as template:
-            kind, codec = template.streams[0].type, template.streams[0].codec_context.codec.canonical_name
-            if not _holds(muxer, template.streams[0]):
+            source = template.streams[0]
+            kind, codec = source.type, source.codec_context.codec.canonical_name
+            setup = PacketSetup.found(codec, first)
+            to_text = muxer == "mp4" and codec in TEXT_CODECS
+            if to_text:
+                stream = container.add_mux_stream("mov_text")
+                notes.append(f"mp4: subtitles in {codec} become plain text (mov_text)")
+            elif not _holds(muxer, source):
                 notes.append(f"{_NAMES[muxer]}: cannot hold {kind} in {codec}; the track is left out")
                 return None
-            stream = container.add_stream_from_template(template.streams[0], opaque=True)
+            else:
+                stream = container.add_stream_from_template(source, opaque=True)
+                if setup is not None:
+                    stream.codec_context.extradata = setup.extradata
     except (av.FFmpegError, ValueError, AttributeError, IndexError):
         notes.append(f"{_NAMES[muxer]}: a track in {codec} cannot be written; it is left out")
         return None
     stream.time_base = track.time_base
     stream.disposition = Disposition(track.disposition)
     stream.metadata.update(track.tags)
-    return stream
+    return _Output(stream, codec, setup, to_text)
 
 
 def _holds(muxer: str, template: Stream) -> bool:

@@ -1,51 +1,57 @@
-"""Sound, subtitles, chapters and tags out of ordinary files, as packets that nothing has been done to."""
+"""Reading sound, subtitles, chapters and tags: packets as they are stored, on the clock of the pictures."""
 
 from __future__ import annotations
 
-import io
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self, cast
+from typing import TYPE_CHECKING, Self
 
 import av
 from av.container import InputContainer
-from av.container.core import Flags
 from av.packet import Packet
 from av.stream import Stream
 
-from nerv_codec.base.companions import Chapter, Companions, Track, TrackPacket
+from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
 from nerv_codec.base.errors import InputError
 from nerv_codec.media import probe
+from nerv_codec.media.continuity import clock_streams, continuous
+from nerv_codec.media.packet_setup import SETUP_CODECS, PacketSetup
+from nerv_codec.media.sequence import is_sequence
+from nerv_codec.media.stubs import make_stub
 
-STUB_OPTIONS: dict[str, dict[str, str]] = {"matroska": {}, "mp4": {"movflags": "empty_moov+default_base_moof"}}
-"""The containers whose beginning can describe a track, the more compact one first, and how that is written."""
-_EMPTY_CLUSTER = bytes.fromhex("1f43b67501ffffffffffffff")
-"""Where Matroska's demuxer stops looking for more tracks."""
+if TYPE_CHECKING:
+    from av.container.core import Chapter as AvChapter  # in the stubs only
+
 _FILE_TAGS = frozenset(
     {"title", "artist", "album", "album_artist", "composer", "genre", "date", "year", "comment", "description"}
     | {"synopsis", "copyright", "show", "episode_id", "track", "network", "creation_time", "location"}
 )
 _TRACK_TAGS = frozenset({"language", "title"})
 _MOST_TEXT_BYTES = 4096
+_LOOKAHEAD = 2000
+"""Packets that are read for the first one of each track."""
 _OVERRUN_SECONDS = 10
 """How far behind the end packets are still looked for: tracks are interleaved, but not strictly."""
 
 
 def open_tracks(source: str | Path, *, audio: bool = True) -> TrackReader:
-    """Opens a file once more, for what is in it besides pictures.
+    """Opens a file once more, for what is in it besides the pictures.
 
     Args:
-        source: A path.
+        source: A file; or numbered pictures, which have nothing beside them.
         audio: Whether sound is wanted; subtitles, chapters and tags always are.
 
     Raises:
         InputError: It cannot be opened.
     """
+    if is_sequence(Path(source)):
+        return TrackReader(None, audio=audio)
     try:
-        container = av.open(f"file:{source}", metadata_errors="replace")
+        container = av.open(f"file:{source}", "r", metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{source}: expected a video, found {probe.plain_reason(error)}") from error
     try:
@@ -59,47 +65,104 @@ class TrackReader:
     """The tracks of one file and, once, their packets.
 
     Attributes:
-        tracks: What was found and can be kept.
+        tracks: The tracks that can be kept.
     """
 
-    def __init__(self, container: InputContainer, *, audio: bool) -> None:
+    def __init__(self, container: InputContainer | None, *, audio: bool) -> None:
         self._container = container
         self._notes: Counter[str] = Counter()
         self._streams: list[Stream] = []
+        self._setups: dict[int, PacketSetup] = {}
+        self._encrypted: set[int] = set()
+        self._packets: Iterator[Packet[Stream]] = iter(())
         tracks = []
-        for stream in container.streams:
-            if stream.type == "attachment":
-                self._notes["attachments left out: {}"] += 1
-            if stream.type != "subtitle" and not (stream.type == "audio" and audio):
-                continue
-            stub = make_stub(stream)
-            if stub is None or not stream.time_base:
-                self._notes[f"{stream.type} tracks of an unknown codec, left out: {{}}"] += 1
-                continue
-            tracks.append(Track(*stub, stream.time_base, int(stream.disposition), _kept(stream.metadata, _TRACK_TAGS)))
-            self._streams.append(stream)
+        if container is not None:
+            wanted = [stream for stream in container.streams if self._is_wanted(stream, audio)]
+            # Pictures are not decoded here, but their packets tell how far the file has been read.
+            clocks = [*container.streams.video[:1], *clock_streams(container)] if wanted else []
+            self._packets = self._demux({stream.index: stream for stream in (*wanted, *clocks)})
+            self._look_ahead([stream for stream in wanted if stream.codec_context.name in SETUP_CODECS])
+            tracks = [track for stream in wanted if (track := self._track(stream)) is not None]
+            self._note_pictures(container)
         self.tracks = tuple(tracks)
+
+    def _is_wanted(self, stream: Stream, audio: bool) -> bool:
+        """Whether a stream is one to keep; what is left out gets a note."""
+        if stream.type in ("attachment", "data", "unknown"):
+            kind = "attachments" if stream.type == "attachment" else "tracks of data (timecode, telemetry)"
+            self._notes[f"{kind} left out: {{}}"] += 1
+        if stream.type != "subtitle" and not (stream.type == "audio" and audio):
+            return False
+        if probe.codec_context(stream) is None or not stream.time_base:
+            self._notes[f"{stream.type} tracks of an unknown codec, left out: {{}}"] += 1
+            return False
+        return True
+
+    def _note_pictures(self, container: InputContainer) -> None:
+        if covers := sum(map(probe.is_cover_art, container.streams.video)):
+            self._notes["pictures of cover art left out: {}"] += covers
+        if (videos := len(probe.picture_tracks(container))) > 1:
+            self._notes["further video tracks left out: {}"] += videos - 1
+
+    def _look_ahead(self, candidates: Sequence[Stream]) -> None:
+        """Reads on to the first packet of each candidate, to find out whether its packets carry their setup."""
+        missing = {stream.index: stream for stream in candidates}
+        seen: list[Packet[Stream]] = []
+        while missing and len(seen) < _LOOKAHEAD:
+            packet = next(self._packets, None)
+            if packet is None:
+                break
+            seen.append(packet)
+            stream = missing.pop(packet.stream_index, None) if packet.size else None
+            if stream is None:
+                continue
+            if packet.has_sidedata("encryption_info"):
+                self._encrypted.add(stream.index)
+            elif setup := PacketSetup.found(stream.codec_context.name, bytes(packet)):
+                self._setups[stream.index] = setup
+        self._packets = chain(seen, self._packets)
+
+    def _track(self, stream: Stream) -> Track | None:
+        """Returns the description of a stream and counts it among those that are kept; None, and a note, for others."""
+        codec, setup = stream.codec_context.name, self._setups.get(stream.index)
+        if stream.index in self._encrypted:
+            self._notes[f"encrypted {stream.type} tracks left out: {{}}"] += 1
+            return None
+        stub = make_stub(stream, setup.extradata if setup else None)
+        if stub is None or stream.time_base is None:
+            self._notes[f"{stream.type} tracks in {codec}, which no output can hold, left out: {{}}"] += 1
+            return None
+        self._streams.append(stream)
+        return Track(*stub, stream.time_base, int(stream.disposition), _kept(stream.metadata, _TRACK_TAGS))
 
     @property
     def notes(self) -> list[str]:
         """What had to be left out, one plain sentence each."""
         return [note.format(count) for note, count in self._notes.items()]
 
-    def companions(self, video: Mapping[str, str], **static: Any) -> Companions:
-        """All but the packets; ``video`` are the tags of the video track, ``static`` its HDR metadata."""
-        chapters = tuple(
-            _chapter(found) for found in self._container.chapters() if found["time_base"] and found["end"] is not None
-        )
-        tags = _kept(self._container.metadata, _FILE_TAGS)
-        return Companions(self.tracks, chapters, tags, _kept(video, _TRACK_TAGS), **static)
+    def companions(
+        self,
+        video: Mapping[str, str],
+        mastering: MasteringDisplay | None = None,
+        light: LightLevel | None = None,
+    ) -> Companions:
+        """Returns everything but the packets.
+
+        Args:
+            video: The tags of the video track.
+            mastering: The display on which the video was graded.
+            light: The light level of the video.
+        """
+        found = self._container.chapters() if self._container is not None else []
+        chapters = tuple(_chapter(chapter) for chapter in found if chapter["time_base"] and chapter["end"] is not None)
+        tags = _kept(self._container.metadata, _FILE_TAGS) if self._container is not None else {}
+        return Companions(self.tracks, chapters, tags, _kept(video, _TRACK_TAGS), mastering, light)
 
     def packets(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[TrackPacket]:
-        """The packets that sound within [begin, end) seconds on the file's clock; whole ones, in the file's order."""
+        """Yields the packets that play within [begin, end) seconds on the file's clock, whole, in the file's order."""
         numbers = {stream.index: number for number, stream in enumerate(self._streams)}
         clocks = [0] * len(self._streams)
-        # Pictures are not decoded here, but their packets tell how far the file has been read.
-        pictures = [stream for stream in self._container.streams.video[:1] if end is not None]
-        for packet in self._demux(*self._streams, *pictures) if self._streams else ():
+        for packet in self._packets:
             dts = packet.pts if packet.dts is None else packet.dts
             if end is not None and dts is not None and dts * packet.time_base > end + _OVERRUN_SECONDS:
                 return
@@ -110,13 +173,26 @@ class TrackReader:
             pts = dts if packet.pts is None else packet.pts
             duration = max(0, packet.duration or 0)
             clocks[number] = dts + duration
-            found = TrackPacket(number, bytes(packet), pts, dts, duration, packet.is_keyframe)
-            if found.plays_within(self.tracks[number].time_base, begin, end):
+            data = self._data(packet)
+            found = TrackPacket(number, data, pts, dts, duration, packet.is_keyframe)
+            if data and found.plays_within(self.tracks[number].time_base, begin, end):
                 yield found
 
-    def _demux(self, *streams: Stream) -> Iterator[Packet[Stream]]:
+    def _data(self, packet: Packet[Stream]) -> bytes:
+        """Returns the data of a packet, without the setup of its codec; empty, and a note, where it is damaged."""
+        setup = self._setups.get(packet.stream_index)
         try:
-            yield from self._container.demux(*streams)
+            return bytes(packet) if setup is None else setup.stripped(bytes(packet))
+        except (av.FFmpegError, ValueError):
+            self._notes["damaged packets of sound left out: {}"] += 1
+            return b""
+
+    def _demux(self, streams: Mapping[int, Stream]) -> Iterator[Packet[Stream]]:
+        if self._container is None or not streams:
+            return
+        try:
+            # Jumps of the clock are noted where the pictures are read.
+            yield from continuous(self._container.demux(*streams.values()), self._container, Counter())
         except av.FFmpegError:
             self._notes["the file is damaged: sound and subtitles end where it could not be read on"] += 1
 
@@ -126,55 +202,8 @@ class TrackReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._container.close()
-
-
-def make_stub(stream: Stream) -> tuple[str, bytes] | None:
-    """Returns (format, bytes) of a file that describes a stream and has no packet; None where none can."""
-    for name, options in STUB_OPTIONS.items():
-        buffer = io.BytesIO()
-        try:
-            with av.open(buffer, "w", format=name, container_options=options) as container:
-                container.flags |= cast(int, Flags.bitexact.value)  # no random identifiers
-                container.add_stream_from_template(stream, opaque=True)
-                container.start_encoding()
-                stub = buffer.getvalue()
-            with open_stub(name, stub) as check:
-                if check.streams[0].codec_context.codec.name == stream.codec_context.codec.name:
-                    return name, stub
-        except (av.FFmpegError, ValueError, AttributeError, IndexError, NotImplementedError):
-            continue  # this container does not know the codec; the other one may
-    return None
-
-
-def open_stub(name: str, stub: bytes) -> InputContainer:
-    """Opens a stub, as a template for a stream. It comes from a stranger: nothing else can be opened by it.
-
-    Raises:
-        av.FFmpegError, ValueError, IndexError: It is damaged or describes no track.
-    """
-    if name not in STUB_OPTIONS:
-        raise ValueError(f"Expected one of {', '.join(STUB_OPTIONS)}, got {name}.")
-    ended = stub + (_EMPTY_CLUSTER if name == "matroska" else b"")
-    container = av.open(io.BytesIO(ended), "r", format=name, metadata_errors="replace", io_open=_refuse)
-    if len(container.streams) != 1 or container.streams[0].type not in ("audio", "subtitle"):
-        container.close()
-        raise ValueError("Expected the description of one track of sound or subtitles.")
-    return container
-
-
-def describe_stub(name: str, stub: bytes) -> dict[str, str]:
-    """Returns ``kind`` (audio, subtitle) and ``codec`` of a track; ``unknown`` where the stub is damaged."""
-    try:
-        with open_stub(name, stub) as container:
-            stream = container.streams[0]
-            return {"kind": stream.type, "codec": stream.codec_context.codec.canonical_name}
-    except (av.FFmpegError, ValueError, AttributeError, IndexError):
-        return {"kind": "unknown", "codec": "unknown"}
-
-
-def _refuse(url: str, *_: object) -> NoReturn:
-    raise PermissionError("a track may not refer to another file")
+        if self._container is not None:
+            self._container.close()
 
 
 def _kept(tags: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
@@ -183,7 +212,8 @@ def _kept(tags: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
     return {key: text for key, text in said.items() if text and len(text.encode()) <= _MOST_TEXT_BYTES}
 
 
-def _chapter(found: Mapping[str, Any]) -> Chapter:
-    start, end = (round(found[name] * found["time_base"] * 1_000_000) for name in ("start", "end"))
+def _chapter(found: AvChapter) -> Chapter:
+    unit = (found["time_base"] or Fraction(0)) * 1_000_000
+    start, end = round(found["start"] * unit), round(found["end"] * unit)
     title = found["metadata"].get("title", "").replace("\0", "")
     return Chapter(start, max(start, end), title.encode()[:_MOST_TEXT_BYTES].decode("utf-8", "ignore"))

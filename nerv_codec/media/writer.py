@@ -39,8 +39,8 @@ def open_writer(
     * ``md5``: one line, the digest of all planes of all frames, 16-bit samples as little endian.
     * ``null``: nothing.
 
-    Neither container can hold negative times: where the first frame's time is negative, all times are shifted so that
-    it is 0.
+    ``mp4`` and ``mkv`` begin at 0: all times are shifted by the earliest one, of a picture or of sound beside it, so
+    that a part of a video and a recording whose clock says ten o'clock play at once, and in sync.
 
     Args:
         target: A path (a directory for ``png``), which is written over if it exists; or, except for ``png``, a

@@ -248,8 +248,7 @@ def test_what_is_no_video(tmp_path):
     (tmp_path / "sound.m4a").write_bytes(sound)
     for name, found in [
         ("missing.mp4", "no such file"),
-        (".", "a directory"),
-        ("empty.mp4", "an empty file"),
+                ("empty.mp4", "an empty file"),
         ("text.mp4", "no known video format"),
         ("sound.m4a", "only audio"),
     ]:
@@ -262,6 +261,9 @@ def test_what_is_no_video(tmp_path):
         assert "Errno" not in message
     with pytest.raises(InputError, match="input stream"):
         open_video(io.BytesIO(b""))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError, match="found no picture"):
+        open_video(tmp_path / "folder")
 
 
 def encoded_sound() -> bytes:

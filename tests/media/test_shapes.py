@@ -81,7 +81,7 @@ def test_layouts_and_colours(tmp_path, layout, color):
 def test_times_are_kept(tmp_path, pts):
     info = VideoInfo(16, 16, time_base=Fraction(1, 1000))
     _, frames, _ = there_and_back(make_clip(tmp_path / "in.mkv", info, pts), tmp_path, "mp4")
-    assert tuple(frame.pts for frame in frames) == pts
+    assert tuple(frame.pts for frame in frames) == tuple(time - pts[0] for time in pts)
 
 
 @pytest.mark.parametrize(
@@ -123,8 +123,7 @@ def test_sound_of_a_part(clips, tmp_path):
         first = next(video).pts * video.info.time_base
         sound = list(tracks.packets())
         unit = tracks.tracks[0].time_base
-    assert Fraction(11, 10) <= first < Fraction(114, 100)
-    assert sound[0].pts * unit <= first < (sound[0].pts + sound[0].duration) * unit
+    assert sound[0].pts == 0 and first < sound[0].duration * unit
     assert {packet.data for packet in sound} < {packet.data for packet in stored}
     decode(tmp_path / "a.nvc", tmp_path / "silent.mp4", audio=False)
     with open_tracks(tmp_path / "silent.mp4") as tracks:

@@ -13,7 +13,8 @@ from nerv_codec.base.companions import Chapter
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.side_data import display_matrix
-from nerv_codec.media.tracks import make_stub, open_stub, open_tracks
+from nerv_codec.media.stubs import make_stub, open_stub
+from nerv_codec.media.tracks import open_tracks
 from nerv_codec.media.writer import open_writer
 
 INFO = VideoInfo(16, 16, time_base=Fraction(1, 30000))
