@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from nerv_codec.decoding.metadata import VideoMetadata
     from nerv_codec.decoding.video_decoder import VideoDecoder
     from nerv_codec.encoding.config import EncoderConfig
-    from nerv_codec.encoding.encode import EncodeReport, encode
+    from nerv_codec.encoding.encode import encode
+    from nerv_codec.encoding.report import EncodeReport
     from nerv_codec.evaluation.evaluate import evaluate
 
 __all__ = [
@@ -29,7 +30,7 @@ __all__ = [
 
 _MODULES = {
     "DecodeReport": "decoding.decode",
-    "EncodeReport": "encoding.encode",
+    "EncodeReport": "encoding.report",
     "EncoderConfig": "encoding.config",
     "Frame": "base.video",
     "FrameBatch": "base.video",
@@ -42,7 +43,7 @@ _MODULES = {
 
 
 def __getattr__(name: str) -> object:
-    """Imports a public name when it is asked for: a decoder does not need what only an encoder uses."""
+    """A public name, imported when it is asked for: a decoder does not need what only an encoder uses."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -15,7 +15,7 @@ from clips import write_clip
 from places import beside
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import EncodeReport, encode
 
 WIDTH, HEIGHT, RATE = 40, 24, 24
@@ -74,8 +74,8 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory, tiny_info: VideoInfo, ti
 @pytest.fixture(scope="session")
 def tiny_config() -> EncoderConfig:
     """A network and a fit of about a second."""
-    siren = SirenConfig(width=16, hidden_layers=2)
-    return EncoderConfig(model="siren", gop=8, siren=siren, training=TrainingConfig(steps=60, batch=1500))
+    siren = SirenConfig(width=16, hidden_layers=2, steps=60, batch=1500)
+    return EncoderConfig(model="siren", gop=8, siren=siren)
 
 
 @pytest.fixture(scope="session")

@@ -25,15 +25,14 @@ from nerv_codec.base.errors import NervCodecError
 from nerv_codec.base.video import PlanarFrame
 from nerv_codec.decoding.decode import decode
 from nerv_codec.decoding.video_decoder import VideoDecoder
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.tracks import open_tracks
 
 CONFIG = EncoderConfig(
     model="siren",
-    siren=SirenConfig(width=16, hidden_layers=2),
-    training=TrainingConfig(steps=20, batch=2000, quantised_fraction=0.2),
+    siren=SirenConfig(width=16, hidden_layers=2, steps=20, batch=2000, quantised_fraction=0.2),
 )
 COLUMNS = ("size", "frames", "pts", "last duration", "colour", "rotation", "packets", "sync")
 

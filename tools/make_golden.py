@@ -13,14 +13,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec import EncoderConfig, VideoDecoder, encode
-from nerv_codec.encoding.config import SirenConfig, TrackedConfig, TrainingConfig
+from nerv_codec.encoding.config import SirenConfig, TrackedConfig
 from nerv_codec.representations.rendering import View
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CONFIGS = {
-    "golden": EncoderConfig(
-        model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2), training=TrainingConfig(steps=400)
-    ),
+    "golden": EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2, steps=400)),
     "golden_tracked": EncoderConfig(gop=4, tracked=TrackedConfig(steps=40)),
 }
 FIRST, END = 16, 28

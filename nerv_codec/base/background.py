@@ -61,7 +61,7 @@ class _Channel(Generic[Item]):
 
 @contextmanager
 def read_ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]]:
-    """The same items, made in a thread while the block works on those before.
+    """An iterator over the same items, made in a thread while the block works on those before.
 
     An error of ``items`` is raised where its item would have come. ``items`` is not touched any more once the block
     has been left.
@@ -103,7 +103,7 @@ def read_ahead(items: Iterable[Item], depth: int = 1) -> Iterator[Iterator[Item]
 
 @contextmanager
 def write_behind(write: Callable[[Item], None], depth: int = 4) -> Iterator[Callable[[Item], None]]:
-    """``write`` in a thread: the block gets a function to call instead, and goes on meanwhile.
+    """A function that has ``write`` called in a thread, in order, while the block goes on.
 
     An error of ``write`` is raised by the next call, or at the end of the block, which waits until all is written.
 

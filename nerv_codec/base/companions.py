@@ -70,14 +70,14 @@ class LightLevel:
 
 @dataclass(frozen=True)
 class Companions:
-    """All of it, but for the packets, which are read one after another."""
+    """All that travels beside the pictures, but for the packets, which are read one after another."""
 
     tracks: tuple[Track, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Of the whole file: title, artist, date ..."""
+    """Tags of the whole file: title, artist, date and so on."""
     video_tags: Mapping[str, str] = field(default_factory=dict)
-    """Of the video track: language, title."""
+    """Tags of the video track: language, title."""
     mastering: MasteringDisplay | None = None
     light: LightLevel | None = None
 

@@ -17,6 +17,12 @@ class UsageError(NervCodecError):
     exit_code = 2
 
 
+def expect(condition: bool, expected: str, found: object) -> None:
+    """Raises UsageError with what was expected and what was found, unless ``condition`` holds."""
+    if not condition:
+        raise UsageError(f"expected {expected}, found {found!r}")
+
+
 class OutputExistsError(UsageError):
     """The output is there already, or is the input, and may not be overwritten (exit code 2)."""
 

@@ -14,9 +14,15 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from nerv_codec.base.errors import OutputExistsError, UsageError
+from nerv_codec.base.errors import InputError, OutputExistsError, UsageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+def check_input(source: Path) -> None:
+    """Raises InputError where there is no such file; names that are no paths, as URLs and patterns, pass."""
+    if not source.exists() and not re.search(r"[:%*]", str(source)):
+        raise InputError(f"{source}: no such file")
 
 
 def check_output(target: Path, *, source: Path | None, overwrite: bool, directory: bool = False) -> None:

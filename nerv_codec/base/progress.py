@@ -23,7 +23,7 @@ class Progress:
     """One moment of a job."""
 
     type: str
-    """``start``, ``progress``, ``gop-done``, ``done`` or ``error``."""
+    """``start``, ``progress``, ``compile`` (of the first kernel on a machine), ``gop-done``, ``done`` or ``error``."""
     fraction: float = 0.0
     """Share of the whole job that is done, 0..1."""
     stage: str = ""

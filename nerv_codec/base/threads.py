@@ -34,5 +34,5 @@ class Workers:
         torch.set_num_threads(self.count)
 
     def map(self, function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
-        """``function`` of each item, in order, computed side by side."""
+        """The results of ``function`` for each item, in order, computed side by side."""
         return list(self._pool.map(function, *arguments))

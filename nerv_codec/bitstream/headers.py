@@ -23,8 +23,6 @@ MAX_SECTION_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 24
 MAX_DURATION = 1 << 48
 _MAX_PTS = (1 << 62) - 1
-_SIREN = 1
-"""The representation whose GOPs have nothing in common."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +103,6 @@ def parse_header(payload: bytes) -> StreamHeader:
     info = _parse_info(data)
     pts, last_duration = _parse_times(data)
     gops = _parse_index(data, len(pts))
-    if model_id == _SIREN:
-        data.expect_end("the header")
     return StreamHeader(model_id, info, pts, last_duration, gops, shared=data.rest())
 
 

@@ -9,10 +9,9 @@ from typing import Any
 
 import shtab
 
-from nerv_codec.base.files import atomic_output, check_output
+from nerv_codec.base.files import atomic_output, check_input, check_output
 from nerv_codec.base.progress import format_bytes, ignore_progress, make_sink
-from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.evaluation.decode_speed import benchmark_decode
+from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
 
 _EPILOG = """examples:
   nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
@@ -33,7 +32,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="F", help="the report as JSON, schema_version 1")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     add_overwrite(parser)
-    parser.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    add_progress(parser)
     parser.set_defaults(run=_run)
     return parser
 
@@ -41,11 +40,14 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     if options.json and skip_existing(options, options.json):
         return 0
-    if options.json:
-        check_output(options.json, source=options.input, overwrite=options.overwrite)
     sink = ignore_progress if options.quiet else make_sink(options.progress)
-    with told(sink):
-        report = benchmark_decode(options.input, device=options.device, progress=sink)
+    with told(sink) as progress:
+        if options.json:
+            check_output(options.json, source=options.input, overwrite=options.overwrite)
+        check_input(options.input)
+        from nerv_codec.evaluation.decode_speed import benchmark_decode  # brings torch
+
+        report = benchmark_decode(options.input, device=options.device, progress=progress)
     if options.json:
         with atomic_output(options.json, overwrite=options.overwrite) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import shtab
 
+from nerv_codec.base.files import check_input, check_output
 from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
-from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.decoding.decode import choose_format, decode, default_target
-from nerv_codec.media.writer import Format
+from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.decoding.output_name import choose_format, default_target
 
+FORMATS = ("mp4", "mkv", "y4m", "png", "md5", "null")
+"""Names of formats as ``media.writer.Format`` has them, which is not imported to parse a command line."""
 _EPILOG = """examples:
   nerv-codec decode out.nvc                            out.mp4, at the source's size and times
   nerv-codec decode out.nvc --fps 60 --scale 2         out.60fps.x2.mp4: f between frames and pixels
@@ -58,7 +60,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     where.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     output = parser.add_argument_group("output")
-    output.add_argument("--format", choices=get_args(Format), help="where the name does not tell")
+    output.add_argument("--format", choices=FORMATS, help="where the name does not tell")
     output.add_argument("--no-audio", action="store_true", help="pictures only")
     output.add_argument(
         "--keep-going",
@@ -66,7 +68,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         help="fill damaged parts with the nearest good frame, end a cut-off file at the cut, and say which frames",
     )
     add_overwrite(output)
-    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    add_progress(output)
     parser.set_defaults(run=_run)
     return parser
 
@@ -74,30 +76,33 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 def _run(options: argparse.Namespace) -> int:
     where = {name: getattr(options, name) for name in ("fps", "scale", "size", "crop")}
     to_stdout = options.output == "-"
-    target: Any = sys.stdout.buffer if to_stdout else options.output
-    format = options.format
-    if target is None and format != "null":
-        format = format or "mp4"
-        target = default_target(options.input, format, **where)
-    if not to_stdout and target is not None and skip_existing(options, Path(target)):
-        return 0
-    kind = options.progress
-    if to_stdout and kind == "json":
-        kind = "none"  # stdout carries the video
+    kind = "none" if to_stdout and options.progress == "json" else options.progress  # stdout carries the video
     sink = ignore_progress if options.quiet else make_sink(kind)
-    with told(sink):
+    with told(sink) as progress:
+        target: Any = sys.stdout.buffer if to_stdout else options.output
+        format: Any = choose_format(target, options.format)
+        if target is None and format != "null":
+            target = default_target(options.input, format, **where)
+        if target is not None and not to_stdout:
+            path = Path(target)
+            if skip_existing(options, path):
+                return 0
+            check_output(path, source=options.input, overwrite=options.overwrite, directory=format == "png")
+        check_input(options.input)
+        from nerv_codec.decoding.decode import decode  # brings torch
+
         report = decode(
             options.input,
             target,
             **where,
             start=options.start,
             end=options.end,
-            format=choose_format(target, format),
+            format=format,
             device=options.device,
             overwrite=options.overwrite,
             audio=not options.no_audio,
             keep_going=options.keep_going,
-            progress=sink,
+            progress=progress,
         )
     if not options.quiet:
         for warning in report.warnings:

@@ -12,20 +12,11 @@ from typing import Any
 import shtab
 
 from nerv_codec.base.errors import TargetNotReachedError, UsageError
+from nerv_codec.base.files import check_input, check_output
 from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, time_or_frame, track
-from nerv_codec.cli.output import add_overwrite, skip_existing, told
-from nerv_codec.encoding.config import (
-    MODELS,
-    PRESETS,
-    EncoderConfig,
-    at_crf,
-    load_preset,
-    load_toml,
-    override,
-    parse_assignment,
-)
-from nerv_codec.encoding.encode import encode
+from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.cli.settings import add_settings, chosen_settings
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
@@ -53,30 +44,30 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     source = parser.add_argument("input", metavar="IN", help="any video file; - reads y4m from stdin")
     target = parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
+    _add_effort(parser)
+    _add_input(parser)
+    _add_output(parser)
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _add_effort(parser: argparse.ArgumentParser) -> None:
     effort = parser.add_argument_group("effort and size")
-    effort.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
+    add_settings(effort)
     size = effort.add_mutually_exclusive_group()
     size.add_argument("--crf", type=crf, metavar="F", help="quality: lower is better and larger (28)")
     size.add_argument("--bitrate", type=bitrate, metavar="R", help="bits a second of the whole file: 500k, 1.5M")
     size.add_argument("--target-size", type=byte_size, metavar="S", help="of the whole file: 300kB, 1MiB")
     size.add_argument("--target-psnr", type=positive, metavar="F", help="of luma, in dB, mean over all frames")
-    effort.add_argument("--model", choices=MODELS, help="tracked (default), or siren: a plain coordinate network")
-    effort.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
-    effort.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
-    effort.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="one setting, e.g. siren.target_bpp=0.3",
-    )
     earlier = effort.add_argument(
         "--start-from", type=Path, metavar="F.nvc", help="begin with an earlier encode of the same frames, at any crf"
     )
     earlier.complete = shtab.FILE  # type: ignore[attr-defined]
-    effort.add_argument("--seed", type=int, metavar="N", help="of all randomness (0)")
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
     part = parser.add_argument_group("part of the input")
     part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
     part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
@@ -94,6 +85,9 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="scale frames to the first one's size where it changes; else that is an error",
     )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
     add_overwrite(output)
     output.add_argument(
@@ -108,10 +102,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         action="store_true",
         help="leave out version and encoding time: same command, same bytes",
     )
-    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
+    add_progress(output)
     output.add_argument("--json", action="store_true", help="print a report as JSON on stdout")
-    parser.set_defaults(run=_run)
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -122,11 +114,18 @@ def _run(options: argparse.Namespace) -> int:
     if skip_existing(options, options.output):
         return 0
     sink = ignore_progress if options.quiet else make_sink(options.progress)
-    with told(sink):
+    with told(sink) as progress:
+        config = chosen_settings(options, options.crf)
+        source = None if options.input == "-" else Path(options.input)
+        if source is not None:
+            check_input(source)
+        check_output(options.output, source=source, overwrite=options.overwrite)
+        from nerv_codec.encoding.encode import encode  # brings torch, which a wrong word need not wait for
+
         report = encode(
-            sys.stdin.buffer if options.input == "-" else options.input,
+            sys.stdin.buffer if source is None else source,
             options.output,
-            config=_config(options),
+            config=config,
             bitrate=options.bitrate,
             target_bytes=options.target_size,
             target_psnr_db=options.target_psnr,
@@ -144,7 +143,7 @@ def _run(options: argparse.Namespace) -> int:
             resume=options.resume,
             verify=not options.no_verify,
             tool_section=not options.no_metadata,
-            progress=sink,
+            progress=progress,
         )
     if not options.quiet:
         for warning in report.warnings:
@@ -155,15 +154,3 @@ def _run(options: argparse.Namespace) -> int:
     if report.missed:
         raise TargetNotReachedError(f"{options.output} is written, but misses its target: {report.missed}")
     return 0
-
-
-def _config(options: argparse.Namespace) -> EncoderConfig:
-    config = load_preset(options.preset)
-    if options.crf is not None:
-        config = at_crf(config, options.crf)
-    if options.config:
-        config = load_toml(options.config, config)
-    for assignment in options.set:
-        config = override(config, parse_assignment(assignment))
-    flags = {name: getattr(options, name) for name in ("model", "gop", "seed") if getattr(options, name) is not None}
-    return override(config, flags)

@@ -11,21 +11,24 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nerv_codec.base.errors import NervCodecError, UsageError
-from nerv_codec.base.files import atomic_output, check_output
-from nerv_codec.base.progress import Progress, ignore_progress, make_sink
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.files import atomic_output, check_input, check_output
+from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import count, crfs
-from nerv_codec.cli.output import add_overwrite, skip_existing
-from nerv_codec.encoding.config import PRESETS, load_preset, load_toml, override, parse_assignment
-from nerv_codec.evaluation.baselines import BASELINES
-from nerv_codec.evaluation.metrics.suite import METRICS
-from nerv_codec.evaluation.report.page import html_report
-from nerv_codec.evaluation.report.tables import csv_report, rd_report, text_report
-from nerv_codec.evaluation.schema import Evaluation
-from nerv_codec.evaluation.study import StudyPlan, study
+from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.cli.settings import add_settings, chosen_settings, describe_settings
 
+if TYPE_CHECKING:
+    from nerv_codec.encoding.config import EncoderConfig
+    from nerv_codec.evaluation.schema import Evaluation
+    from nerv_codec.evaluation.study import StudyPlan
+
+METRICS = ("psnr", "ssim", "xpsnr", "ms-ssim", "lpips", "vmaf")
+"""Names that ``evaluation.metrics.suite`` has, which is not imported to parse a command line."""
+BASELINES = ("x264", "x265", "svtav1")
+"""Names that ``evaluation.baselines`` has, which is not imported to parse a command line."""
 _EPILOG = """examples:
   nerv-codec eval video.mp4 out.nvc
   nerv-codec eval video.mp4 out.nvc --metrics all --html report.html
@@ -46,6 +49,23 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument("reference", metavar="REFERENCE", type=Path, help="the original video")
     parser.add_argument("input", metavar="IN", type=Path, help="the .nvc, or another video of that size")
+    _add_measures(parser)
+    held = parser.add_argument_group("held-out samples: fits anew, which takes time")
+    held.add_argument("--holdout", type=count, metavar="N", default=0, help="fit one frame in N, measure the others")
+    held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
+    add_settings(parser.add_argument_group("settings of fits, for --crf and held-out samples"))
+    output = parser.add_argument_group("output")
+    output.add_argument("--json", metavar="F", help="the whole report as JSON; - is stdout")
+    output.add_argument("--csv", metavar="F", help="one row a frame; - is stdout")
+    output.add_argument("--html", metavar="F", help="a page with plots and pictures; - is stdout")
+    output.add_argument("--rd", metavar="F", help="the curve as CompressAI's JSON, baselines as F's name with theirs")
+    add_overwrite(output)
+    add_progress(output)
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _add_measures(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to measure")
     what.add_argument(
         "--metrics",
@@ -65,25 +85,8 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     curves = parser.add_argument_group("rate-distortion curves")
     curves.add_argument("--points", type=Path, nargs="+", default=[], metavar="F", help="more files of that reference")
     curves.add_argument("--crf", type=crfs, metavar="A,B,...", default=(), help="encode the reference at these too")
-    curves.add_argument(
-        "--baselines", type=_words(tuple(BASELINES)), default=(), metavar="A,B,...", help=", ".join(BASELINES)
-    )
+    curves.add_argument("--baselines", type=_words(BASELINES), default=(), metavar="A,B,...", help=", ".join(BASELINES))
     curves.add_argument("--work", type=Path, metavar="DIR", help="where baselines and encodes are kept (a cache)")
-    held = parser.add_argument_group("held-out samples: fits anew, which takes time")
-    held.add_argument("--holdout", type=count, metavar="N", default=0, help="fit one frame in N, measure the others")
-    held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
-    held.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
-    held.add_argument("--config", type=Path, metavar="F.toml", help="settings of the fit from a file")
-    held.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one setting of the fit")
-    output = parser.add_argument_group("output")
-    output.add_argument("--json", metavar="F", help="the whole report as JSON; - is stdout")
-    output.add_argument("--csv", metavar="F", help="one row a frame; - is stdout")
-    output.add_argument("--html", metavar="F", help="a page with plots and pictures; - is stdout")
-    output.add_argument("--rd", metavar="F", help="the curve as CompressAI's JSON, baselines as F's name with theirs")
-    add_overwrite(output)
-    output.add_argument("--progress", choices=("auto", "bar", "plain", "json", "none"), default="auto")
-    parser.set_defaults(run=_run)
-    return parser
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -97,18 +100,21 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.no_overwrite:
         files = {name: path for name, path in files.items() if not path.exists()}
-    for path in files.values():
-        for source in (options.reference, options.input, *options.points):
-            check_output(path, source=source, overwrite=options.overwrite)
     on_stdout = "-" in wanted.values()
     kind = "none" if on_stdout and options.progress == "json" else options.progress  # stdout carries the report
     sink = ignore_progress if options.quiet else make_sink(kind)
-    try:
-        found = study(options.reference, options.input, _plan(options), progress=sink)
-    except BaseException as error:
-        code = error.exit_code if isinstance(error, NervCodecError) else 1
-        sink(Progress("error", detail={"message": str(error) or type(error).__name__, "exit_code": code}))
-        raise
+    with told(sink) as progress:
+        sources = (options.reference, options.input, *options.points)
+        for path in files.values():
+            for source in sources:
+                check_output(path, source=source, overwrite=options.overwrite)
+        config = chosen_settings(options)
+        for source in sources:
+            check_input(source)
+        from nerv_codec.evaluation.report.tables import text_report
+        from nerv_codec.evaluation.study import study  # brings torch
+
+        found = study(options.reference, options.input, _plan(options, config), progress=progress)
     found = replace(found, command=_command(sys.argv))
     for name, target in wanted.items():
         if target == "-":
@@ -125,17 +131,26 @@ def _json(found: Evaluation, _: int) -> str:
     return json.dumps(found.to_dict(), indent=2, allow_nan=False) + "\n"
 
 
+def _csv(found: Evaluation, _: int) -> str:
+    from nerv_codec.evaluation.report.tables import csv_report
+
+    return csv_report(found)
+
+
+def _html(found: Evaluation, _: int) -> str:
+    from nerv_codec.evaluation.report.page import html_report
+
+    return html_report(found)
+
+
 def _rd(found: Evaluation, index: int) -> str:
+    from nerv_codec.evaluation.report.tables import rd_report
+
     return json.dumps(rd_report(found.curves[index]), indent=2, allow_nan=False) + "\n"
 
 
-_CONTENTS: dict[str, Callable[[Evaluation, int], str]] = {
-    "json": _json,
-    "csv": lambda found, _: csv_report(found),
-    "html": lambda found, _: html_report(found),
-    "rd": _rd,
-}
-"""What goes into each output; the number is that of the curve."""
+_CONTENTS: dict[str, Callable[[Evaluation, int], str]] = {"json": _json, "csv": _csv, "html": _html, "rd": _rd}
+"""What goes into each output, given a report and the number of one of its curves."""
 
 
 def _files(options: argparse.Namespace, wanted: dict[str, str]) -> Iterator[tuple[tuple[str, int], Path]]:
@@ -150,13 +165,9 @@ def _files(options: argparse.Namespace, wanted: dict[str, str]) -> Iterator[tupl
                 yield (name, index), path.with_name(f"{path.stem}.{codec}{path.suffix}")
 
 
-def _plan(options: argparse.Namespace) -> StudyPlan:
-    config = load_preset(options.preset)
-    if options.config:
-        config = load_toml(options.config, config)
-    for assignment in options.set:
-        config = override(config, parse_assignment(assignment))
-    settings = [f"preset {options.preset}", *([str(options.config)] if options.config else []), *options.set]
+def _plan(options: argparse.Namespace, config: EncoderConfig) -> StudyPlan:
+    from nerv_codec.evaluation.study import StudyPlan
+
     return StudyPlan(
         metrics=options.metrics,
         match=options.match,
@@ -166,7 +177,7 @@ def _plan(options: argparse.Namespace) -> StudyPlan:
         hold_out_frames=options.holdout,
         hold_out_pixels=options.holdout_scale,
         config=config,
-        settings=", ".join(settings),
+        settings=describe_settings(options),
         work=options.work or _cache_folder(),
         device=options.device,
         lpips_weights=options.lpips_weights,

@@ -9,7 +9,7 @@ from typing import Any
 
 import shtab
 
-from nerv_codec.decoding.inspection import inspect
+from nerv_codec.base.files import check_input
 
 _EPILOG = """examples:
   nerv-codec info out.nvc                              size, rate, colour, tracks, GOPs
@@ -34,36 +34,38 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
+    check_input(options.input)
+    from nerv_codec.decoding.inspection import inspect
+
     report = inspect(options.input)
-    if options.json:
-        print(json.dumps(report, indent=2))
-        return 0
-    video = report["video"]
-    print(f"{report['file']}: {report['file_bytes']} bytes, format version {report['format_version']}")
-    print(
-        f"  video    {video['width']}x{video['height']}, {video['num_frames']} frames, {video['fps']:.6g} fps, "
-        f"{video['duration_seconds']:.3f} s, {video['chroma']} {video['bit_depth']} bit"
-    )
-    print(f"  rate     {report['rate_bpp']:.5f} bpp, {report['bitrate_bps'] / 1000:.1f} kb/s")
-    print(f"  model    {report['model']}, {report['macs_per_pixel']:.0f} MAC/pixel")
-    color = video["color"]
+    print(json.dumps(report, indent=2) if options.json else _text(report))
+    return 0
+
+
+def _text(report: dict[str, Any]) -> str:
+    video, color = report["video"], report["video"]["color"]
     range_name = "full" if color["full_range"] else "limited"
-    print(
+    lines = [
+        f"{report['file']}: {report['file_bytes']} bytes, format version {report['format_version']}",
+        f"  video    {video['width']}x{video['height']}, {video['num_frames']} frames, {video['fps']:.6g} fps, "
+        f"{video['duration_seconds']:.3f} s, {video['chroma']} {video['bit_depth']} bit",
+        f"  rate     {report['rate_bpp']:.5f} bpp, {report['bitrate_bps'] / 1000:.1f} kb/s",
+        f"  model    {report['model']}, {report['macs_per_pixel']:.0f} MAC/pixel",
         f"  colour   matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
-        f"{range_name} range (H.273 code points)"
-    )
+        f"{range_name} range (H.273 code points)",
+    ]
     if video["orientation"]:
-        print(f"  turned   {video['orientation']} (1 transpose + 2 left-right + 4 top-bottom)")
+        lines.append(f"  turned   {video['orientation']} (1 transpose + 2 left-right + 4 top-bottom)")
     for track in report["tracks"]:
         words = " ".join(f"{key}={value}" for key, value in track["tags"].items())
-        print(f"  track    {track['kind']} {track['codec']} {words}".rstrip())
+        lines.append(f"  track    {track['kind']} {track['codec']} {words}".rstrip())
     if report["tool"]:
-        print(f"  made by  {report['tool']['name']} in {report['tool']['encode_seconds']:.1f} s")
-    print("  part            bytes       share")
+        lines.append(f"  made by  {report['tool']['name']} in {report['tool']['encode_seconds']:.1f} s")
+    lines.append("  part            bytes       share")
     for part, size in report["bytes_by_part"].items():
-        print(f"  {part:<12} {size:>8}     {100 * size / report['file_bytes']:6.2f} %")
-    print("  GOP  first frame  frames    bytes  digest")
+        lines.append(f"  {part:<12} {size:>8}     {100 * size / report['file_bytes']:6.2f} %")
+    lines.append("  GOP  first frame  frames    bytes  digest")
     for gop in report["gops"]:
         columns = f"{gop['index']:>3}  {gop['first_frame']:>11}  {gop['num_frames']:>6}  {gop['bytes']:>7}"
-        print(f"  {columns}  {gop['digest']}")
-    return 0
+        lines.append(f"  {columns}  {gop['digest']}")
+    return "\n".join(lines)

@@ -8,8 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from importlib import metadata
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import shtab
 
@@ -35,6 +34,20 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nerv-codec: error: {message} (see {self.prog} --help)\n")
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes as long as all the rest of a parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("nerv-codec")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"nerv-codec {version}")
+        parser.exit()
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -81,7 +94,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     shtab.add_argument_to(parser, "--print-completion", help="completion for a shell, to eval or to save")
-    parser.add_argument("--version", action="version", version=f"nerv-codec {_version()}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
     for verb in (encode, decode, evaluate, info, bench):
         added = verb.add_parser(verbs)
@@ -107,10 +120,3 @@ def _describe(error: BaseException) -> str:
 def _terminated(*_: object) -> None:
     """SIGTERM ends a job the way Ctrl-C does: temporary files are removed on the way out."""
     raise KeyboardInterrupt
-
-
-def _version() -> str:
-    try:
-        return metadata.version("nerv-codec")
-    except metadata.PackageNotFoundError:
-        return "(not installed)"

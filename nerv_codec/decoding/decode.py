@@ -18,6 +18,7 @@ from nerv_codec.base.errors import BitstreamError, UsageError
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PlanarFrame, Plane
+from nerv_codec.decoding.output_name import choose_format, default_target
 from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import Format, open_writer
@@ -27,7 +28,6 @@ MAX_PICTURES = 1 << 24
 """What one call writes at the most, so that a header's absurd times cannot fill a disk."""
 _WAITING_PICTURES = 2
 """Made but not written yet."""
-_SUFFIXES: dict[str, Format] = {".mp4": "mp4", ".mkv": "mkv", ".y4m": "y4m", ".png": "png", ".md5": "md5"}
 
 
 @dataclass(frozen=True)
@@ -176,28 +176,6 @@ def _deliver(
         write(target)
 
 
-def default_target(
-    source: Path,
-    format: Format,
-    *,
-    fps: Fraction | float | None = None,
-    scale: float | None = None,
-    size: tuple[int, int] | None = None,
-    crop: tuple[int, int, int, int] | None = None,
-) -> Path:
-    """``clip.nvc`` at 60 fps and scale 2 becomes ``clip.60fps.x2.mp4`` beside it."""
-    parts = [source.stem]
-    if fps is not None:
-        parts.append(f"{float(fps):g}fps")
-    if scale is not None:
-        parts.append(f"x{scale:g}")
-    if size is not None:
-        parts.append(f"{size[0]}x{size[1]}")
-    if crop is not None:
-        parts.append("crop{}x{}+{}+{}".format(*crop))
-    return source.with_name(".".join([*parts, format]))
-
-
 def choose_view(
     height: int,
     width: int,
@@ -222,20 +200,6 @@ def choose_view(
         found = f"{crop_width}x{crop_height}+{left}+{top}"
         raise UsageError(f"expected a crop inside of {full_width}x{full_height} pixels, found {found}")
     return View(full_height, full_width, top, left, crop_height, crop_width)
-
-
-def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -> Format:
-    """What to write: as asked, else by the suffix; mp4 without a target, y4m to a stream. Raises UsageError."""
-    if format is not None:
-        return format
-    if target is None:
-        return "mp4"
-    if not isinstance(target, str | Path):
-        return "y4m"
-    suffix = Path(target).suffix.lower()
-    if suffix not in _SUFFIXES:
-        raise UsageError(f"{target}: expected a name ending in {', '.join(_SUFFIXES)}, or a format")
-    return _SUFFIXES[suffix]
 
 
 def _range(video: VideoDecoder, start: float | int | None, end: float | int | None) -> tuple[Fraction, Fraction]:

@@ -17,7 +17,7 @@ from nerv_codec.base.errors import BitstreamError, InputError, UnsupportedVersio
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.decoding.metadata import own_frames, stored_geometry
 from nerv_codec.decoding.timeline import Timeline
-from nerv_codec.representations.registry import unpack_gop
+from nerv_codec.representations.registry import check_shared, unpack_gop
 from nerv_codec.representations.representation import Representation
 
 if TYPE_CHECKING:
@@ -92,14 +92,20 @@ def open_container(source: str | Path | BinaryIO, *, keep_going: bool = False) -
         InputError: The file cannot be opened. BitstreamError: It is damaged, truncated or no ``.nvc``.
     """
     if not isinstance(source, str | Path):
-        yield ContainerReader(source, keep_going=keep_going)
+        yield _open_sections(source, keep_going)
         return
     with PositionedFile(source) as file:
         try:
-            container = ContainerReader(cast(BinaryIO, file), keep_going=keep_going)
+            container = _open_sections(cast(BinaryIO, file), keep_going)
         except BitstreamError as error:
             raise type(error)(f"{source}: {error}") from error
         yield container
+
+
+def _open_sections(file: BinaryIO, keep_going: bool) -> ContainerReader:
+    container = ContainerReader(file, keep_going=keep_going)
+    check_shared(container.header.model_id, container.header.shared)
+    return container
 
 
 class GopLoader:

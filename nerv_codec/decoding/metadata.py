@@ -14,7 +14,7 @@ from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, 
 from nerv_codec.bitstream.headers import StreamHeader
 from nerv_codec.decoding.timeline import Timeline
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.registry import MODEL_NAMES, summarise_gop
+from nerv_codec.representations.registry import model_name, summarise_gop
 from nerv_codec.representations.representation import GopSummary
 
 
@@ -58,7 +58,7 @@ def read_metadata(container: ContainerReader) -> VideoMetadata:
         average_fps=float(timeline.average_rate),
         bit_depth=fmt.bit_depth,
         chroma=describe_chroma(fmt, info.color.matrix),
-        model=MODEL_NAMES.get(header.model_id, f"unknown ({header.model_id})"),
+        model=model_name(header.model_id),
         num_gops=len(header.gops),
         file_bytes=container.file_bytes,
         rate_bpp=8 * container.file_bytes / (frames * pixels),

@@ -1,138 +1,105 @@
-"""The fit of one GOP, a pure function of its frames and the configuration."""
+"""The fit of one GOP: the one table of fits, and what an encoder asks of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
-import torch
+from torch import Tensor
 
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig
+from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
-from nerv_codec.representations.fitting.sites import gop_geometry, make_sites
-from nerv_codec.representations.fitting.status import FitStatus, FitTarget, GopFit, Report
+from nerv_codec.representations.fitting.status import FitReporter, FittedGop
+from nerv_codec.representations.fitting.task import GopTask
 from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.representation import Representation
-from nerv_codec.representations.siren.fit import fit_siren
 
-__all__ = ["FitStatus", "FitTarget", "GopFit", "fit_gop", "luma_psnr_db", "prepare_gop"]
-
-
-def _fit_siren(
-    frames: Sequence[PlanarFrame],
-    info: VideoInfo,
-    config: EncoderConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    report: Report,
-    checkpoint: Checkpoint,
-    target: FitTarget | None,
-    prepared: None,
-    shared: bytes,
-) -> tuple[bytes, float, Representation]:
-    sites = make_sites(frames, info, device)
-    geometry = gop_geometry(frames, info)
-    bits = target.bits if target else None
-    keeper = {"report": report, "checkpoint": checkpoint}
-    return fit_siren(sites, geometry, config, device=device, seed=seed, bits=bits, **keeper)
+StopAsked = Callable[[], bool]
+"""Asked now and then whether to stop."""
 
 
-def _fit_tracked(
-    frames: Sequence[PlanarFrame],
-    info: VideoInfo,
-    config: EncoderConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    report: Report,
-    checkpoint: Checkpoint,
-    target: FitTarget | None,
-    prepared: Any,
-    shared: bytes,
-) -> tuple[bytes, float, Representation]:
-    from nerv_codec.representations.tracked.fit.optimise import fit_tracked  # brings numba and OpenCV
+@dataclass(frozen=True)
+class Fitter:
+    """How GOPs of one representation are fitted, its settings filled in."""
 
-    keeper = {"report": report, "checkpoint": checkpoint}
-    payload, bits, model = fit_tracked(
-        frames, info, config, seed=seed, target=target, device=device, prepared=prepared, shared=shared, **keeper
-    )
-    return payload, bits, model
+    fit: Callable[[GopTask, FitReporter, Checkpoint], FittedGop]
+    prepare: Callable[[GopTask, StopAsked], tuple[Tensor, ...]] | None = None
+    """What can be done ahead of a fit, beside the fit of another GOP; None where that is nothing."""
+    share: Callable[[bytes, GopGeometry], tuple[bytes, bytes]] | None = None
+    """Takes the payload of a file's first GOP apart: what the header keeps for all GOPs, and the payload that goes
+    with it. None where GOPs share nothing."""
 
 
-_FITS: dict[str, Callable[..., tuple[bytes, float, Representation]]] = {"siren": _fit_siren, "tracked": _fit_tracked}
+def _siren(config: EncoderConfig) -> Fitter:
+    from nerv_codec.representations.siren.fit import fit_siren
+
+    return Fitter(partial(fit_siren, config.siren))
 
 
-def prepare_gop(frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, stop: Callable[[], bool]) -> Any:
-    """What :func:`fit_gop` would begin with, done ahead: while another GOP is fitted, say.
+def _tracked(config: EncoderConfig) -> Fitter:
+    from nerv_codec.representations.tracked.fit.optimise import fit_tracked, prepare_tracked  # numba and OpenCV
+    from nerv_codec.representations.tracked.parts import share_networks
+
+    return Fitter(partial(fit_tracked, config.tracked), partial(prepare_tracked, config.tracked), share_networks)
+
+
+@dataclass(frozen=True)
+class FitMethod:
+    """What a fit of a representation can do, known before it is imported."""
+
+    fitter: Callable[[EncoderConfig], Fitter]
+    reaches_psnr: bool = False
+    """Whether it can be steered to a PSNR."""
+    starts_from_gop: bool = False
+    """Whether it can begin with what an earlier encode came to."""
+
+
+FITS = {"siren": FitMethod(_siren), "tracked": FitMethod(_tracked, reaches_psnr=True, starts_from_gop=True)}
+"""By the name of the representation."""
+
+
+def fit_gop(
+    config: EncoderConfig, task: GopTask, report: FitReporter, checkpoint: Checkpoint | None = None
+) -> FittedGop:
+    """Fits a function to the frames of one GOP and codes it.
 
     Args:
-        frames: As for the fit.
-        info: Likewise.
-        config: Likewise.
-        stop: Asked now and then.
+        config: Which representation, its size, the effort.
+        task: The GOP: the same arguments on the same machine give the same bytes.
+        report: Called now and then.
+        checkpoint: Where the fit's state is kept; a fit that goes on from there ends in the same bytes. None keeps
+            nothing.
+
+    Raises:
+        Interrupted: The checkpoint was asked to stop.
+    """
+    return FITS[config.model].fitter(config).fit(task, report, checkpoint or Checkpoint())
+
+
+def prepare_gop(config: EncoderConfig, task: GopTask, stop: StopAsked) -> tuple[Tensor, ...] | None:
+    """What :func:`fit_gop` would begin with, to be put into ``task.prepared``; None where there is nothing to prepare.
 
     Raises:
         Interrupted: ``stop`` said so.
     """
-    if config.model != "tracked":
-        return None
-    from nerv_codec.representations.tracked.fit.optimise import prepare_tracked  # brings numba and OpenCV
-
-    return prepare_tracked(frames, info, config, stop)
+    prepare = FITS[config.model].fitter(config).prepare
+    return None if prepare is None else prepare(task, stop)
 
 
-def fit_gop(
-    frames: Sequence[PlanarFrame],
-    info: VideoInfo,
-    config: EncoderConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    report: Report,
-    checkpoint: Checkpoint | None = None,
-    target: FitTarget | None = None,
-    prepared: Any = None,
-    shared: bytes = b"",
-) -> GopFit:
-    """Fits a function to the frames of one GOP and codes it.
-
-    Args:
-        frames: 1..1025 frames.
-        info: Their lattice.
-        config: Which representation, its size, the effort.
-        device: Where to compute.
-        seed: Of all randomness: the same arguments on the same machine give the same bytes.
-        report: Called now and then.
-        checkpoint: Where the fit's state is kept; a fit that goes on from there ends in the same bytes.
-        target: What it shall come to; the report of the encode tells how close it came.
-        prepared: What :func:`prepare_gop` gave for the same frames, or what an earlier encode of them came to; None
-            lets it be made here.
-        shared: What an earlier GOP of the file has put into the header for all of them.
-    """
-    fit = _FITS[config.model]
-    keeper = checkpoint or Checkpoint()
-    payload, bits, model = fit(
-        frames,
-        info,
-        config,
-        device=device,
-        seed=seed,
-        report=report,
-        checkpoint=keeper,
-        target=target,
-        prepared=prepared,
-        shared=shared,
-    )
-    return GopFit(payload, bits, luma_psnr_db(model, frames, info))
+def share_gop(config: EncoderConfig, payload: bytes, geometry: GopGeometry) -> tuple[bytes, bytes]:
+    """What of a file's first GOP the header keeps for all of them, and the payload that goes with it."""
+    share = FITS[config.model].fitter(config).share if config.shares_networks else None
+    return (b"", payload) if share is None else share(payload, geometry)
 
 
-def luma_psnr_db(model: Representation, frames: Sequence[PlanarFrame], info: VideoInfo) -> tuple[float, ...]:
-    """PSNR of plane 0 of every frame of a GOP, of rounded code values as a decoder gives them."""
+def luma_psnr_db(function: Representation, frames: Sequence[PlanarFrame], info: VideoInfo) -> tuple[float, ...]:
+    """PSNR in dB of plane 0 of every frame of a GOP, of rounded code values as a decoder gives them."""
     view, peak = View.whole(info.height, info.width), info.pixel_format.max_value
     return tuple(
-        psnr_db(mean_squared_error(frame.planes[0], render_planes(model, float(t), info, view, info)[0]), peak)
+        psnr_db(mean_squared_error(frame.planes[0], render_planes(function, float(t), info, view, info)[0]), peak)
         for t, frame in enumerate(frames)
     )

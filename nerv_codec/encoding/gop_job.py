@@ -7,20 +7,17 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.interruption import StopRequest
-from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
 from nerv_codec.bitstream.headers import GopEntry
 from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.encoding.fit_gop import fit_gop, luma_psnr_db
+from nerv_codec.encoding.fit_gop import fit_gop, luma_psnr_db, share_gop
 from nerv_codec.encoding.workspace import Workspace
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
-from nerv_codec.representations.fitting.sites import gop_geometry
-from nerv_codec.representations.fitting.status import FitStatus, FitTarget, Report
-from nerv_codec.representations.registry import MODEL_IDS, share, shares, unpack_gop
+from nerv_codec.representations.fitting.status import FitReporter, FitStatus
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.registry import MODELS, unpack_gop
 
 _PATIENCE_SECONDS = 5.0
 """How long a stop waits for a fit that does not save its state."""
@@ -32,11 +29,16 @@ class CodedGop:
 
     entry: GopEntry
     pts: tuple[int, ...]
+    """Presentation times of its own frames, in ticks."""
     digest: int
+    """CRC-32 of the integers that were coded."""
     payload_bytes: int
     estimated_bits: float
+    """What the entropy model's tables say that the payload costs."""
     psnr_y_db: tuple[float, ...]
+    """Luma PSNR of its own frames as the payload decodes to them."""
     float_psnr_y_db: tuple[float, ...]
+    """Luma PSNR of its own frames before the weights were quantised."""
     fit_seconds: float
     shared: bytes = b""
     """What the first GOP puts into the header for all of them."""
@@ -44,29 +46,27 @@ class CodedGop:
 
 @dataclass(frozen=True)
 class GopJob:
-    """All that a fit of one GOP depends on."""
+    """A GOP to fit, and where its work is kept."""
 
-    index: int
-    frames: tuple[PlanarFrame, ...]
+    task: GopTask
     continues: bool
     """Whether the first frame is the last one of the GOP before."""
-    info: VideoInfo
     config: EncoderConfig
-    device: torch.device
-    target: FitTarget | None
     workspace: Workspace | None
-    prepared: Any = None
-    """What ``prepare_gop`` gave, where it was made ahead, or what an earlier encode came to."""
-    shared: bytes = b""
-    """What the first GOP has put into the header, where this is a later one."""
+    """None keeps nothing."""
+
+    @property
+    def index(self) -> int:
+        """The GOP's place in the file."""
+        return self.task.index
 
     @property
     def pts(self) -> tuple[int, ...]:
-        """Of the GOP's own frames."""
-        return tuple(frame.pts for frame in self.frames[self.continues :])
+        """Presentation times of the GOP's own frames, in ticks."""
+        return tuple(frame.pts for frame in self.task.frames[self.continues :])
 
     def kept(self) -> tuple[CodedGop, bytes] | None:
-        """What an earlier run made of this GOP: it, and its payload."""
+        """What an earlier run made of this GOP: it, and its payload. None where there is nothing."""
         found = self.workspace.load_gop(self.index) if self.workspace else None
         if found is None:
             return None
@@ -76,8 +76,11 @@ class GopJob:
         coded = CodedGop(**facts | lists | kept)
         return (coded, payload) if coded.pts == self.pts else None
 
-    def run(self, report: Report, stop: StopRequest) -> tuple[CodedGop, bytes]:
+    def run(self, report: FitReporter, stop: StopRequest) -> tuple[CodedGop, bytes]:
         """Fits the GOP, measures it as a decoder will see it, and keeps it for a later run.
+
+        Returns:
+            The GOP as it stands in the file, and its payload.
 
         Raises:
             Interrupted: ``stop`` asked for that.
@@ -91,33 +94,23 @@ class GopJob:
                 raise Interrupted("interrupted; the same command goes on behind the last whole GOP")
             report(status)
 
-        began = time.monotonic()
-        fitted = fit_gop(
-            self.frames,
-            self.info,
-            self.config,
-            device=self.device,
-            seed=self.config.seed + self.index,
-            report=tell,
-            checkpoint=checkpoint,
-            target=self.target,
-            prepared=self.prepared,
-            shared=self.shared,
-        )
+        began, task = time.monotonic(), self.task
+        fitted = fit_gop(self.config, task, tell, checkpoint)
+        float_psnr = luma_psnr_db(fitted.float_function, task.frames, task.info)
         fit_seconds = time.monotonic() - began
-        model_id, geometry = MODEL_IDS[self.config.model], gop_geometry(self.frames, self.info)
         kept, payload = b"", fitted.payload
-        if self.index == 0 and shares(self.config):
-            kept, payload = share(payload, geometry)
-        model, digest, _ = unpack_gop(model_id, payload, geometry, kept or self.shared, self.device)
+        if self.index == 0:
+            kept, payload = share_gop(self.config, payload, task.geometry)
+        model_id = MODELS[self.config.model].model_id
+        function, digest, _ = unpack_gop(model_id, payload, task.geometry, kept or task.shared, task.device)
         coded = CodedGop(
             entry=self._entry(payload),
             pts=self.pts,
             digest=digest,
             payload_bytes=len(payload),
             estimated_bits=fitted.estimated_bits,
-            psnr_y_db=luma_psnr_db(model, self.frames, self.info)[self.continues :],
-            float_psnr_y_db=fitted.float_psnr_y_db[self.continues :],
+            psnr_y_db=luma_psnr_db(function, task.frames, task.info)[self.continues :],
+            float_psnr_y_db=float_psnr[self.continues :],
             fit_seconds=fit_seconds,
             shared=kept,
         )
@@ -126,10 +119,10 @@ class GopJob:
         return coded, payload
 
     def _entry(self, payload: bytes) -> GopEntry:
-        return GopEntry(len(self.frames), self.continues, len(pack_section(SECTION_GOP, payload)))
+        return GopEntry(len(self.task.frames), self.continues, len(pack_section(SECTION_GOP, payload)))
 
 
 def _facts(coded: CodedGop) -> dict[str, Any]:
-    """What the payload and the frames do not tell."""
+    """What a kept GOP needs beside its payload and its frames, as JSON holds it."""
     facts = dataclasses.asdict(coded) | {"shared": coded.shared.hex()}
     return {name: value for name, value in facts.items() if name not in ("entry", "payload_bytes")}

@@ -1,13 +1,13 @@
-"""GOP after GOP, or several side by side: fitted, or taken from an earlier run, in order, and told as one job."""
+"""Schedules the fits of GOPs, one after another or several side by side, and tells about them as one job."""
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -22,11 +22,11 @@ from nerv_codec.encoding.engines.processes import FitProcesses
 from nerv_codec.encoding.fit_gop import prepare_gop
 from nerv_codec.encoding.gop_job import CodedGop, GopJob
 from nerv_codec.encoding.segmentation import GopFrames
-from nerv_codec.encoding.start_from import EarlierEncode
+from nerv_codec.encoding.start_from import StartFrom
 from nerv_codec.encoding.target import Steering
 from nerv_codec.encoding.workspace import Workspace
 from nerv_codec.representations.fitting.status import FitStatus
-from nerv_codec.representations.registry import shares
+from nerv_codec.representations.fitting.task import GopTask
 
 _FIT_SHARE = 0.97
 """Share of a GOP's progress that its fit takes; decoding it back is the rest."""
@@ -42,25 +42,29 @@ class _Running:
 
 
 @dataclass
-class GopCoder:
-    """Codes a row of GOPs and tells how far the whole is."""
+class GopScheduler:
+    """Has a row of GOPs coded, in order, and tells how far the whole is."""
 
     info: VideoInfo
     frame_rate: Fraction | None
+    """Frames a second, as far as the source says; only progress depends on it."""
     config: EncoderConfig
     device: torch.device
     expected_frames: int
+    """How many frames there will be, as far as the source says; only progress depends on it."""
     progress: ProgressSink
     workspace: Workspace | None
+    """Where finished GOPs are kept; None keeps nothing."""
     stop: StopRequest
     steering: Steering = field(default_factory=Steering)
     jobs: int = 1
-    earlier: EarlierEncode | None = None
+    """How many GOPs are fitted side by side."""
+    start_from: StartFrom | None = None
     """Where fits begin, instead of with nothing."""
     _shared: bytes = b""
     """What the first GOP has put into the header for all of them."""
     _spent_bits: list[float] = field(default_factory=list)
-    """Of the GOPs that are done, from the first on, framing included."""
+    """Bits of each GOP that is done, from the first on, with what it put into the header."""
     _frames: int = 0
     _running: dict[int, _Running] = field(default_factory=dict)
     _ended: bool = False
@@ -69,7 +73,7 @@ class GopCoder:
         if self.jobs < 1:
             raise UsageError(f"expected 1 job or more, found {self.jobs}")
 
-    def code(self, gops: Iterable[GopFrames]) -> Iterator[tuple[CodedGop, bytes]]:
+    def code(self, gops: Iterable[GopFrames]) -> Generator[tuple[CodedGop, bytes], None, None]:
         """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read and prepared."""
         with read_ahead(self._prepared(gops)) as prepared:
             try:
@@ -77,50 +81,55 @@ class GopCoder:
             finally:
                 self._ended = True
 
-    def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[tuple[GopFrames, Any]]:
-        """Each GOP with what its fit begins with, unless an earlier run has done it."""
+    def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[GopJob]:
+        """A job for each GOP, with what its fit begins with, unless an earlier run has done it."""
         for index, gop in enumerate(gops):
+            task = GopTask(gop.frames, self.info, index, self.config.seed, self.device)
             if self.workspace is not None and self.workspace.load_gop(index):
-                yield gop, None
-            elif self.earlier is not None:
-                yield gop, self.earlier.gop(index, gop, self.info)
-            elif self.jobs > 1:
-                yield gop, None  # a fit prepares itself, beside the others
-            else:
-                yield gop, prepare_gop(gop.frames, self.info, self.config, self._is_over)
+                pass
+            elif self.start_from is not None:
+                task = dataclasses.replace(task, start_from=self.start_from.gop(index, gop, self.info))
+            elif self.jobs == 1:  # else a fit prepares itself, beside the others
+                task = dataclasses.replace(task, prepared=prepare_gop(self.config, task, self._is_over))
+            yield GopJob(task, gop.continues, self.config, self.workspace)
+            del task, gop
 
     def _is_over(self) -> bool:
         return self._ended or self.stop()
 
-    def _one_by_one(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
-        for index, (gop, prepared) in enumerate(gops):
-            job = self._job(index, gop, prepared)
-            self._running[index] = _Running(len(job.pts))
-            yield self._finished(index, *(job.kept() or job.run(partial(self._tell, index), self.stop)))
+    def _one_by_one(self, jobs: Iterator[GopJob]) -> Iterator[tuple[CodedGop, bytes]]:
+        for waiting in jobs:
+            job = self._ready(waiting)
+            self._running[job.index] = _Running(len(job.pts))
+            coded, payload = job.kept() or job.run(partial(self._tell, job.index), self.stop)
+            yield self._finished(job.index, coded, payload)
 
-    def _side_by_side(self, gops: Iterator[tuple[GopFrames, Any]]) -> Iterator[tuple[CodedGop, bytes]]:
+    def _side_by_side(self, jobs: Iterator[GopJob]) -> Iterator[tuple[CodedGop, bytes]]:
         done: dict[int, tuple[CodedGop, bytes]] = {}
         started, more = 0, True
         with FitProcesses(self.jobs) as processes:
             while more or processes.is_busy or done:
                 while more and processes.has_room and self._may_start(started):
-                    following = next(gops, None)
-                    if following is None:
+                    waiting = next(jobs, None)
+                    if waiting is None:
                         more = False
                         break
-                    job = self._job(started, *following)
+                    job = self._ready(waiting)
                     self._running[started] = _Running(len(job.pts))
                     if found := job.kept():
                         done[started] = found
                     else:
                         processes.start(job)
                     started += 1
-                    del following, job
+                    del waiting, job
                 while (turn := len(self._spent_bits)) in done:
                     yield self._finished(turn, *done.pop(turn))
                 for index, message in processes.events(_POLL_SECONDS) if processes.is_busy else ():
                     if isinstance(message, FitStatus):
                         self._tell(index, message)
+                    elif isinstance(message, Progress):
+                        total = max(1, self.expected_frames, self._frames)
+                        self.progress(dataclasses.replace(message, fraction=self._fraction(total)))
                     else:
                         done[index] = message
                 if self.stop():
@@ -128,15 +137,15 @@ class GopCoder:
 
     def _may_start(self, index: int) -> bool:
         """Whether all is known that a GOP depends on: what is shared, and under a budget what others have cost."""
-        if index > 0 and not self._spent_bits and shares(self.config):
+        if index > 0 and not self._spent_bits and self.config.shares_networks:
             return False
         return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
 
-    def _job(self, index: int, gop: GopFrames, prepared: Any) -> GopJob:
-        known = self._spent_bits[: max(0, index - self.jobs + 1)]
-        target = self.steering.target(index, known)
-        where = self.device, target, self.workspace, prepared, self._shared
-        return GopJob(index, gop.frames, gop.continues, self.info, self.config, *where)
+    def _ready(self, job: GopJob) -> GopJob:
+        """The job with what the GOPs before it have come to: bits that are left, networks in the header."""
+        known = self._spent_bits[: max(0, job.index - self.jobs + 1)]
+        target = self.steering.target(job.index, known)
+        return dataclasses.replace(job, task=dataclasses.replace(job.task, target=target, shared=self._shared))
 
     def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
         self._frames += self._running.pop(index).own_frames
@@ -149,7 +158,7 @@ class GopCoder:
         return coded, pack_section(SECTION_GOP, payload)
 
     def _tell(self, index: int, status: FitStatus) -> None:
-        """Figures of the fits that are running, as one."""
+        """Passes on where a fit stands: the figures of all fits that are running, as one."""
         self._running[index].status = status
         running = {number: one for number, one in sorted(self._running.items()) if one.status}
         states = [(one.own_frames, one.status) for one in running.values() if one.status]

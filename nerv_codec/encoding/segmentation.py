@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, pairwise, product
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -82,11 +82,13 @@ def _marked(frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float) -> 
     """Each frame with whether a scene begins there; reads one frame ahead."""
     reference: Thumbnail | None = None  # of the frame before, but not of a flash
     usual, age = 0.0, 0
-    for (frame, thumb), (_, following) in pairwise(chain(_with_thumbnails(frames, bit_depth), [(None, None)])):
-        is_cut = False
+    pictures = _with_thumbnails(frames, bit_depth)
+    current = next(pictures, None)
+    while current is not None:
+        (frame, thumb), current = current, next(pictures, None)
         change = 0.0 if reference is None else difference(reference, thumb)
         differs = change > max(scene_cut, _RESTLESS * usual)
-        if differs and following is not None and difference(reference, following) <= scene_cut:
+        if differs and reference is not None and current and difference(reference, current[1]) <= scene_cut:
             yield frame, False  # a flash: the next picture is as the last one was
             age += 1
             continue
@@ -111,7 +113,8 @@ def thumbnail(plane: Plane, bit_depth: int) -> Thumbnail:
     col_edges = np.arange(cols) * sparse.shape[1] // cols
     sums = np.add.reduceat(np.add.reduceat(sparse, row_edges, 0, np.float32), col_edges, 1, np.float32)
     counts = np.outer(np.diff(np.append(row_edges, sparse.shape[0])), np.diff(np.append(col_edges, sparse.shape[1])))
-    return (sums / counts / ((1 << bit_depth) - 1)).astype(np.float32)
+    means: Thumbnail = (sums / counts / ((1 << bit_depth) - 1)).astype(np.float32)
+    return means
 
 
 def difference(left: Thumbnail, right: Thumbnail) -> float:

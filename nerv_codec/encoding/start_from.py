@@ -3,52 +3,53 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from nerv_codec.base.errors import NervCodecError, UsageError
+from nerv_codec.base.errors import BitstreamError, UsageError
 from nerv_codec.base.video import VideoInfo
 from nerv_codec.decoding.metadata import stored_geometry
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import EncoderConfig
+from nerv_codec.encoding.fit_gop import FITS
 from nerv_codec.encoding.segmentation import GopFrames
 from nerv_codec.representations.fitting.sites import gop_geometry
-from nerv_codec.representations.registry import MODEL_IDS
+from nerv_codec.representations.fitting.task import StoredGop
+from nerv_codec.representations.registry import MODELS, unpack_gop
 
 
-class EarlierEncode:
-    """A ``.nvc`` of the same frames, whatever its quality.
+class StartFrom:
+    """A ``.nvc`` of the same frames, whatever its quality, of which fits begin with what it holds.
 
     Args:
         path: The file.
-        config: Of the fits that begin with it.
+        config: How the new fits are configured.
 
     Raises:
-        UsageError: The file holds another representation, or fits do not begin with one at all.
+        UsageError: The file holds another representation, or fits of this one cannot begin with a file.
     """
 
     def __init__(self, path: str | Path, config: EncoderConfig) -> None:
         self._path = path
         self._video = VideoDecoder(path)
-        if config.model != "tracked" or self._video.header.model_id != MODEL_IDS["tracked"]:
+        alike = self._video.header.model_id == MODELS[config.model].model_id
+        if not alike or not FITS[config.model].starts_from_gop:
             self.close()
-            raise UsageError(f"expected to start a tracked fit from a tracked file, found {config.model} and {path}")
+            able = " or ".join(name for name, method in FITS.items() if method.starts_from_gop)
+            raise UsageError(f"expected to start a {able} fit from a file of it, found {config.model} and {path}")
 
     def close(self) -> None:
         """Closes the file."""
         self._video.close()
 
-    def gop(self, index: int, gop: GopFrames, info: VideoInfo) -> Any:
-        """What a fit of these frames takes as ``prepared``. Raises UsageError where the file holds other ones."""
-        from nerv_codec.representations.tracked.networks import read_shared
-        from nerv_codec.representations.tracked.payload import read_tracked  # brings numba
-
+    def gop(self, index: int, gop: GopFrames, info: VideoInfo) -> StoredGop:
+        """What a fit of these frames begins with. Raises UsageError where the file holds others, or is damaged."""
         known = self._video.header
         geometry = gop_geometry(gop.frames, info)
         alike = index < len(known.gops) and stored_geometry(known, index) == geometry
         if not alike or known.info.pixel_format != info.pixel_format:
             raise UsageError(f"{self._path} has other frames: GOP {index} does not start from it")
         try:
-            shared = read_shared(known.shared, geometry.num_planes)
-            return read_tracked(self._video.loader.container.read_gop(index), geometry, shared)
-        except NervCodecError as error:
+            payload = self._video.loader.container.read_gop(index)
+            unpack_gop(known.model_id, payload, geometry, known.shared)
+        except BitstreamError as error:
             raise UsageError(f"{self._path} cannot be started from: GOP {index}: {error}") from error
+        return StoredGop(payload, known.shared)

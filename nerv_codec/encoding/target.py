@@ -12,30 +12,33 @@ from dataclasses import dataclass
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.progress import format_bytes
 from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.representations.fitting.status import FitTarget
+from nerv_codec.encoding.fit_gop import FITS
+from nerv_codec.representations.fitting.task import FitTarget
 
 RATE_TOLERANCE = 0.05
 """Share of the bytes asked for by which a file may miss them."""
 PSNR_TOLERANCE_DB = 0.2
+"""How far a file may be from the PSNR asked for."""
 _FIRST_FRAME = 8
 """How many more frames' worth of bits a GOP's first frame has: nothing predicts it."""
 _MIN_GOP_BITS = 512
+"""What no GOP gets less than."""
 _MIN_SHARE = 0.25
-"""Of its even share that a GOP gets at the least, whatever the ones before have spent."""
+"""Share of its even share that a GOP gets at the least, whatever the GOPs before it have spent."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At most one of the three.
+    """A rate, a size or a quality to land on: at most one of the three.
 
     Raises:
         UsageError: More than one, or one that no file can meet.
     """
 
     bitrate_bps: float | None = None
-    """Of the whole file, sound included, over the time it plays."""
+    """Bits of the whole file, sound included, per second that it plays."""
     total_bytes: int | None = None
-    """Of the whole file."""
+    """Bytes of the whole file."""
     psnr_db: float | None = None
     """Luma, mean over all frames."""
 
@@ -53,8 +56,10 @@ class Goal:
 
     def check(self, config: EncoderConfig, *, seekable: bool) -> None:
         """Raises UsageError where the representation or the source cannot be steered like that."""
-        if config.model == "siren" and self.psnr_db is not None:
-            raise UsageError("siren cannot be steered to a PSNR: expected a bitrate, a size or a crf, or model tracked")
+        if self.psnr_db is not None and not FITS[config.model].reaches_psnr:
+            able = " or ".join(name for name, method in FITS.items() if method.reaches_psnr)
+            expected = f"expected a bitrate, a size or a crf, or model {able}"
+            raise UsageError(f"{config.model} cannot be steered to a PSNR: {expected}")
         if config.model == "siren" and self.is_rate and config.siren.width:
             raise UsageError("expected siren.width or a target, found both: the width fixes the size")
         if self.is_rate and not seekable:
@@ -85,7 +90,7 @@ class Goal:
 
         Args:
             seconds: How long the video plays.
-            overhead_bytes: Of the file that are no payload: headers, sound ...
+            overhead_bytes: Bytes of the file that are no payload: headers, sound and other tracks.
             gop_frames: Frames of each GOP.
 
         Raises:

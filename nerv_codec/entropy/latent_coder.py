@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+import nerv_codec.entropy.compiling  # noqa: F401  # tells that kernels are compiled
 from nerv_codec.entropy.context_model import (
     CLIP,
     FRACTION_BITS,

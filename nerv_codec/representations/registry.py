@@ -1,49 +1,104 @@
-"""The registry of representations: GOP payload bytes to a function, and back (docs/format.md, section 5).
+"""The one table of representations as a decoder knows them: GOP payloads to functions (docs/format.md, section 5).
 
-A new representation adds a room beside ``siren`` and ``tracked``, and functions here; encoder, decoder, container and
-CLI stay as they are.
+A new representation is a room beside ``siren`` and ``tracked`` and a row of ``MODELS``; its fit is a row of
+``encoding.fit_gop``. Decoder, container and CLI stay as they are. Nothing of a representation is imported before it is
+used: names and limits are known without torch and without a compiler.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nerv_codec.base.errors import BitstreamError, UnsupportedVersionError
-from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.representation import GopSummary, Representation
-from nerv_codec.representations.siren.payload import summarise as summarise_siren
-from nerv_codec.representations.siren.payload import unpack_siren
-from nerv_codec.representations.tracked.networks import read_shared
-from nerv_codec.representations.tracked.parts import share_networks
-from nerv_codec.representations.tracked.parts import summarise as summarise_tracked
 
 if TYPE_CHECKING:
     import torch
 
-MODEL_IDS = {"siren": 1, "tracked": 2}
-MODEL_NAMES = {number: name for name, number in MODEL_IDS.items()}
-MAX_TRACKED_PIXELS = 1 << 29
-"""Pixels of all frames of a GOP at the most: a `tracked` decoder allocates in proportion before it reads a latent."""
+    from nerv_codec.representations.coordinates import GopGeometry
+    from nerv_codec.representations.representation import GopSummary, Representation
+
+    Unpacked = tuple[Representation, int, dict[str, int]]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A representation as a decoder knows it."""
+
+    name: str
+    """What users call it; also its section in a configuration."""
+    model_id: int
+    """Its number in the header of a file."""
+    unpack: Callable[[bytes, GopGeometry, bytes, torch.device], Unpacked]
+    """See :func:`unpack_gop`."""
+    summarise: Callable[[bytes, GopGeometry, bytes], GopSummary]
+    """See :func:`summarise_gop`."""
+    may_share: bool = False
+    """Whether the header may keep bytes for all GOPs."""
+    max_gop_pixels: int | None = None
+    """Pixels of all frames of a GOP at the most; None is no limit."""
+
+
+def _unpack_siren(payload: bytes, geometry: GopGeometry, _: bytes, device: torch.device) -> Unpacked:
+    from nerv_codec.representations.siren.payload import unpack_siren
+
+    return unpack_siren(payload, geometry, device)
+
+
+def _summarise_siren(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+    from nerv_codec.representations.siren.payload import summarise
+
+    return summarise(payload, geometry)
+
+
+def _unpack_tracked(payload: bytes, geometry: GopGeometry, shared: bytes, device: torch.device) -> Unpacked:
+    from nerv_codec.representations.tracked.networks import read_shared
+    from nerv_codec.representations.tracked.payload import unpack_tracked
+
+    return unpack_tracked(payload, geometry, read_shared(shared, geometry.num_planes), device)
+
+
+def _summarise_tracked(payload: bytes, geometry: GopGeometry, shared: bytes) -> GopSummary:
+    from nerv_codec.representations.tracked.networks import read_shared
+    from nerv_codec.representations.tracked.parts import summarise
+
+    return summarise(payload, geometry, read_shared(shared, geometry.num_planes))
+
+
+_TABLE = (
+    Model("siren", 1, _unpack_siren, _summarise_siren),
+    # A decoder of `tracked` allocates in proportion to the pixels before it has read a latent.
+    Model("tracked", 2, _unpack_tracked, _summarise_tracked, may_share=True, max_gop_pixels=1 << 29),
+)
+MODELS = {model.name: model for model in _TABLE}
+"""By name, in the order of their numbers."""
+_BY_ID = {model.model_id: model for model in _TABLE}
+
+
+def model_name(model_id: int) -> str:
+    """The name of a representation, or ``unknown (NUMBER)``."""
+    return _BY_ID[model_id].name if model_id in _BY_ID else f"unknown ({model_id})"
+
+
+def check_shared(model_id: int, shared: bytes) -> None:
+    """Raises BitstreamError where a header keeps bytes for a representation whose GOPs have nothing in common."""
+    if shared and model_id in _BY_ID and not _BY_ID[model_id].may_share:
+        raise BitstreamError(f"the header has {len(shared)} bytes too many")
 
 
 def check_gop(model_id: int, geometry: GopGeometry) -> None:
     """Raises BitstreamError for a GOP too large for its representation, UnsupportedVersionError for an unknown one."""
-    if model_id not in MODEL_NAMES:
-        raise UnsupportedVersionError(f"unknown representation {model_id}; known: {MODEL_NAMES}")
+    limit = _model(model_id).max_gop_pixels
     pixels = geometry.num_frames * geometry.height * geometry.width
-    if model_id == MODEL_IDS["tracked"] and pixels > MAX_TRACKED_PIXELS:
+    if limit is not None and pixels > limit:
         found = f"{pixels}: {geometry.num_frames} frames of {geometry.width}x{geometry.height}"
-        raise BitstreamError(f"expected GOPs of at most {MAX_TRACKED_PIXELS} pixels, found {found}")
+        raise BitstreamError(f"expected GOPs of at most {limit} pixels, found {found}")
 
 
 def unpack_gop(
-    model_id: int,
-    payload: bytes,
-    geometry: GopGeometry,
-    shared: bytes = b"",
-    device: torch.device | None = None,
-) -> tuple[Representation, int, dict[str, int]]:
+    model_id: int, payload: bytes, geometry: GopGeometry, shared: bytes = b"", device: torch.device | None = None
+) -> Unpacked:
     """The function that a GOP payload describes.
 
     Args:
@@ -51,7 +106,7 @@ def unpack_gop(
         payload: What the GOP's section holds.
         geometry: The GOP's box.
         shared: What the header keeps for all GOPs.
-        device: Where it is to be evaluated; None is the CPU.
+        device: Where the function is to be evaluated; None is the CPU.
 
     Returns:
         The function, the digest (CRC-32) of its integers, and the payload's bytes by part.
@@ -62,12 +117,7 @@ def unpack_gop(
     import torch
 
     check_gop(model_id, geometry)
-    place = device or torch.device("cpu")
-    if model_id == MODEL_IDS["siren"]:
-        return unpack_siren(payload, geometry, place)
-    from nerv_codec.representations.tracked.payload import unpack_tracked  # brings numba, which others do not wait for
-
-    return unpack_tracked(payload, geometry, read_shared(shared, geometry.num_planes), place)
+    return _model(model_id).unpack(payload, geometry, shared, device or torch.device("cpu"))
 
 
 def summarise_gop(model_id: int, payload: bytes, geometry: GopGeometry, shared: bytes = b"") -> GopSummary:
@@ -76,19 +126,11 @@ def summarise_gop(model_id: int, payload: bytes, geometry: GopGeometry, shared: 
     Arguments and errors as for :func:`unpack_gop`; damage behind the sizes is found by the section's checksum alone.
     """
     check_gop(model_id, geometry)
-    if model_id == MODEL_IDS["siren"]:
-        return summarise_siren(payload, geometry)
-    return summarise_tracked(payload, geometry, read_shared(shared, geometry.num_planes))
+    return _model(model_id).summarise(payload, geometry, shared)
 
 
-def shares(config: EncoderConfig) -> bool:
-    """Whether later GOPs depend on what the first one puts into the header."""
-    return config.model == "tracked" and config.tracked.share
-
-
-def share(payload: bytes, geometry: GopGeometry) -> tuple[bytes, bytes]:
-    """What of a file's first GOP is kept in the header for all of them, and the payload that goes with it.
-
-    Only representations whose GOPs share something have any: see :func:`shares`.
-    """
-    return share_networks(payload, geometry)
+def _model(model_id: int) -> Model:
+    if model_id not in _BY_ID:
+        known = ", ".join(f"{model.model_id} {model.name}" for model in _TABLE)
+        raise UnsupportedVersionError(f"unknown representation {model_id}; known: {known}")
+    return _BY_ID[model_id]

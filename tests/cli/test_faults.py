@@ -46,8 +46,7 @@ def ten(tiny_info, tiny_frames, tiny_config, tmp_path_factory):
     with open_writer(folder / "ten.y4m", "y4m", tiny_info, frame_rate=Fraction(24)) as writer:
         for frame in [*tiny_frames, *tiny_frames[:2]]:
             writer.write(frame)
-    training = dataclasses.replace(tiny_config.training, steps=5, batch=300)
-    config = dataclasses.replace(tiny_config, gop=2, training=training)
+    config = dataclasses.replace(tiny_config, gop=2, siren=dataclasses.replace(tiny_config.siren, steps=5, batch=300))
     report = encode(folder / "ten.y4m", folder / "ten.nvc", config=config)
     assert report.num_gops == 10
     return folder / "ten.nvc"
@@ -118,7 +117,7 @@ def test_a_full_disk_leaves_no_output(ten, tiny_clip, tmp_path, verb):
             "--set",
             "siren.width=16",
             "--set",
-            "training.steps=3",
+            "siren.steps=3",
         ],
         "decode": [str(ten), str(tmp_path / "a.y4m"), "--scale", "4"],
     }[verb]

@@ -25,7 +25,7 @@ QUICK = [
     "--set",
     "siren.hidden_layers=1",
     "--set",
-    "training.steps=2",
+    "siren.steps=2",
     "--gop",
     "8",
 ]
@@ -78,14 +78,14 @@ def test_encode(nerv, tiny_clip, tmp_path):
 
 def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     config = tmp_path / "c.toml"
-    config.write_text("gop = 2\n[training]\nsteps = 9\n")
+    config.write_text("gop = 2\n[siren]\nsteps = 9\n")
     words = [
         "--model",
         "siren",
         "--config",
         config,
         "--set",
-        "training.steps=2",
+        "siren.steps=2",
         "--set",
         "siren.width=8",
         "--preset",
@@ -335,7 +335,7 @@ def test_other_exit_codes(nerv, clip, tmp_path, monkeypatch):
         def run(*_: object, **__: object):
             raise error
 
-        monkeypatch.setattr("nerv_codec.cli.decode.decode", run)
+        monkeypatch.setattr("nerv_codec.decoding.decode.decode", run)
         return nerv("decode", clip, tmp_path / "out.mkv")
 
     expect_error(failing(VerificationError("GOP 3 differs")), 6, "GOP 3 differs")
@@ -381,7 +381,7 @@ def test_no_colour_ever(nerv, tiny_clip, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_half_of_an_output(tiny_clip, tmp_path, number):
-    words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "training.steps=1000000", "--progress", "json"]
+    words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "siren.steps=1000000", "--progress", "json"]
     with subprocess.Popen(
         [sys.executable, "-m", "nerv_codec", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as job:

@@ -43,7 +43,7 @@ def test_every_truncation_is_detected(tiny_nvc):
 def test_real_damaged_clips(tmp_path, tiny_config):
     """Each is encoded as far as it can be read, or refused as an input; none is taken for a .nvc."""
     folder = beside("clips/corrupt")
-    quick = dataclasses.replace(tiny_config, training=dataclasses.replace(tiny_config.training, steps=1))
+    quick = dataclasses.replace(tiny_config, siren=dataclasses.replace(tiny_config.siren, steps=1))
     for clip in sorted(folder.iterdir()):
         target = tmp_path / f"{clip.stem}.nvc"
         try:

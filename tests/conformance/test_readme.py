@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture
 def folder(tmp_path, monkeypatch, tiny_config):
     monkeypatch.setattr("nerv_codec.encoding.encode.load_preset", lambda name: tiny_config)
-    monkeypatch.setattr("nerv_codec.cli.encode.load_preset", lambda name: tiny_config)
+    monkeypatch.setattr("nerv_codec.cli.settings.load_preset", lambda name: tiny_config)
     shutil.copy(ROOT / "samples/sample.mp4", tmp_path / "video.mp4")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -13,8 +13,9 @@ import pytest
 
 from nerv_codec.base.errors import BitstreamError, OutputExistsError, UsageError
 from nerv_codec.base.progress import Progress
-from nerv_codec.decoding.decode import MAX_PICTURES, choose_view, decode, default_target
+from nerv_codec.decoding.decode import MAX_PICTURES, choose_view, decode
 from nerv_codec.decoding.gop_loader import GopLoader
+from nerv_codec.decoding.output_name import default_target
 from nerv_codec.media.reader import open_video
 
 

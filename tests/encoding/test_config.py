@@ -23,7 +23,7 @@ def set_(text: str) -> EncoderConfig:
 
 def test_presets_load_and_take_ever_longer():
     presets = [load_preset(name) for name in PRESETS]
-    for steps in ([preset.training.steps for preset in presets], [preset.tracked.steps for preset in presets]):
+    for steps in ([preset.siren.steps for preset in presets], [preset.tracked.steps for preset in presets]):
         assert steps == sorted(set(steps))
     assert load_preset("medium") == EncoderConfig()
 
@@ -37,7 +37,7 @@ def test_unknown_preset(name):
 def test_assignments():
     assert set_("siren.width=64").siren.width == 64
     assert set_("siren.target_bpp=1").siren.target_bpp == 1.0
-    assert set_("training.rd_lambda=1e-3").training.rd_lambda == 1e-3
+    assert set_("siren.rd_lambda=1e-3").siren.rd_lambda == 1e-3
     assert set_("gop=16").gop == 16
     assert set_("model=siren").model == "siren"
 
@@ -46,18 +46,20 @@ def test_assignments():
     ("text", "message"),
     [
         ("siren.depth=3", "unknown setting 'siren.depth'; known here: siren.width"),
+        ("training.steps=5", "unknown setting 'training'; did you mean siren.steps or tracked.steps?"),
+        ("steps=5", "unknown setting 'steps'; did you mean siren.steps or tracked.steps?"),
         ("depth=3", "unknown setting 'depth'; known here: model, gop"),
         ("siren.width=wide", "siren.width: expected int, found 'wide'"),
         ("siren.width=1.5", "siren.width: expected int"),
         ("siren.width=true", "siren.width: expected int"),
-        ("training.rd_lambda=true", "expected float"),
+        ("siren.rd_lambda=true", "expected float"),
         ("siren=3", "expected siren.FIELD=value"),
         ("siren.width", "expected key=value"),
         ("=3", "expected key=value"),
         ("siren.width=1025", "0..1024"),
         ("siren.target_bpp=nan", "siren.target_bpp"),
-        ("training.steps=0", "at least 1"),
-        ("training.batch=1", "training.batch"),
+        ("siren.steps=0", "at least 1"),
+        ("siren.batch=1", "siren.batch"),
         ("gop=0", "gop in 1..1024"),
         ("gop=1025", "gop in 1..1024"),
         ("seed=-1", "seed"),
@@ -72,9 +74,9 @@ def test_wrong_settings_say_what_was_expected(text, message):
 
 def test_files_override_what_is_under_them(tmp_path):
     path = tmp_path / "mine.toml"
-    path.write_text("gop = 4\n[training]\nsteps = 7\n")
+    path.write_text("gop = 4\n[siren]\nsteps = 7\n")
     config = load_toml(path, load_preset("slow"))
-    assert (config.gop, config.training.steps, config.training.batch) == (4, 7, EncoderConfig().training.batch)
+    assert (config.gop, config.siren.steps, config.siren.batch) == (4, 7, EncoderConfig().siren.batch)
 
 
 @pytest.mark.parametrize("content", [b"gop = ", b"\xff\xfe", b"[nosuch]\nx = 1\n", b"siren = 1"])
@@ -93,7 +95,7 @@ def test_a_lower_crf_asks_for_more_bits_and_weighs_them_less() -> None:
     better = at_crf(base, REFERENCE_CRF - 6)
     assert better.siren.target_bpp == pytest.approx(2 * base.siren.target_bpp)
     assert better.tracked.rd_lambda == pytest.approx(base.tracked.rd_lambda / 4)
-    assert better.training.rd_lambda == pytest.approx(base.training.rd_lambda / 4)
+    assert better.siren.rd_lambda == pytest.approx(base.siren.rd_lambda / 4)
     for wrong in (-1.0, 64.0, math.nan):
         with pytest.raises(UsageError, match="crf"):
             at_crf(base, wrong)

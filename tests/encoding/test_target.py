@@ -8,13 +8,11 @@ import io
 import pytest
 
 from nerv_codec.base.errors import UsageError
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.encoding.target import Budget, Goal, Steering
 
-CONFIG = EncoderConfig(
-    model="siren", gop=8, siren=SirenConfig(hidden_layers=2), training=TrainingConfig(steps=20, batch=1500)
-)
+CONFIG = EncoderConfig(model="siren", gop=8, siren=SirenConfig(hidden_layers=2, steps=20, batch=1500))
 
 
 def test_a_budget_is_shared_by_frames_and_the_first_one_counts_more():

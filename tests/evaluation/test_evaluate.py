@@ -11,14 +11,12 @@ from clips import noise, write_clip
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.report.tables import csv_report, text_report
 
-TINY = EncoderConfig(
-    model="siren", siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=256)
-)
+TINY = EncoderConfig(model="siren", siren=SirenConfig(width=8, hidden_layers=1, steps=3, batch=256))
 
 
 def make_frames(count: int, info: VideoInfo) -> list[PlanarFrame]:
@@ -167,7 +165,7 @@ def test_a_delay_that_a_pipe_dropped(folder):
     late = [dataclasses.replace(frame, pts=80 + 40 * frame.pts) for frame in frames]
     reference, piped = write(folder / "delay.mkv", late, ms), write(folder / "piped.y4m", frames, INFO)
     siren = SirenConfig(width=32, hidden_layers=2)
-    config = EncoderConfig(model="siren", siren=siren, training=TrainingConfig(steps=250, batch=2000))
+    config = EncoderConfig(model="siren", siren=dataclasses.replace(siren, steps=250, batch=2000))
     encode(piped, folder / "piped.nvc", config=config)
     found = evaluate(reference, folder / "piped.nvc")
     assert found.reference_numbers == found.frame_numbers == tuple(range(8))

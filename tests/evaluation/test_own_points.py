@@ -7,12 +7,10 @@ import nerv_codec
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.cli.main import run
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.evaluation.own_points import encode_points
 
-CONFIG = EncoderConfig(
-    model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1), training=TrainingConfig(steps=20, batch=1024)
-)
+CONFIG = EncoderConfig(model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1, steps=20, batch=1024))
 
 
 @pytest.fixture
@@ -43,7 +41,7 @@ def test_eval_draws_a_curve_through_them(clip, tmp_path, capsys):
         "--set",
         "model=siren",
         "--set",
-        "training.steps=20",
+        "siren.steps=20",
         "--set",
         "siren.target_bpp=2",
         "--set",

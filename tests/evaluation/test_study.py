@@ -16,7 +16,7 @@ from clips import noise, write_clip
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.cli.main import run
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import EncodeReport, encode
 from nerv_codec.evaluation import baselines as baselines_module
 from nerv_codec.evaluation import holdout
@@ -27,8 +27,7 @@ from nerv_codec.evaluation.study import StudyPlan, study
 
 
 def tiny(width: int) -> EncoderConfig:
-    training = TrainingConfig(steps=12, batch=1024)
-    return EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=width, hidden_layers=1), training=training)
+    return EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=width, hidden_layers=1, steps=12, batch=1024))
 
 
 def wave(t: float, height: int, width: int) -> tuple[np.ndarray, ...]:

@@ -11,15 +11,13 @@ from nerv_codec.base.errors import InputError
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 from nerv_codec.decoding.decode import decode
 from nerv_codec.decoding.video_decoder import VideoDecoder
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.tracks import open_tracks
 from nerv_codec.media.writer import open_writer
 
-CONFIG = EncoderConfig(
-    model="siren", gop=4, siren=SirenConfig(width=8, hidden_layers=1), training=TrainingConfig(steps=3, batch=200)
-)
+CONFIG = EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=8, hidden_layers=1, steps=3, batch=200))
 
 
 def make_clip(path, info, pts=(0, 1)):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
 import torch
 from places import ROOT
 
-from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.entropy.context_model import RateParameters
 from nerv_codec.entropy.rate_cpu import rate_forward_backward
+from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.tracked.grid_tables import latent_table, motion_maps, motion_table
 from nerv_codec.representations.tracked.networks import latent_classes
 from nerv_codec.representations.tracked.references import reference_maps
@@ -58,9 +56,7 @@ def test_twenty_steps_come_to_the_same_loss(tiny_frames, tiny_info):
     from fit_benchmark import Problem, compiled, plain
 
     # Without the prior there are bits enough to compare.
-    config = dataclasses.replace(
-        EncoderConfig(), model="tracked", tracked=TrackedConfig(scales=4, hidden=8, steps=100, prior=False)
-    )
+    config = TrackedConfig(scales=4, hidden=8, steps=100, prior=False)
     problem = Problem(tuple(tiny_frames[:5]), tiny_info, config)
     assert problem.coordinates == 5 * (24 * 40 + 12 * 20)
     curves = []

@@ -30,7 +30,7 @@ def sweep(monkeypatch):
     return module
 
 
-TINY = ["--model", "siren", "--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "training.steps=2"]
+TINY = ["--model", "siren", "--set", "siren.width=8", "--set", "siren.hidden_layers=1", "--set", "siren.steps=2"]
 
 
 def test_points_are_made_once(sweep, tiny_clip, tmp_path, capsys):
@@ -46,7 +46,7 @@ def test_points_are_made_once(sweep, tiny_clip, tmp_path, capsys):
     ]
     assert points[0]["command"].startswith("ffmpeg ") and "-preset veryslow -crf 20 " in points[0]["command"]
     assert "-tune psnr" in points[0]["command"]
-    assert points[3]["command"].startswith("nerv-codec encode ") and "--set training.steps=2" in points[3]["command"]
+    assert points[3]["command"].startswith("nerv-codec encode ") and "--set siren.steps=2" in points[3]["command"]
     own = next((tmp_path / "r.files" / "ours").glob("*.crf20.*.nvc"))
     assert points[3]["coded_bytes"] == own.stat().st_size
     with FrameSource(own) as ours, FrameSource(tiny_clip) as source:

@@ -1,6 +1,6 @@
 """Speed of fitting and decoding `tracked`, each beside plain torch in the same run and beside what the machine allows.
 
-    python tools/benchmark/benchmark.py CLIP [--frames 33] [--steps 20] [--rounds 3] [--nvc FILE.nvc] [--preset fast]
+    python tools/benchmark/benchmark.py CLIP [--frames 33] [--steps 20] [--rounds 3] [--nvc FILE.nvc] [--encode]
     python tools/benchmark/benchmark.py CLIP --device cuda --size 1920x1080 [--nvc FILE_OF_1080p.nvc]
 
 A floor is the time that the floating-point operations take at the rate of a large matrix product, or the bytes at the
@@ -28,8 +28,8 @@ from fit_benchmark import Moment, Problem, compiled, load, plain
 
 from nerv_codec.base.device import choose_device
 from nerv_codec.base.errors import UsageError
+from nerv_codec.cli.settings import add_settings, chosen_settings
 from nerv_codec.decoding.video_decoder import VideoDecoder
-from nerv_codec.encoding.config import PRESETS, load_preset, override, parse_assignment
 from nerv_codec.encoding.encode import encode
 from nerv_codec.entropy.context_model import NUM_INPUTS
 from nerv_codec.evaluation.decode_speed import benchmark_decode
@@ -48,21 +48,19 @@ def main() -> None:
         device = choose_device(options.device)
     except UsageError as error:
         raise SystemExit(f"nothing to measure: {error}") from error
-    config = dataclasses.replace(load_preset(options.preset or "medium"), model="tracked")
-    for assignment in options.set:
-        config = override(config, parse_assignment(assignment))
+    config = dataclasses.replace(chosen_settings(options), model="tracked")
     report: dict[str, Any] = {"schema_version": 1, "command": sys.argv, "machine": machine(device)}
     rates = report["machine"]
     speed = f"{rates['matmul_gflops']:.0f} GFLOP/s, copies {rates['copy_gbytes']:.1f} GB/s"
     print(f"machine: {speed}, {rates['threads']} threads", flush=True)
-    problem = load(options.clip, options.frames, config, options.size)
+    problem = load(options.clip, options.frames, config.tracked, options.size)
     if options.steps:
         report["fit"] = bench_fit(problem, options.steps, options.rounds, device, rates)
         print(fit_text(report["fit"]), flush=True)
     if options.nvc:
         report["decode"] = bench_decode(options.nvc, device, rates)
         print(decode_text(report["decode"]), flush=True)
-    if options.preset:
+    if options.encode:
         report["encode"] = bench_encode(options.clip, options.frames, config, options.device)
         print(f"encode --preset {options.preset}: {report['encode']}")
     if options.json:
@@ -180,7 +178,7 @@ def fit_floor(problem: Problem) -> tuple[float, float]:
     Bytes: each node's plane and its gradient written once and read once; of each latent and motion symbol its value,
     both moments, proxy, slope and gradient read and written once; the code values read once.
     """
-    shape, config = problem.shape, problem.config.tracked
+    shape, config = problem.shape, problem.config
     nodes = len(shape.tree.nodes)
     latents = nodes * shape.node_latents
     planes = nodes * shape.height * shape.width * FEATURES
@@ -289,8 +287,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=20, help="of a fit in a round; 0: no fit (20)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--nvc", type=Path, help="a file to decode")
-    parser.add_argument("--preset", choices=PRESETS, help="also the wall time of a whole encode")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--encode", action="store_true", help="also the wall time of a whole encode")
+    add_settings(parser)
     parser.add_argument("--device", default="cpu", help="cuda: compiled and plain torch on the GPU (cpu)")
     parser.add_argument("--size", type=size, metavar="WxH", help="stretch the clip for the fit, to 1920x1080, say")
     parser.add_argument("--json", type=Path)

@@ -20,10 +20,11 @@ from plain_torch import TorchFit
 from nerv_codec.base.psnr import psnr_db
 from nerv_codec.base.threads import Workers
 from nerv_codec.base.video import PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.media.reader import open_video
 from nerv_codec.representations.fitting.sites import distortion_weights
 from nerv_codec.representations.fitting.status import FitStatus
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.tracked.fit import optimise as tracked_fit
 from nerv_codec.representations.tracked.fit.lambda_control import RateController
 from nerv_codec.representations.tracked.fit.optimise import make_backend
@@ -41,6 +42,8 @@ from nerv_codec.representations.tracked.grid_tables import motion_maps
 from nerv_codec.representations.tracked.references import reference_maps
 from nerv_codec.representations.tracked.shape import TrackedShape
 
+_SEED = 0
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -48,7 +51,7 @@ class Problem:
 
     frames: tuple[PlanarFrame, ...]
     info: VideoInfo
-    config: EncoderConfig
+    config: TrackedConfig
 
     @property
     def shape(self) -> TrackedShape:
@@ -66,19 +69,19 @@ class Problem:
     def loss(self, moment: Moment) -> float:
         """D + lambda R with luma's share of D alone."""
         distortion = distortion_weights(self.info)[0] * 10 ** (-moment.psnr_db / 10)
-        return distortion + self.config.tracked.rd_lambda * moment.bits / self.pixels
+        return distortion + self.config.rd_lambda * moment.bits / self.pixels
 
     def targets(self) -> list[Targets]:
         return make_targets(self.frames, self.info)
 
     def state(self) -> TrackedState:
-        generator = torch.Generator().manual_seed(self.config.seed)
-        motion = tracked_fit.prepare_tracked(self.frames, self.info, self.config)
+        generator = torch.Generator().manual_seed(_SEED)
+        motion = tracked_fit.prepare_tracked(self.config, GopTask(self.frames, self.info), lambda: False)
         predictor = prior_predictor(self.config)
-        return initial_state(self.shape, self.frames, self.info, self.config, generator, motion, predictor)
+        return initial_state(self.shape, self.frames, self.info, self.config, _SEED, generator, motion, predictor)
 
 
-def load(path: Path, frames: int, config: EncoderConfig, size: tuple[int, int] | None = None) -> Problem:
+def load(path: Path, frames: int, config: TrackedConfig, size: tuple[int, int] | None = None) -> Problem:
     """The first frames of a clip, at another (width, height) if one is given."""
     with open_video(path) as reader:
         pictures, info = [frame for frame, _ in zip(reader, range(frames), strict=False)], reader.info
@@ -125,7 +128,7 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
             peak = problem.info.pixel_format.max_value
             backend = make_backend(shape, problem.targets(), peak, workers, device)
             weight = distortion_weights(problem.info)[0]
-            control = RateController(config.tracked.rd_lambda, None, problem.pixels)
+            control = RateController(config.rd_lambda, None, problem.pixels)
             predictor = prior_predictor(config)
             fit = tracked_fit._Fit(
                 shape,
@@ -134,13 +137,13 @@ def compiled(problem: Problem, device: torch.device) -> Iterator[Step]:
                 config,
                 problem.pixels,
                 weight,
-                config.seed,
+                _SEED,
                 told.append,
                 control,
                 NetworkCoding(predictor, predictor.predicted(fit_sizes(shape, config)), frozen=False),
             )
             depth = shape.tree.nodes[-1].depth
-            steps = config.tracked.steps
+            steps = config.steps
             phase = Phase(0, steps, depth, tuple(range(shape.tree.num_frames)))
             fit._plan = Plan((phase,), hard_from=steps, round_from=steps, prune_at=frozenset())
             for level in range(depth):
@@ -162,7 +165,7 @@ def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
     shape, config, state = problem.shape, problem.config, problem.state()
     for vector in (state.latents, state.motion):
         vector.wake(np.ones(len(vector.table), bool))
-    rates, luma_weight = config.tracked, distortion_weights(problem.info)[0]
+    rates, luma_weight = config, distortion_weights(problem.info)[0]
     with Workers() as workers:
         fit = TorchFit(
             shape,
@@ -179,7 +182,7 @@ def plain(problem: Problem, device: torch.device) -> Iterator[Step]:
         )
 
         def step(number: int) -> Moment:
-            done = number / config.tracked.steps
+            done = number / config.steps
             first, last = tracked_fit._TEMPERATURE
             schedule = min(1.0, (number + 1) / 30) * (0.5 + 0.5 * math.cos(math.pi * done))
             distortion, bits = fit.step(first + (last - first) * done, schedule)

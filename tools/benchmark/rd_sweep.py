@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 from nerv_codec.cli.arguments import crfs
-from nerv_codec.encoding.config import MODELS, PRESETS, EncoderConfig, load_preset, override, parse_assignment
+from nerv_codec.cli.settings import add_settings, chosen_settings, settings_words
+from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.evaluation.baselines import BASELINES
 from nerv_codec.evaluation.curves import BaselineRun, own_point
 from nerv_codec.evaluation.evaluate import evaluate
@@ -97,10 +98,9 @@ def main() -> None:
     if unknown := [name for name in codecs if name not in (OURS, *SLOWEST)]:
         parser.error(f"expected codecs out of {', '.join((OURS, *SLOWEST))}, found {', '.join(unknown)}")
     clips = [_clip(text) for text in options.clips]
-    config = load_preset(options.preset)
-    for assignment in [*options.set, *([f"model={options.model}"] if options.model else [])]:
-        config = override(config, parse_assignment(assignment))
-    settings = " ".join([options.preset, config.model, *options.set])
+    config = chosen_settings(options)
+    rest = [f"gop={options.gop}"] * bool(options.gop) + [f"seed={options.seed}"] * bool(options.seed)
+    settings = " ".join([options.preset, config.model, *map(str, filter(None, [options.config])), *options.set, *rest])
     until = time.monotonic() + 3600 * options.hours
     results = Results(options.results)
     for clip in clips:
@@ -141,8 +141,7 @@ def _sweep_ours(
     before: Path | None = None
     for crf in sorted(options.crf, reverse=True):
         words = ["nerv-codec", "encode", clip.path.name, f"{crf:g}.nvc", "--frames", str(clip.frames), "--no-audio"]
-        words += ["--preset", options.preset, "--crf", f"{crf:g}", "--model", config.model]
-        words += [part for assignment in options.set for part in ("--set", assignment)]
+        words += ["--crf", f"{crf:g}", *settings_words(options)]
         words += ["--start-from", before.name] if before else []
 
         def make(crf: float = crf, before: Path | None = before) -> RdPoint:
@@ -209,9 +208,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--codecs", default=",".join([OURS, *SLOWEST]), help="some of these, with commas between")
     parser.add_argument("--crf", type=crfs, default=(22.0, 27.0, 32.0, 37.0), help="our points: 22,27,32,37")
     parser.add_argument("--anchor-crf", type=crfs, default=(), help="theirs; else a dense row for each")
-    parser.add_argument("--preset", choices=PRESETS, default="medium")
-    parser.add_argument("--model", choices=MODELS)
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    add_settings(parser)
     parser.add_argument("--label", help="name of our curve, to tell versions of the code apart")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--warm", action="store_true", help="start each point from the one before")

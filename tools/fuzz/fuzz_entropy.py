@@ -15,7 +15,7 @@ import common
 
 with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
     from nerv_codec.base.errors import NervCodecError
-    from nerv_codec.representations.registry import MODEL_NAMES, unpack_gop
+    from nerv_codec.representations.registry import MODELS, unpack_gop
     from nerv_codec.representations.tracked import payload as tracked_codec
 
 import seeds
@@ -32,7 +32,7 @@ def test_one(data: bytes) -> None:
     """
     if len(data) < 4:
         return
-    model_ids = sorted(MODEL_NAMES)
+    model_ids = sorted(model.model_id for model in MODELS.values())
     choice = data[1]
     geometry = GopGeometry(1 + (choice >> 1 & 7), *_SIZES[choice >> 4 & 3], 1 if choice & 1 else 3)
     with contextlib.suppress(NervCodecError):

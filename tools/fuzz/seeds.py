@@ -15,10 +15,10 @@ from nerv_codec.base.companions import Chapter, Companions, LightLevel, Masterin
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.bitstream.companions import write_companions, write_packets
 from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
-from nerv_codec.encoding.config import MODELS, EncoderConfig, SirenConfig, TrackedConfig, TrainingConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.writer import open_writer
-from nerv_codec.representations.registry import MODEL_NAMES
+from nerv_codec.representations.registry import MODELS
 
 
 def files() -> Iterator[bytes]:
@@ -36,8 +36,7 @@ def files() -> Iterator[bytes]:
             config = EncoderConfig(
                 model=model,
                 gop=2,
-                siren=SirenConfig(width=4, hidden_layers=1),
-                training=TrainingConfig(steps=2),
+                siren=SirenConfig(width=4, hidden_layers=1, steps=2),
                 tracked=TrackedConfig(steps=2),
             )
             encode(clip, target, config=config)
@@ -63,7 +62,7 @@ def payloads() -> Iterator[bytes]:
     for file in files():
         reader = ContainerReader(io.BytesIO(file))
         header = reader.header
-        model = sorted(MODEL_NAMES).index(header.model_id)
+        model = sorted(known.model_id for known in MODELS.values()).index(header.model_id)
         gray = header.info.pixel_format.num_planes == 1
         shared = len(header.shared).to_bytes(2, "little") + header.shared
         yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + shared + reader.read_gop(0)

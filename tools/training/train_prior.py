@@ -25,10 +25,12 @@ import numpy as np
 import torch
 
 from nerv_codec.base.video import PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.media.reader import open_video
+from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.sites import gop_geometry
+from nerv_codec.representations.fitting.task import GopTask
 from nerv_codec.representations.tracked import prior
+from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.tracked.fit.optimise import fit_tracked
 from nerv_codec.representations.tracked.fit.state import PRIOR_LAMBDA
 from nerv_codec.representations.tracked.payload import read_tracked
@@ -68,8 +70,8 @@ def main() -> None:
             prior=numbers is not None,
             initial_gain=TrackedConfig.initial_gain * math.sqrt(rd_lambda / PRIOR_LAMBDA),
         )
-        config = EncoderConfig(tracked=tracked)
-        payload, _, _ = fit_tracked(frames, info, config, seed=options.seed + number, report=lambda status: None)
+        task = GopTask(tuple(frames), info, index=number, seed=options.seed)
+        payload = fit_tracked(tracked, task, lambda status: None, Checkpoint()).payload
         found = networks(payload, frames, info, rd_lambda, numbers)
         share = max(LEAST_STEP, 1 / (number + 1))
         numbers = {name: value + share * (found[name] - value) for name, value in (numbers or found).items()}

@@ -10,14 +10,17 @@ import multiprocessing
 import multiprocessing.connection
 import pickle
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Self
 
 import torch
 
+from nerv_codec.base.compiling import compiling_told
 from nerv_codec.base.errors import Interrupted, NervCodecError
 from nerv_codec.base.interruption import StopRequest
+from nerv_codec.base.progress import Progress
 from nerv_codec.encoding.gop_job import CodedGop, GopJob
 from nerv_codec.representations.fitting.status import FitStatus
 
@@ -57,13 +60,13 @@ class FitProcesses:
         return bool(self._busy)
 
     def start(self, job: GopJob) -> None:
-        """Hands a job to a process; its frames need not be kept here."""
+        """Hands a job to a process, one that is idle or a new one; the job's frames need not be kept here."""
         process = self._idle.pop() if self._idle else _Process(self._threads)
         self._busy[job.index] = process
         process.connection.send(job)
 
-    def events(self, timeout_seconds: float) -> Iterator[tuple[int, FitStatus | tuple[CodedGop, bytes]]]:
-        """What has come up from the processes: figures or a result, each with its job's index.
+    def events(self, timeout_seconds: float) -> Iterator[tuple[int, FitStatus | Progress | tuple[CodedGop, bytes]]]:
+        """What has come up from the processes: figures, kernels being compiled, or a result, with its job's index.
 
         Raises:
             What a job raised, or NervCodecError where a process died.
@@ -75,7 +78,7 @@ class FitProcesses:
             if isinstance(message, BaseException):
                 self._busy.pop(index).end()
                 raise message
-            if not isinstance(message, FitStatus):
+            if not isinstance(message, FitStatus | Progress):
                 self._idle.append(self._busy.pop(index))
             yield index, message
 
@@ -115,7 +118,7 @@ class _Process:
             return NervCodecError(f"a fitting process ended with code {self._process.exitcode}: out of memory?")
 
     def end(self) -> None:
-        """At once."""
+        """Ends the process at once."""
         self.connection.close()
         self._process.terminate()
         self._process.join()
@@ -137,8 +140,16 @@ def _serve(connection: Any, threads: int) -> None:
 
 
 def _outcome(job: GopJob, connection: Any, stop: StopRequest) -> object:
+    """What a job came to, or the error that ended it."""
+    alone = threading.Lock()  # kernels are compiled in whichever thread needs them first
+
+    def tell(message: object) -> None:
+        with alone:
+            connection.send(message)
+
     try:
-        return job.run(connection.send, stop)
+        with compiling_told(tell):
+            return job.run(tell, stop)
     except (EOFError, BrokenPipeError):
         raise
     except BaseException as error:
@@ -150,7 +161,7 @@ def _outcome(job: GopJob, connection: Any, stop: StopRequest) -> object:
 
 
 class _StopFromAbove(StopRequest):
-    """The parent's wish, looked for in the pipe whenever the fit asks."""
+    """Whether the parent wants an end, looked for in the pipe whenever the fit asks."""
 
     def __init__(self, connection: Any) -> None:
         super().__init__()

@@ -51,11 +51,11 @@ class Sites:
 
     def means(self) -> Tensor:
         """(num_planes,): the mean of each plane in [0, 1], on the CPU."""
-        sums = [
-            torch.stack([part.sum(0) for part in group.codes.split(_PART)]).sum(0) / (len(group) * self.peak)
-            for group in self.groups
-        ]
-        return torch.cat(sums).float().cpu()
+        means = []
+        for group in self.groups:
+            parts = [group.codes[start : start + _PART].sum(0) for start in range(0, len(group), _PART)]
+            means.append(torch.stack(parts).sum(0) / (len(group) * self.peak))
+        return torch.cat(means).float().cpu()
 
 
 def gop_geometry(frames: Sequence[PlanarFrame], info: VideoInfo) -> GopGeometry:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nerv_codec.representations.representation import Representation
+
 
 @dataclass(frozen=True)
 class FitStatus:
     """One moment of a fit."""
 
     step: int
+    """Steps done so far, 0..``steps``."""
     steps: int
+    """Steps of the whole fit."""
     stage: str
     """``fit`` or ``quantise``."""
     psnr_db: float
@@ -20,26 +24,17 @@ class FitStatus:
     """What W would cost if it were coded now."""
 
 
+FitReporter = Callable[[FitStatus], None]
+"""Called now and then with where a fit stands."""
+
+
 @dataclass(frozen=True)
-class GopFit:
-    """A fitted GOP."""
+class FittedGop:
+    """What a fit came to."""
 
     payload: bytes
     """What goes into the GOP's section."""
     estimated_bits: float
     """What the entropy model says the payload costs."""
-    float_psnr_y_db: tuple[float, ...]
-    """Luma PSNR of each frame before W was quantised."""
-
-
-@dataclass(frozen=True)
-class FitTarget:
-    """What a fit shall come to, instead of the balance that its rd_lambda strikes: one of the two."""
-
-    bits: float | None = None
-    """Of the payload."""
-    psnr_db: float | None = None
-    """Luma, mean over the GOP's frames, of what the payload decodes to."""
-
-
-Report = Callable[[FitStatus], None]
+    float_function: Representation
+    """The function before its weights were quantised."""

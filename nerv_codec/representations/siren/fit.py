@@ -9,17 +9,17 @@ from torch import Tensor
 
 from nerv_codec.base.psnr import psnr_db
 from nerv_codec.base.threads import Workers
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.entropy.weights import best_scale, estimate_bits
-from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.fitting.quantise import choose_steps, dequantise, initial_step, quantise, steps_for_bits
-from nerv_codec.representations.fitting.sites import Sites
-from nerv_codec.representations.fitting.status import FitStatus, Report
+from nerv_codec.representations.fitting.sites import Sites, make_sites
+from nerv_codec.representations.fitting.status import FitReporter, FitStatus, FittedGop
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.siren.config import SirenConfig
 from nerv_codec.representations.siren.gradient import Batch, SirenGradient, best_dtype
 from nerv_codec.representations.siren.muon import Muon, cosine
-from nerv_codec.representations.siren.network import Siren, initial_tensors, num_parameters, tensor_shapes
-from nerv_codec.representations.siren.payload import pack_siren
+from nerv_codec.representations.siren.network import Siren, initial_tensors, num_parameters
+from nerv_codec.representations.siren.payload import pack_siren, tensor_shapes
 
 _BITS_PER_WEIGHT = 7.0
 """What a weight costs after rate-distortion optimised steps: what ``target_bpp`` counts with."""
@@ -31,76 +31,66 @@ _OUTPUT_RATE = 0.2
 """Rate of the last layer against the others': it sees the error directly."""
 
 
-def fit_siren(
-    sites: Sites,
-    geometry: GopGeometry,
-    config: EncoderConfig,
-    *,
-    device: torch.device,
-    seed: int,
-    report: Report,
-    checkpoint: Checkpoint | None = None,
-    bits: float | None = None,
-) -> tuple[bytes, float, Siren]:
-    """Fits one GOP.
+def fit_siren(config: SirenConfig, task: GopTask, report: FitReporter, checkpoint: Checkpoint) -> FittedGop:
+    """Fits a sine network to one GOP.
 
     Args:
-        sites: Its samples.
-        geometry: Its box.
         config: The network and the effort.
-        device: Where to compute.
-        seed: Of all randomness.
+        task: The GOP. A target in bits sizes the network instead of ``config.target_bpp``, and quantiser steps are
+            chosen so that the weights come close to it.
         report: Called now and then.
         checkpoint: Where the state is kept.
-        bits: What the payload shall cost, instead of ``siren.target_bpp``: the network is sized by it, and the
-            quantiser steps are chosen so that the weights come close.
 
-    Returns:
-        The payload, the bits that the tables estimate for it, and the float network before it was quantised.
+    Raises:
+        Interrupted: The checkpoint was asked to stop.
     """
-    training = config.training
-    generator = torch.Generator().manual_seed(seed)
-    width, layers = _size(config.siren, sites.pixels, geometry.num_planes, bits)
-    omega = (config.siren.omega_time, config.siren.omega_space, config.siren.omega_space)
-    tensors = [
-        tensor.to(device)
-        for tensor in initial_tensors(width, layers, omega=omega, mean=sites.means(), generator=generator)
-    ]
+    sites, geometry = make_sites(task.frames, task.info, task.device), task.geometry
+    bits = task.target.bits if task.target else None
+    generator = torch.Generator().manual_seed(task.gop_seed)
+    width, layers = _size(config, sites.pixels, geometry.num_planes, bits)
+    omega = (config.omega_time, config.omega_space, config.omega_space)
+    initial = initial_tensors(width, layers, omega=omega, mean=sites.means(), generator=generator)
+    tensors = [tensor.to(task.device) for tensor in initial]
     shapes = tensor_shapes(width, layers, geometry.num_planes)
     factors = [1.0] * (len(shapes) - 2) + [_OUTPUT_RATE] * 2
-    sampler = _Sampler(sites, training.batch, generator, device)
-    quantised_steps = round(training.steps * training.quantised_fraction)
-    float_steps = max(1, training.steps - quantised_steps)
-    status = _Status(sites, training.steps, report)
-    progress = _Progress(tensors, Muon(tensors, factors), generator, checkpoint or Checkpoint())
+    sampler = _Sampler(sites, config.batch, generator, task.device)
+    quantised_steps = round(config.steps * config.quantised_fraction)
+    float_steps = max(1, config.steps - quantised_steps)
+    status = _Status(sites, config.steps, report)
+    progress = _Progress(tensors, Muon(tensors, factors), generator, checkpoint)
     with Workers() as workers:
-        gradient = SirenGradient(shapes, device=device, dtype=best_dtype(device), workers=workers)
+        gradient = SirenGradient(shapes, device=task.device, dtype=best_dtype(task.device), workers=workers)
         for step in progress.remaining(float_steps if progress.steps is None else 0):
             result = gradient(tensors, sampler.batch())
-            progress.optimizer.step(result.tensors, training.learning_rate * cosine((step + 1) / float_steps))
+            progress.optimizer.step(result.tensors, config.learning_rate * cosine((step + 1) / float_steps))
             status.tell(step + 1, "fit", result.distortion, tensors, None)
         if progress.steps is None:
             probe = sampler.batch(_STEP_SEARCH_SITES)
-            lambda_per_bit = training.rd_lambda / sites.pixels
-
-            def distortion(values: Sequence[Tensor]) -> float:
-                return gradient.distortion(values, probe)
-
-            if bits is None:
-                chosen = choose_steps(tensors, distortion, lambda_per_bit)
-            else:
-                chosen = steps_for_bits(tensors, distortion, lambda_per_bit, bits - _HEAD_BITS)
-            progress.quantise(chosen, Muon(tensors, factors))
+            lambda_per_bit = config.rd_lambda / sites.pixels
+            progress.quantise(_steps(tensors, gradient, probe, lambda_per_bit, bits), Muon(tensors, factors))
         steps = progress.steps or []
         for step in progress.remaining(quantised_steps):
             coded = [quantise(tensor, log2) for tensor, log2 in zip(tensors, steps, strict=True)]
-            result = gradient(dequantise(coded, device), sampler.batch())
-            rate = training.quantised_learning_rate * cosine((step + 1) / quantised_steps)
+            result = gradient(dequantise(coded, task.device), sampler.batch())
+            rate = config.quantised_learning_rate * cosine((step + 1) / quantised_steps)
             progress.optimizer.step(result.tensors, rate)
             status.tell(float_steps + step + 1, "quantise", result.distortion, tensors, steps)
-    float_model = Siren(geometry, progress.float_tensors).requires_grad_(False)
+    float_function = Siren(geometry, progress.float_tensors).requires_grad_(False)
     coded = [quantise(tensor, log2) for tensor, log2 in zip(tensors, steps, strict=True)]
-    return pack_siren(coded), estimate_bits(coded), float_model
+    return FittedGop(pack_siren(coded), estimate_bits(coded), float_function)
+
+
+def _steps(
+    tensors: Sequence[Tensor], gradient: SirenGradient, probe: Batch, lambda_per_bit: float, bits: float | None
+) -> list[int]:
+    """log2 of the quantiser step of each tensor: by rate-distortion cost, or so that they cost about ``bits``."""
+
+    def distortion(values: Sequence[Tensor]) -> float:
+        return gradient.distortion(values, probe)
+
+    if bits is None:
+        return choose_steps(tensors, distortion, lambda_per_bit)
+    return steps_for_bits(tensors, distortion, lambda_per_bit, bits - _HEAD_BITS)
 
 
 class _Progress:
@@ -185,9 +175,9 @@ class _Sampler:
 
 
 class _Status:
-    """Averages the distortion of recent steps and reports now and then."""
+    """Averages the distortion of recent steps, and reports now and then."""
 
-    def __init__(self, sites: Sites, steps: int, report: Report) -> None:
+    def __init__(self, sites: Sites, steps: int, report: FitReporter) -> None:
         self._weight = float(sites.groups[0].weights[0])
         self._steps = steps
         self._report = report

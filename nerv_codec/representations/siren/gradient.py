@@ -3,7 +3,7 @@
 Automatic differentiation keeps every activation of a batch in memory and is bound by that traffic. Here a
 batch goes through in chunks whose activations stay in a core's cache, the matrix products run in bfloat16
 where the processor has instructions for it, and each thread takes its own chunks. The plain form that this
-must agree with is ``Siren.forward`` and ``Tensor.backward`` (tests/training/test_siren_gradient.py).
+must agree with is ``Siren.forward`` and ``Tensor.backward`` (tests/representations/siren/test_gradient.py).
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies matrices in it natively, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    supported = device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_bfloat16()
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
+        return torch.float32
+    supported = _cpu_has_bfloat16()
     return torch.bfloat16 if supported else torch.float32
 
 

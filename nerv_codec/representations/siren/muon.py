@@ -19,7 +19,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     steps bring every singular value between 0.7 and 1.2, which is all that an update needs.
     """
     a, b, c = _NEWTON_SCHULZ
-    x = matrix / (matrix.norm() + 1e-12)
+    x: Tensor = matrix / (matrix.norm() + 1e-12)
     for _ in range(_NEWTON_SCHULZ_STEPS):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x

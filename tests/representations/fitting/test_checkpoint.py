@@ -6,20 +6,16 @@ import pytest
 import torch
 
 from nerv_codec.base.errors import Interrupted
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
-from nerv_codec.encoding.fit_gop import fit_gop
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint, FitState
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.siren.config import SirenConfig
+from nerv_codec.representations.siren.fit import fit_siren
 
 
 def fit(frames, info, checkpoint=None):
-    config = EncoderConfig(
-        model="siren",
-        siren=SirenConfig(width=16, hidden_layers=2),
-        training=TrainingConfig(steps=24, batch=500, quantised_fraction=0.5),
-    )
-    return fit_gop(
-        frames, info, config, device=torch.device("cpu"), seed=5, report=lambda _: None, checkpoint=checkpoint
-    )
+    config = SirenConfig(width=16, hidden_layers=2, steps=24, batch=500, quantised_fraction=0.5)
+    fitted = fit_siren(config, GopTask(tuple(frames), info, seed=5), lambda _: None, checkpoint or Checkpoint())
+    return fitted.payload, fitted.estimated_bits
 
 
 @pytest.mark.parametrize("stop_after", [1, 7, 12, 13, 20, 24])

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from nerv_codec.base.video import PixelFormat, PlanarFrame
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrainingConfig
-from nerv_codec.encoding.fit_gop import fit_gop
+from nerv_codec.encoding.fit_gop import luma_psnr_db
+from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.sites import distortion_weights, make_sites
-from nerv_codec.representations.siren.fit import _Sampler, _size
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.siren.config import SirenConfig
+from nerv_codec.representations.siren.fit import _Sampler, _size, fit_siren
 from nerv_codec.representations.siren.network import num_parameters
 
 CPU = torch.device("cpu")
@@ -73,34 +75,29 @@ def test_size_by_target():
 
 @pytest.mark.parametrize("steps", [1, 2, 30])
 def test_same_seed_same_bytes(tiny_info, tiny_frames, steps):
-    training = TrainingConfig(steps=steps, batch=400)
-    config = EncoderConfig(model="siren", siren=SirenConfig(width=16, hidden_layers=1), training=training)
+    config = SirenConfig(width=16, hidden_layers=1, steps=steps, batch=400)
     told = []
-    runs = [
-        fit_gop(tiny_frames[:3], tiny_info, config, device=CPU, seed=seed, report=told.append) for seed in (5, 5, 6)
+    tasks = [
+        GopTask(tuple(tiny_frames[:3]), tiny_info, seed=seed, index=index) for seed, index in ((5, 0), (6, 0), (5, 1))
     ]
-    assert runs[0].payload == runs[1].payload != runs[2].payload
+    runs = [fit_siren(config, task, told.append, Checkpoint()) for task in tasks]
+    assert runs[0].payload != runs[2].payload
+    assert runs[1].payload == runs[2].payload
     assert told[-1].step == told[-1].steps == steps
     assert runs[0].estimated_bits == pytest.approx(8 * len(runs[0].payload), rel=0.05)
 
 
 def test_fitting_lowers_the_error(tiny_info, tiny_frames):
-    siren = SirenConfig(width=24, hidden_layers=2)
-    fits = [
-        fit_gop(
-            tiny_frames[:3],
-            tiny_info,
-            EncoderConfig(model="siren", siren=siren, training=TrainingConfig(steps=steps, batch=1000)),
-            device=CPU,
-            seed=0,
-            report=lambda status: None,
-        )
-        for steps in (2, 120)
-    ]
-    assert np.mean(fits[1].float_psnr_y_db) > np.mean(fits[0].float_psnr_y_db) + 6
+    task = GopTask(tuple(tiny_frames[:3]), tiny_info)
+    psnr = []
+    for steps in (2, 120):
+        config = SirenConfig(width=24, hidden_layers=2, steps=steps, batch=1000)
+        fit = fit_siren(config, task, lambda status: None, Checkpoint())
+        psnr.append(np.mean(luma_psnr_db(fit.float_function, task.frames, tiny_info)))
+    assert psnr[1] > psnr[0] + 6
 
 
 @pytest.mark.needs_cuda
 def test_fits_on_a_gpu(tiny_info, tiny_frames, tiny_config):
-    fit = fit_gop(tiny_frames[:3], tiny_info, tiny_config, device=torch.device("cuda"), seed=0, report=lambda s: None)
-    assert fit.payload
+    task = GopTask(tuple(tiny_frames[:3]), tiny_info, device=torch.device("cuda"))
+    assert fit_siren(tiny_config.siren, task, lambda status: None, Checkpoint()).payload

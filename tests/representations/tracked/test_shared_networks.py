@@ -18,6 +18,7 @@ from nerv_codec.encoding.config import EncoderConfig, TrackedConfig
 from nerv_codec.encoding.encode import EncodeReport, encode
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
+from nerv_codec.representations.fitting.task import GopTask
 from nerv_codec.representations.tracked.fit.optimise import fit_tracked, prepare_tracked
 from nerv_codec.representations.tracked.networks import PRIOR, SHARED, read_shared
 from nerv_codec.representations.tracked.payload import TrackedGop, read_tracked
@@ -99,10 +100,11 @@ def test_a_trial_ends_when_it_is_asked_to(shared, tiny_frames, tiny_info):
         asked.append(1)
         return len(asked) > 1
 
-    motion = prepare_tracked(tiny_frames[:3], tiny_info, CONFIG)
-    arguments = {"seed": 0, "report": lambda status: None, "checkpoint": Checkpoint(stop), "prepared": motion}
+    task = GopTask(tuple(tiny_frames[:3]), tiny_info, shared=kept)
+    motion = prepare_tracked(CONFIG.tracked, task, lambda: False)
+    task = dataclasses.replace(task, prepared=motion)
     with pytest.raises(Interrupted, match="behind the last whole GOP"):
-        fit_tracked(tiny_frames[:3], tiny_info, CONFIG, shared=kept, **arguments)
+        fit_tracked(CONFIG.tracked, task, lambda status: None, Checkpoint(stop))
     assert len(asked) == 2  # at every tenth step of a trial
 
 

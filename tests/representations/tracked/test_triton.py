@@ -24,7 +24,9 @@ from nerv_codec.base.video import PlanarFrame, VideoInfo  # noqa: E402
 from nerv_codec.encoding.config import EncoderConfig, override  # noqa: E402
 from nerv_codec.entropy import rate_cpu as rate_model  # noqa: E402
 from nerv_codec.entropy.context_model import RateParameters  # noqa: E402
-from nerv_codec.representations.fitting.status import FitStatus, FitTarget  # noqa: E402
+from nerv_codec.representations.fitting.checkpoint import Checkpoint  # noqa: E402
+from nerv_codec.representations.fitting.status import FitStatus  # noqa: E402
+from nerv_codec.representations.fitting.task import FitTarget, GopTask  # noqa: E402
 from nerv_codec.representations.rendering import View  # noqa: E402
 from nerv_codec.representations.tracked.cpu import colour as kernels  # noqa: E402
 from nerv_codec.representations.tracked.cpu import planes as plane_kernels  # noqa: E402
@@ -410,13 +412,12 @@ def test_a_whole_fit(monkeypatch: pytest.MonkeyPatch, tiny_frames: list[PlanarFr
     ]
     config = override(EncoderConfig(), {"model": "tracked", "tracked": {"scales": 2, "steps": 2}})
     told: list[FitStatus] = []
-    payload, bits, model = tracked_fit.fit_tracked(
-        frames, info, config, seed=0, report=told.append, target=FitTarget(psnr_db=30.0)
-    )
-    assert 8 * len(payload) == pytest.approx(bits, rel=0.05)
+    task = GopTask(tuple(frames), info, target=FitTarget(psnr_db=30.0))
+    fitted = tracked_fit.fit_tracked(config.tracked, task, told.append, Checkpoint())
+    assert 8 * len(fitted.payload) == pytest.approx(fitted.estimated_bits, rel=0.05)
     assert len(told) == 3
     assert all(np.isfinite(status.psnr_db) and status.estimated_bits >= 0 for status in told)
-    assert model.geometry.num_frames == 2
+    assert fitted.float_function.geometry.num_frames == 2
 
 
 @pytest.mark.skipif(INTERPRETED, reason="a video is too long for the interpreter")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from nerv_codec.representations.fitting.status import FitTarget
+from nerv_codec.representations.fitting.task import FitTarget
 
 _GAIN = 2.0
 """Change of ln(lambda) for a unit of error in ln(bits) or ln(distortion)."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,13 +26,13 @@ from nerv_codec.base.device import runs_triton
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.psnr import psnr_db
 from nerv_codec.base.threads import Workers
-from nerv_codec.base.video import PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
-from nerv_codec.representations.fitting.sites import distortion_weights, gop_geometry
-from nerv_codec.representations.fitting.status import FitStatus, FitTarget, Report
+from nerv_codec.representations.fitting.sites import distortion_weights
+from nerv_codec.representations.fitting.status import FitReporter, FitStatus, FittedGop
+from nerv_codec.representations.fitting.task import GopTask
 from nerv_codec.representations.representation import Representation
+from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.tracked.fit.backend import Backend
 from nerv_codec.representations.tracked.fit.backend_cpu import CpuBackend
 from nerv_codec.representations.tracked.fit.estimate import estimate_payload_bits
@@ -53,11 +54,10 @@ from nerv_codec.representations.tracked.fit.state import (
 from nerv_codec.representations.tracked.fit.targets import Targets, make_targets
 from nerv_codec.representations.tracked.grid_tables import motion_owners
 from nerv_codec.representations.tracked.networks import SHARED, Predictor, read_shared
-from nerv_codec.representations.tracked.payload import TrackedGop, make_function, pack_tracked
+from nerv_codec.representations.tracked.payload import make_function, pack_tracked, read_tracked
 from nerv_codec.representations.tracked.references import reference_maps
 from nerv_codec.representations.tracked.shape import TrackedShape
 
-_CPU = torch.device("cpu")
 _TEMPERATURE = (0.35, 0.08)
 """Temperature of soft rounding at the beginning and at the end."""
 _NOISE = (0.25, 0.15)
@@ -93,72 +93,71 @@ def make_backend(
     return CpuBackend(shape, targets, peak, workers)
 
 
-def prepare_tracked(
-    frames: Sequence[PlanarFrame], info: VideoInfo, config: EncoderConfig, stop: Callable[[], bool] = lambda: False
-) -> list[Tensor]:
-    """The part of a fit that can be done ahead, beside the fit of another GOP: see :func:`initial_motion`."""
-    shape = tracked_shape(len(frames), info, config)
-    return initial_motion(shape, frames, info.pixel_format.bit_depth, config.tracked.rd_lambda, stop)
+def prepare_tracked(config: TrackedConfig, task: GopTask, stop: Callable[[], bool]) -> tuple[Tensor, ...]:
+    """The part of a fit that can be done ahead, beside the fit of another GOP: see :func:`initial_motion`.
+
+    Raises:
+        Interrupted: ``stop`` said so.
+    """
+    shape = tracked_shape(len(task.frames), task.info, config)
+    depth = task.info.pixel_format.bit_depth
+    return tuple(initial_motion(shape, task.frames, depth, config.rd_lambda, stop))
 
 
-def fit_tracked(
-    frames: Sequence[PlanarFrame],
-    info: VideoInfo,
-    config: EncoderConfig,
-    *,
-    seed: int,
-    report: Report,
-    checkpoint: Checkpoint | None = None,
-    target: FitTarget | None = None,
-    device: torch.device = _CPU,
-    prepared: Sequence[Tensor] | TrackedGop | None = None,
-    shared: bytes = b"",
-) -> tuple[bytes, float, Representation]:
-    """Fits one GOP; see :func:`nerv_codec.encoding.fit_gop.fit_gop`.
+def fit_tracked(config: TrackedConfig, task: GopTask, report: FitReporter, checkpoint: Checkpoint) -> FittedGop:
+    """Fits one GOP.
+
+    Networks stay as the header keeps them (``task.shared``) if that serves the first frame better than learning them
+    from the prior, their bytes included; learning goes on where a target is set or an earlier fit is taken up.
 
     Args:
-        prepared: What :func:`prepare_tracked` gave, if it was called before, or what an earlier fit came to.
-        shared: What the header keeps for all GOPs. Networks stay as they are there if that serves the first frame
-            better than learning them from the prior, their bytes included; learning goes on where a target is set or
-            an earlier fit is taken up.
+        config: Sizes and effort.
+        task: The GOP.
+        report: Called now and then.
+        checkpoint: Where the state is kept.
 
-    Returns:
-        The payload, the bits that the tables estimate for it, and the function before its networks were rounded.
+    Raises:
+        Interrupted: The checkpoint was asked to stop.
+        BitstreamError: What the fit shall start from is damaged.
     """
+    frames, info, device = task.frames, task.info, task.device
     shape = tracked_shape(len(frames), info, config)
-    keeper = checkpoint or Checkpoint()
-    start = prepare_tracked(frames, info, config, keeper.stop) if prepared is None else prepared
+    earlier, motion = None, task.prepared
+    if task.start_from is not None:
+        before = read_shared(task.start_from.shared, shape.outputs)
+        earlier = read_tracked(task.start_from.payload, task.geometry, before)
+        shape = earlier.shape
+    elif motion is None:
+        motion = prepare_tracked(config, task, checkpoint.stop)
     pixels = len(frames) * info.height * info.width
-    control = RateController(config.tracked.rd_lambda, target, pixels)
-    config = replace(config, tracked=replace(config.tracked, rd_lambda=control.rd_lambda))
-    earlier = start if isinstance(start, TrackedGop) else None
-    shape = earlier.shape if earlier else shape
+    control = RateController(config.rd_lambda, task.target, pixels)
+    config = replace(config, rd_lambda=control.rd_lambda)
     choices = [prior_predictor(config)]
-    known = read_shared(shared, shape.outputs)
+    known = read_shared(task.shared, shape.outputs)
     if known and replace(known.sizes, depths=shape.depths) == fit_sizes(shape, config, earlier):
         choices.insert(0, shared_predictor(known, config))
-    learns = target is not None or earlier is not None
+    learns = task.target is not None or earlier is not None
     with Workers() as workers:
         targets, peak = make_targets(frames, info), info.pixel_format.max_value
         backend = make_backend(shape, targets, peak, workers, device)
 
-        def begin(predictor: Predictor, report: Report) -> _Fit:
-            if isinstance(start, TrackedGop):
-                state = earlier_state(start, config)
+        def begin(predictor: Predictor, report: FitReporter) -> _Fit:
+            if earlier:
+                state = earlier_state(earlier, config)
             else:
-                generator = torch.Generator().manual_seed(seed)
-                state = initial_state(shape, frames, info, config, generator, start, predictor)
+                generator = torch.Generator().manual_seed(task.gop_seed)
+                state = initial_state(shape, frames, info, config, task.seed, generator, motion or (), predictor)
             predicted = predictor.predicted(fit_sizes(shape, config, earlier))
             coding = NetworkCoding(predictor, predicted, frozen=predictor.source == SHARED and not learns)
             luma_weight = distortion_weights(info)[0]
-            return _Fit(shape, backend, state, config, pixels, luma_weight, seed, report, control, coding)
+            return _Fit(shape, backend, state, config, pixels, luma_weight, task.gop_seed, report, control, coding)
 
         def watch(_: FitStatus) -> None:
             """For trials, which are short: nothing of them is kept."""
-            if keeper.stop():
+            if checkpoint.stop():
                 raise Interrupted("interrupted; the same command goes on behind the last whole GOP")
 
-        saved = keeper.load()
+        saved = checkpoint.load()
         if saved is not None:
             predictor = next(one for one in choices if one.source == saved.values["expects"])
         elif learns or len(choices) == 1:
@@ -167,9 +166,9 @@ def fit_tracked(
             predictor = min(choices, key=lambda one: begin(one, watch).trial())
         fit = begin(predictor, report)
         for step in range(fit.restore(saved), fit.steps):
-            keeper.offer(lambda step=step: fit.saved(step))  # type: ignore[misc]
+            checkpoint.offer(partial(fit.saved, step))
             fit.step(step)
-        return fit.finish(gop_geometry(frames, info), device)
+        return FittedGop(*fit.finish(task.geometry, device))
 
 
 class _Fit:
@@ -180,11 +179,11 @@ class _Fit:
         shape: TrackedShape,
         backend: Backend,
         state: TrackedState,
-        config: EncoderConfig,
+        config: TrackedConfig,
         pixels: int,
         luma_weight: float,
         seed: int,
-        report: Report,
+        report: FitReporter,
         control: RateController,
         coding: NetworkCoding,
     ) -> None:
@@ -193,14 +192,14 @@ class _Fit:
         self._control, self._pixels = control, pixels
         self._luma_weight = luma_weight
         self._seed, self._report = seed, report
-        self._plan = Plan.make(shape.tree, config.tracked.steps)
+        self._plan = Plan.make(shape.tree, config.steps)
         self._coding = coding
         self._networks = FitNetworks(shape, backend, state, coding, pixels, self._plan.last.steps)
         self._mapped = np.zeros_like(state.motion.symbols)
         self._optimizer = torch.optim.Adam(self._networks.tensors, betas=NETWORK_BETAS, fused=True)
         # Where steps are finer, latents have further to go.
-        reach = math.sqrt(PRIOR_LAMBDA / max(config.tracked.rd_lambda, 1e-9))
-        self._latent_rate = config.tracked.latent_learning_rate * min(_MAX_REACH, max(1.0, reach))
+        reach = math.sqrt(PRIOR_LAMBDA / max(config.rd_lambda, 1e-9))
+        self._latent_rate = config.latent_learning_rate * min(_MAX_REACH, max(1.0, reach))
 
     @property
     def steps(self) -> int:
@@ -257,7 +256,7 @@ class _Fit:
 
     def step(self, step: int) -> float:
         """One optimiser step; returns the loss before it."""
-        state, rates, hard = self._state, self._config.tracked, step >= self._plan.hard_from
+        state, rates, hard = self._state, self._config, step >= self._plan.hard_from
         phase = self._plan.phase(step)
         final = phase is self._plan.last
         done = (step - phase.first) / phase.steps if final else 0.0

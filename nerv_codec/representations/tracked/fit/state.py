@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from nerv_codec.base.video import PlanarFrame, VideoInfo
-from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.entropy.context_model import from_stored, initial_parameters
+from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.tracked.fit.vector import QuantisedVector
 from nerv_codec.representations.tracked.grid_tables import latent_table, motion_indices, motion_table
 from nerv_codec.representations.tracked.networks import (
@@ -52,31 +52,30 @@ class TrackedState:
     """The motion's entropy model, as ``RateParameters``."""
 
 
-def tracked_shape(num_frames: int, info: VideoInfo, config: EncoderConfig) -> TrackedShape:
+def tracked_shape(num_frames: int, info: VideoInfo, config: TrackedConfig) -> TrackedShape:
     """Sizes of a GOP's latents and networks; no pyramid is higher than it takes to come down to one sample."""
-    settings = config.tracked
-    scales = min(settings.scales, max(1, int(math.log2(max(info.height, info.width)))))
-    tree = GopTree(num_frames, settings.span)
-    return TrackedShape(tree, info.height, info.width, scales, settings.hidden, info.pixel_format.num_planes)
+    scales = min(config.scales, max(1, int(math.log2(max(info.height, info.width)))))
+    tree = GopTree(num_frames, config.span)
+    return TrackedShape(tree, info.height, info.width, scales, config.hidden, info.pixel_format.num_planes)
 
 
-def fit_sizes(shape: TrackedShape, config: EncoderConfig, earlier: TrackedGop | None = None) -> NetworkSizes:
+def fit_sizes(shape: TrackedShape, config: TrackedConfig, earlier: TrackedGop | None = None) -> NetworkSizes:
     """Sizes of all networks of a fit, or of those of the earlier one that it takes up."""
-    widths = config.tracked.rate_hidden, config.tracked.motion_hidden
+    widths = config.rate_hidden, config.motion_hidden
     if earlier:
         widths = len(earlier.latent_model[0].symbols), len(earlier.motion_model[0].symbols)
     return NetworkSizes(shape.depths, shape.scales, shape.outputs, shape.hidden, *widths)
 
 
-def prior_predictor(config: EncoderConfig) -> Predictor:
+def prior_predictor(config: TrackedConfig) -> Predictor:
     """Networks as the prior has them, if it is used, with gains made larger: steps grow with the root of rd_lambda."""
-    if not config.tracked.prior:
+    if not config.prior:
         return Predictor()
-    quarters = round(2 * math.log2(max(config.tracked.rd_lambda, 1e-9) / PRIOR_LAMBDA))
+    quarters = round(2 * math.log2(max(config.rd_lambda, 1e-9) / PRIOR_LAMBDA))
     return Predictor(PRIOR, min(MAX_GAIN_QUARTERS, max(-MAX_GAIN_QUARTERS, quarters)))
 
 
-def shared_predictor(shared: SharedNetworks, config: EncoderConfig) -> Predictor:
+def shared_predictor(shared: SharedNetworks, config: TrackedConfig) -> Predictor:
     """Networks as the header has them, with gains made larger or smaller as rd_lambda asks."""
     before, now = shared.gain_quarters, prior_predictor(config).gain_quarters
     finer = 0 if before is None or now is None else now - before
@@ -87,14 +86,16 @@ def initial_state(
     shape: TrackedShape,
     frames: Sequence[PlanarFrame],
     info: VideoInfo,
-    config: EncoderConfig,
+    config: TrackedConfig,
+    seed: int,
     generator: torch.Generator,
     motion: Sequence[Tensor],
     predictor: Predictor,
 ) -> TrackedState:
     """Where a fit starts: latents 0, motion as :func:`flow.initial_motion` found it, networks as predicted.
 
-    Those of which nothing is known begin at random.
+    Networks of which nothing is known begin at random: entropy models, which are the same in all GOPs of a file, by
+    ``seed``, the others by ``generator``.
     """
 
     def normal(*size: int) -> Tensor:
@@ -107,7 +108,7 @@ def initial_state(
     peak = info.pixel_format.max_value
     means = [float(np.mean([frame.planes[plane].mean() for frame in frames])) / peak for plane in range(outputs)]
     network = {
-        "gain": torch.full(shape.network_shapes()["gain"], config.tracked.initial_gain),
+        "gain": torch.full(shape.network_shapes()["gain"], config.initial_gain),
         "mix": normal(*shape.network_shapes()["mix"]) / math.sqrt(FEATURES),
         "w1": FIRST_SCALE * normal(FEATURES, hidden),
         "b1": math.pi * uniform(hidden),
@@ -129,7 +130,7 @@ def initial_state(
         (sizes.motion_hidden, MOTION_CLASSES, predicted.motion),
     ):
         known = [part for part in stored if isinstance(part, np.ndarray)]
-        parameters = from_stored(known) if known else initial_parameters(width, classes, seed=config.seed)
+        parameters = from_stored(known) if known else initial_parameters(width, classes, seed=seed)
         models.append([torch.from_numpy(array.copy()).requires_grad_(True) for array in parameters])
     table = motion_table(shape)
     symbols = torch.zeros(table.size + 1)
@@ -144,7 +145,7 @@ def initial_state(
     )
 
 
-def earlier_state(gop: TrackedGop, config: EncoderConfig) -> TrackedState:
+def earlier_state(gop: TrackedGop, config: TrackedConfig) -> TrackedState:
     """Where an earlier fit ended, with the steps of its latents made as large as the rd_lambda of this one asks for."""
     names = gop.shape.network_shapes()
     network = {name: torch.from_numpy(tensor.values.copy()) for name, tensor in zip(names, gop.network, strict=True)}

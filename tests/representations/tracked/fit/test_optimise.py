@@ -14,9 +14,8 @@ from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig, override
 from nerv_codec.media.reader import open_video
-from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
-from nerv_codec.representations.fitting.sites import gop_geometry
-from nerv_codec.representations.fitting.status import FitTarget
+from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
+from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.tracked.fit.lambda_control import RateController
 from nerv_codec.representations.tracked.fit.optimise import fit_tracked
 from nerv_codec.representations.tracked.fit.phases import make_phases
@@ -75,24 +74,26 @@ def test_the_fit_grows_along_the_tree_until_all_frames_take_part() -> None:
 @pytest.mark.parametrize("stop_after", [3, 19, 28])
 def test_a_fit_that_was_stopped_ends_in_the_same_bytes(tmp_path: Path, stop_after: int) -> None:
     frames, info = _frames(3)
-    arguments = {"seed": 1, "report": lambda status: None}
-    whole, _, _ = fit_tracked(frames, info, _config(16), **arguments)
+
+    def fit(checkpoint: Checkpoint) -> bytes:
+        task = GopTask(tuple(frames), info, seed=1)
+        return fit_tracked(_config(16).tracked, task, lambda status: None, checkpoint).payload
+
+    whole = fit(Checkpoint())
     count = itertools.count()
     stopping = FileCheckpoint(tmp_path / "fit", lambda: next(count) >= stop_after)
     with pytest.raises(Interrupted):
-        fit_tracked(frames, info, _config(16), checkpoint=stopping, **arguments)
-    resumed, _, _ = fit_tracked(frames, info, _config(16), checkpoint=FileCheckpoint(tmp_path / "fit"), **arguments)
-    assert resumed == whole
+        fit(stopping)
+    assert fit(FileCheckpoint(tmp_path / "fit")) == whole
 
 
 def test_a_fit_for_a_size_lands_near_it() -> None:
     frames, info = _frames(3)
     sizes = []
     for bits in (16000, 32000):
-        payload, _, _ = fit_tracked(
-            frames, info, _config(150), seed=0, report=lambda status: None, target=FitTarget(bits=bits)
-        )
-        sizes.append(8 * len(payload) / bits)
+        task = GopTask(tuple(frames), info, target=FitTarget(bits=bits))
+        fitted = fit_tracked(_config(150).tracked, task, lambda status: None, Checkpoint())
+        sizes.append(8 * len(fitted.payload) / bits)
     assert sizes == pytest.approx([1, 1], rel=0.05)
 
 
@@ -119,9 +120,10 @@ def test_small_pictures_and_a_single_step(height: int, width: int, count: int) -
         for number in range(count)
     ]
     info = dataclasses.replace(_frames(1)[1], height=height, width=width)
-    payload, bits, _ = fit_tracked(frames, info, _config(1), seed=0, report=lambda status: None)
-    model, _, _ = unpack_tracked(payload, gop_geometry(frames, info))
-    assert bits == pytest.approx(8 * len(payload), abs=64)
+    task = GopTask(tuple(frames), info)
+    fitted = fit_tracked(_config(1).tracked, task, lambda status: None, Checkpoint())
+    model, _, _ = unpack_tracked(fitted.payload, task.geometry)
+    assert fitted.estimated_bits == pytest.approx(8 * len(fitted.payload), abs=64)
     # After a single step all there is to show is about the mean colour, at every pixel of every frame.
     axes = (torch.arange(size, dtype=torch.float64) for size in (count, height, width))
     shown = model.render(*axes)

@@ -1,0 +1,62 @@
+"""The first call on a machine says that kernels are compiled, and how far; the second has nothing to say."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+_CODE = """
+import numpy as np
+from nerv_codec.base.compiling import compiling_told
+from nerv_codec.entropy import latent_coder
+from nerv_codec.representations.tracked.cpu import references
+
+told = []
+with compiling_told(told.append):
+    maps = np.zeros(6, np.int32)
+    motion = np.zeros((2, 2, 4), np.int64)
+    references.follow(motion, 0, 3, 8, 0, 0, 2, 3, maps)
+import json
+print(json.dumps([event.stage for event in told]))
+"""
+
+
+def stages(folder) -> list[str]:
+    """What is told about kernels while one of them is called in a process that keeps its cache in ``folder``."""
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True, env=environment)
+    return json.loads(done.stdout)
+
+
+def test_the_first_call_tells_and_the_second_does_not(tmp_path):
+    first = stages(tmp_path)
+    assert first[0].startswith("compiling for this machine, once: kernel 1 of at most ")
+    assert stages(tmp_path) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["json", "plain", "none"])
+def test_a_whole_decode_with_an_empty_cache(tmp_path, kind):
+    from places import SAMPLES
+
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    command = [
+        sys.executable,
+        "-m",
+        "nerv_codec",
+        "decode",
+        str(SAMPLES / "golden_tracked.nvc"),
+        str(tmp_path / "a.y4m"),
+    ]
+    done = subprocess.run([*command, "--progress", kind], capture_output=True, text=True, check=True, env=environment)
+    if kind == "json":
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        kernels = [event for event in events if "kernel" in event["stage"]]
+        assert kernels[0]["type"] == "compile" and len(kernels) > 10
+        assert [event["fraction"] for event in events] == sorted(event["fraction"] for event in events)
+    else:
+        assert ("compiling for this machine, once: kernel 1 of" in done.stderr) == (kind == "plain")
