@@ -32,4 +32,4 @@ def _uncompiled() -> set[int]:
     return {id(value) for value in values if isinstance(value, Dispatcher) and not value.overloads}
 
 
-event.register("numba:compile", _Listener())  # type: ignore[no-untyped-call]  # numba has no types
+event.register("numba:compile", _Listener())

@@ -21,6 +21,7 @@ from pathlib import Path
 import av
 from av.bitstream import BitStreamFilterContext
 from av.codec import Codec
+from av.video.stream import VideoStream
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import atomic_output
@@ -147,6 +148,7 @@ def _encode(
     try:
         with av.open(f"file:{target}", "w", format="matroska") as container:
             stream = container.add_stream(encoder, rate=rate, options=options)
+            assert isinstance(stream, VideoStream)  # all encoders of BASELINES are
             context = stream.codec_context
             context.width, context.height, context.pix_fmt = info.width, info.height, form
             context.time_base = 1 / rate

@@ -166,7 +166,7 @@ def _count_packets(source: FrameSource) -> tuple[int, float]:
                     count += 1
                     first = packet.pts if first is None else min(first, packet.pts)
                     last = packet.pts if last is None else max(last, packet.pts)
-            base = stream.time_base or Fraction(1)
+            base = (stream.time_base if stream else None) or Fraction(1)
     except av.FFmpegError:
         pass  # the damage was found while decoding; what was counted before it stands
     count = max(count, source.frames_read)

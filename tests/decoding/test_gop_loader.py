@@ -18,7 +18,8 @@ from nerv_codec.decoding.gop_loader import GopLoader, PositionedFile, open_conta
 from nerv_codec.decoding.inspection import inspect
 from nerv_codec.decoding.metadata import read_summary
 from nerv_codec.entropy.weights import QuantizedTensor
-from nerv_codec.representations.siren.payload import pack_siren, tensor_shapes
+from nerv_codec.representations.siren.payload import pack_siren
+from nerv_codec.representations.siren.shape import tensor_shapes
 
 
 class Frames(Dataset):

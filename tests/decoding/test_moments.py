@@ -23,7 +23,7 @@ UNITS = [None, 1000, 12800, 90_000, 10_000_000]
 
 def timeline(rate: Fraction, unit: int | None, offset: Fraction) -> Timeline:
     base = Fraction(1, unit) if unit else 1 / Fraction(rate)
-    pts = tuple(round((offset + index / Fraction(rate)) / base) for index in range(70))
+    pts = tuple(round(offset / base) + round(index / Fraction(rate) / base) for index in range(70))
     info = VideoInfo(4, 4, PixelFormat(), time_base=base)
     return Timeline(StreamHeader(1, info, pts, pts[-1] - pts[-2], (GopEntry(len(pts), False, 10),)))
 

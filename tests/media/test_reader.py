@@ -248,7 +248,7 @@ def test_what_is_no_video(tmp_path):
     (tmp_path / "sound.m4a").write_bytes(sound)
     for name, found in [
         ("missing.mp4", "no such file"),
-                ("empty.mp4", "an empty file"),
+        ("empty.mp4", "an empty file"),
         ("text.mp4", "no known video format"),
         ("sound.m4a", "only audio"),
     ]:

@@ -69,7 +69,7 @@ def html_report(found: Evaluation) -> str:
     folder = resources.files("nerv_codec.evaluation.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((folder / "page.html.j2").read_text(encoding="utf-8"))
-    return template.render(
+    page: str = template.render(
         found=found,
         name=Path(found.target.file).name,
         reference_name=Path(found.reference.file).name,
@@ -90,6 +90,7 @@ def html_report(found: Evaluation) -> str:
         zoom_factor=ZOOM,
         gain=DIFFERENCE_GAIN,
     )
+    return page
 
 
 def figure(name: str, value: float | None) -> str:

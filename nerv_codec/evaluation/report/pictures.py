@@ -187,5 +187,4 @@ def _bicubic(picture: Rgb, crop: tuple[int, int, int, int]) -> Rgb:
     size = {"width": part.shape[1] * ZOOM, "height": part.shape[0] * ZOOM}
     made = frame.reformat(**size, interpolation="BICUBIC", threads=1).to_ndarray(format="rgb24")
     down, across = (top - first_row) * ZOOM, (left - first_col) * ZOOM
-    result: Rgb = made[down : down + rows * ZOOM, across : across + cols * ZOOM]
-    return result
+    return made[down : down + rows * ZOOM, across : across + cols * ZOOM].astype(np.uint8, copy=False)

@@ -19,7 +19,8 @@ from nerv_codec.representations.siren.config import SirenConfig
 from nerv_codec.representations.siren.gradient import Batch, SirenGradient, best_dtype
 from nerv_codec.representations.siren.muon import Muon, cosine
 from nerv_codec.representations.siren.network import Siren, initial_tensors, num_parameters
-from nerv_codec.representations.siren.payload import pack_siren, tensor_shapes
+from nerv_codec.representations.siren.payload import pack_siren
+from nerv_codec.representations.siren.shape import tensor_shapes
 
 _BITS_PER_WEIGHT = 7.0
 """What a weight costs after rate-distortion optimised steps: what ``target_bpp`` counts with."""
@@ -86,7 +87,7 @@ def _steps(
     """log2 of the quantiser step of each tensor: by rate-distortion cost, or so that they cost about ``bits``."""
 
     def distortion(values: Sequence[Tensor]) -> float:
-        return gradient.distortion(values, probe)
+        return float(gradient.distortion(values, probe))
 
     if bits is None:
         return choose_steps(tensors, distortion, lambda_per_bit)

@@ -173,7 +173,7 @@ def best_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the device multiplies matrices in it natively, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    if device.type != "cpu" or not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]  # torch's
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return torch.float32
     supported = _cpu_has_bfloat16()
     return torch.bfloat16 if supported else torch.float32

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry, lattice
 from nerv_codec.representations.representation import BAND_SAMPLES
-from nerv_codec.representations.siren.payload import tensor_shapes
+from nerv_codec.representations.siren.shape import tensor_shapes
 
 CHUNK = 4096
 """Coordinates evaluated at once. Every chunk is padded to this size, so that a coordinate meets the same

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy.weights import QuantizedTensor, decode_weights, encode_weights, symbol_digest
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import GopSummary, Representation
+from nerv_codec.representations.siren.shape import tensor_shapes
 
 if TYPE_CHECKING:
     import torch
@@ -20,15 +20,6 @@ MAX_WIDTH = 1024
 """Neurons of a layer at the most."""
 MAX_LAYERS = 16
 """Sine layers after the first at the most."""
-
-
-def tensor_shapes(width: int, hidden_layers: int, num_planes: int) -> list[tuple[int, ...]]:
-    """Shapes of weight, bias, weight, bias, ... from the input to the output."""
-    sizes = [3] + [width] * (hidden_layers + 1) + [num_planes]
-    shapes: list[tuple[int, ...]] = []
-    for inputs, outputs in itertools.pairwise(sizes):
-        shapes += [(inputs, outputs), (outputs,)]
-    return shapes
 
 
 def pack_siren(tensors: Sequence[QuantizedTensor]) -> bytes:
