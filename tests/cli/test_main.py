@@ -381,7 +381,8 @@ def test_no_colour_ever(nerv, tiny_clip, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_no_half_of_an_output(tiny_clip, tmp_path, number):
-    words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--set", "siren.steps=1000000", "--progress", "json"]
+    words = ["encode", str(tiny_clip), str(tmp_path / "a.nvc"), "--progress", "json"]
+    words += ["--model", "siren", "--set", "siren.steps=1000000"]
     with subprocess.Popen(
         [sys.executable, "-m", "nerv_codec", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as job:
