@@ -14,7 +14,7 @@ import shtab
 from nerv_codec.base.errors import TargetNotReachedError, UsageError
 from nerv_codec.base.files import check_input, check_output
 from nerv_codec.base.progress import ignore_progress, make_sink
-from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, time_or_frame, track
+from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, rate, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
 from nerv_codec.cli.settings import add_settings, chosen_settings
 
@@ -26,6 +26,7 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc --target-size 1MiB
   nerv-codec encode video.mp4 better.nvc --start-from out.nvc --preset slow
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
+  nerv-codec encode frames/ out.nvc --fps 24
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
 Ctrl-C keeps what has been fitted; the same command goes on from there. Sound, subtitles, chapters, tags and the
@@ -41,7 +42,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    source = parser.add_argument("input", metavar="IN", help="any video file; - reads y4m from stdin")
+    source = parser.add_argument("input", metavar="IN", help="a video, or a folder of pictures; - reads y4m from stdin")
     target = parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     _add_effort(parser)
@@ -72,6 +73,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
     part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
     part.add_argument("--frames", type=count, metavar="N", help="stop after N frames")
+    part.add_argument("--fps", type=rate, metavar="R", help="of a folder of pictures or of frame_%%04d.png (25)")
     part.add_argument("--track", type=track, metavar="N", help="which of several video tracks, from 0 (the best)")
     part.add_argument(
         "--no-audio",
@@ -130,6 +132,7 @@ def _run(options: argparse.Namespace) -> int:
             target_bytes=options.target_size,
             target_psnr_db=options.target_psnr,
             start_from=options.start_from,
+            fps=options.fps,
             start=options.start,
             end=options.end,
             frames=options.frames,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import atomic_output, check_input, check_output
 from nerv_codec.base.progress import ignore_progress, make_sink
-from nerv_codec.cli.arguments import count, crfs
+from nerv_codec.cli.arguments import count, crfs, rate
 from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
 from nerv_codec.cli.settings import add_settings, chosen_settings, describe_settings
 
@@ -81,6 +81,7 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
         help="which frames belong together: those of one time, or of one number (auto: time)",
     )
     what.add_argument("--lpips-weights", type=Path, metavar="F", help="AlexNet's weights, or a TORCH_HOME with them")
+    what.add_argument("--fps", type=rate, metavar="R", help="of a reference that is a folder of pictures (25)")
     what.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     curves = parser.add_argument_group("rate-distortion curves")
     curves.add_argument("--points", type=Path, nargs="+", default=[], metavar="F", help="more files of that reference")
@@ -180,6 +181,7 @@ def _plan(options: argparse.Namespace, config: EncoderConfig) -> StudyPlan:
         settings=describe_settings(options),
         work=options.work or _cache_folder(),
         device=options.device,
+        fps=options.fps,
         lpips_weights=options.lpips_weights,
     )
 

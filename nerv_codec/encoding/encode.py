@@ -6,6 +6,7 @@ import statistics
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
@@ -46,6 +47,7 @@ def encode(
     target_psnr_db: float | None = None,
     config: EncoderConfig | None = None,
     start_from: str | Path | None = None,
+    fps: Fraction | None = None,
     start: float | int | None = None,
     end: float | int | None = None,
     frames: int | None = None,
@@ -66,7 +68,8 @@ def encode(
     The file appears under its name only when it is whole and, unless ``verify`` is off, has been read back and decoded.
 
     Args:
-        source: Anything that PyAV opens, or a binary stream of y4m.
+        source: Anything that PyAV opens; a folder of pictures or a pattern such as ``frame_%04d.png``; or a binary
+            stream of y4m.
         target: The ``.nvc`` to write.
         preset: How much effort, where no ``config`` is given.
         crf: Quality, 0..63, lower is better and larger; None leaves the configuration's own (28).
@@ -77,6 +80,7 @@ def encode(
             written all the same, and the report says so.
         config: All settings; see :func:`nerv_codec.encoding.config.load_preset` for a preset's.
         start_from: A ``.nvc`` of the same frames, at whatever quality: fits begin with what it holds.
+        fps: Frames per second of numbered pictures, which have no times of their own; None is 25.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included: seconds since the first frame (float), or a frame number (int).
         frames: Stop after so many.
@@ -102,7 +106,7 @@ def encode(
         Interrupted: Ctrl-C or SIGTERM, in the main thread; the work so far has been kept.
     """
     goal = Goal(bitrate, target_bytes, target_psnr_db)
-    video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first)
+    video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first, fps)
     config = _settings(config or load_preset(preset), crf, goal)
     flags = overwrite, resume, verify, tool_section
     return _Encode(video, Path(target), config, goal, start_from, device, jobs, *flags, progress).run()
@@ -177,13 +181,12 @@ class _Encode:
     def _report(self, reader: VideoReader, made: Assembled, about: VideoMetadata, began: float) -> EncodeReport:
         psnr = statistics.fmean(db for gop in made.gops for db in gop.psnr_y_db)
         shown_seconds = about.end_seconds - about.begin_seconds
-        path = self.source.path
         return EncodeReport(
             target=str(self.target),
             file_bytes=about.file_bytes,
             estimated_bits=sum(gop.estimated_bits for gop in made.gops),
             coded_bits=8 * sum(gop.payload_bytes + len(gop.shared) for gop in made.gops),
-            input_bytes=path.stat().st_size if path is not None else None,
+            input_bytes=self.source.num_bytes,
             num_frames=about.num_frames,
             num_gops=about.num_gops,
             rate_bpp=about.rate_bpp,

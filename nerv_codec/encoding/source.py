@@ -13,6 +13,7 @@ from nerv_codec.bitstream.headers import MAX_DURATION, StreamHeader
 from nerv_codec.encoding.segmentation import GopFrames, segment
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader, open_video
+from nerv_codec.media.sequence import source_files
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class EncodeSource:
     """A video to encode, and what of it."""
 
     stream: str | Path | BinaryIO
-    """Anything that PyAV opens, or a binary stream of y4m."""
+    """Anything that PyAV opens, a folder of pictures or a pattern of their names, or a binary stream of y4m."""
     part: Part
     track: int | None
     """Which of several video tracks; None lets ffmpeg choose."""
@@ -28,6 +29,8 @@ class EncodeSource:
     """Whether sound is kept."""
     drop_alpha: bool
     scale_to_first: bool
+    rate: Fraction | None = None
+    """Frames per second of numbered pictures; None is 25."""
 
     @property
     def path(self) -> Path | None:
@@ -35,17 +38,23 @@ class EncodeSource:
         return Path(self.stream) if isinstance(self.stream, str | Path) else None
 
     @property
-    def choice(self) -> tuple[float | int | None, ...]:
+    def num_bytes(self) -> int | None:
+        """The size of the file or of all pictures; None for a stream."""
+        return None if self.path is None else sum(file.stat().st_size for file in source_files(self.path))
+
+    @property
+    def choice(self) -> tuple[float | int | str | None, ...]:
         """Which frames are chosen. Whether alpha is dropped and frames are scaled does not belong to it: without that
         an encode ends at the first such frame, and what was fitted before can be gone on with when it is allowed.
         """
-        return self.part.start, self.part.end, self.part.frames, self.track
+        return self.part.start, self.part.end, self.part.frames, self.track, str(self.rate)
 
     def open(self) -> VideoReader:
         """The frames of the part, one after another. Raises InputError."""
         return open_video(
             self.stream,
             format="yuv4mpegpipe" if self.path is None else None,
+            rate=self.rate,
             track=self.track,
             part=self.part,
             drop_alpha=self.drop_alpha,

@@ -14,6 +14,7 @@ from typing import Any
 
 from nerv_codec.base.errors import VerificationError
 from nerv_codec.base.files import write_atomically
+from nerv_codec.media.sequence import source_files
 
 try:
     import fcntl
@@ -107,11 +108,13 @@ def open_workspace(target: Path, key: str | None) -> Iterator[Workspace | None]:
 
 
 def source_digest(path: Path) -> str:
-    """Tells one file from another without reading all of it: size, time of change, first and last MiB."""
-    status = path.stat()
-    digest = hashlib.sha256(f"{status.st_size} {status.st_mtime_ns}".encode())
-    with path.open("rb") as file:
-        digest.update(file.read(_ENDS_BYTES))
-        file.seek(max(0, status.st_size - _ENDS_BYTES))
-        digest.update(file.read(_ENDS_BYTES))
+    """Tells one input from another without reading all of it: size, time of change, first and last MiB of each file."""
+    digest = hashlib.sha256()
+    for part in source_files(path):
+        status = part.stat()
+        digest.update(f"{status.st_size} {status.st_mtime_ns}".encode())
+        with part.open("rb") as file:
+            digest.update(file.read(_ENDS_BYTES))
+            file.seek(max(0, status.st_size - _ENDS_BYTES))
+            digest.update(file.read(_ENDS_BYTES))
     return digest.hexdigest()

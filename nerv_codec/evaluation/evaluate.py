@@ -29,6 +29,7 @@ def evaluate(
     metrics: Sequence[str] = ("psnr",),
     match: str = "auto",
     device: str = "auto",
+    fps: Fraction | None = None,
     lpips_weights: str | Path | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> Evaluation:
@@ -44,6 +45,7 @@ def evaluate(
         match: ``time``, ``number`` (first to first ...), or ``auto``: time, unless the first pictures say that the
             clocks disagree, which is noted.
         device: Where a ``.nvc`` is evaluated: ``auto``, ``cpu``, ``cuda`` ...
+        fps: Frames per second of a reference that is a folder of pictures, or a pattern; None is 25.
         lpips_weights: AlexNet's weights for lpips: the file, or a folder laid out as TORCH_HOME.
         progress: Told about every frame.
 
@@ -60,7 +62,7 @@ def evaluate(
     progress(Progress("start", 0.0, "open"))
     if match not in ("auto", "time", "number"):
         raise UsageError(f"expected a match by auto, time or number, found {match!r}")
-    with FrameSource(reference, device=device) as original, FrameSource(target, device=device) as coded:
+    with FrameSource(reference, device=device, rate=fps) as original, FrameSource(target, device=device) as coded:
         notes = check_comparable(original, coded)
         shift, said = clock_shift(original, coded, by=match)
         notes += said

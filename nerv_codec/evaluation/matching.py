@@ -53,12 +53,13 @@ class FrameSource:
     Args:
         path: A ``.nvc`` or anything that PyAV opens.
         device: Where the function of a ``.nvc`` is evaluated.
+        rate: Frames per second of numbered pictures; None is 25.
 
     Raises:
         InputError: It cannot be opened. BitstreamError: It is a damaged ``.nvc``; also while iterating.
     """
 
-    def __init__(self, path: str | Path, *, device: str = "auto") -> None:
+    def __init__(self, path: str | Path, *, device: str = "auto", rate: Fraction | None = None) -> None:
         self.path = Path(path)
         self.device = "cpu"
         """Where it is decoded."""
@@ -78,7 +79,7 @@ class FrameSource:
             self.frame_rate: Fraction = self.nvc.timeline.average_rate
             self._frames: Iterator[PlanarFrame] = _nvc_frames(self.nvc)
         else:
-            reader: VideoReader = self._stack.enter_context(open_video(path))
+            reader: VideoReader = self._stack.enter_context(open_video(path, rate=rate))
             self.info, self.num_frames, self._frames = reader.info, reader.num_frames, reader
             self.frame_rate = reader.frame_rate or DEFAULT_RATE
         self.decode_seconds = time.perf_counter() - began

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
@@ -38,6 +39,8 @@ class StudyPlan:
     work: Path = Path(".")
     """Where baselines and encodes at other crf are kept."""
     device: str = "auto"
+    fps: Fraction | None = None
+    """Frames per second of a reference that is a folder of pictures."""
     lpips_weights: str | Path | None = None
 
 
@@ -73,6 +76,7 @@ def study(
         metrics=names,
         match=plan.match,
         device=plan.device,
+        fps=plan.fps,
         lpips_weights=plan.lpips_weights,
         progress=part("eval"),
     )

@@ -57,7 +57,9 @@ def mended(
     yield from _placed(held, last, latest, None, step, notes)
     first = held[0].pts if first is None else first
     if duration_seconds and first is not None:
-        gap = duration_seconds - float(((held[-1].pts or 0) + step - first) * time_base)
+        end = (held[-1].pts or 0) + step
+        # Matroska's statement is the time of the end, MP4's the time from the first picture on.
+        gap = duration_seconds - float((end - min(first, 0)) * time_base)
         if gap > _UNNOTICED_GAP_SECONDS:
             missing = round(gap / float(step * time_base))
             notes[f"pictures end {gap:.1f} s before the file says: about {missing} frames lost"] += 1

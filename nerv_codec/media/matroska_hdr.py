@@ -28,7 +28,8 @@ def add_hdr_stream(
 ) -> VideoStream:
     """Adds an FFV1 track with this metadata to a Matroska file and returns it, with everything else about it unset."""
     with av.open(io.BytesIO(hdr_template(mastering, light)), "r", format="matroska") as template:
-        return container.add_stream_from_template(template.streams.video[0], opaque=False)
+        added: VideoStream = container.add_stream_from_template(template.streams.video[0], opaque=False)
+    return added
 
 
 def hdr_template(mastering: MasteringDisplay | None, light: LightLevel | None) -> bytes:

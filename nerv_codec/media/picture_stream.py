@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -82,7 +83,7 @@ class _Decoder:
                 yield None
                 return
             if packet.stream_index == self._stream.index:
-                yield packet  # type: ignore[misc]  # a stream of a packet has no narrower type
+                yield cast("Packet[VideoStream]", packet)
 
     def _send(self, packet: Packet[VideoStream]) -> bool:
         """Takes note of a packet before it is decoded. Returns whether its loss would be seen without an error."""

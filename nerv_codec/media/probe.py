@@ -100,7 +100,8 @@ def choose_track(container: InputContainer, name: str, track: int | None) -> Vid
 
 def codec_context(stream: Stream) -> CodecContext | None:
     """Returns the codec of a stream; None where ffmpeg does not know it, which PyAV's types leave out."""
-    return stream.codec_context
+    found: CodecContext | None = stream.codec_context
+    return found
 
 
 def y4m_siting(source: str | Path | BinaryIO) -> int | None:

@@ -248,10 +248,11 @@ class VideoReader:
         elif layout.native_layout(frame.format) == self._layout:
             return frame
         try:
-            return layout.convert(frame, str(self._native_name), width=width, height=height)
+            converted: VideoFrame = layout.convert(frame, str(self._native_name), width=width, height=height)
         except (av.FFmpegError, ValueError) as error:
             found = f"{frame.format.name}, which cannot be converted"
             raise InputError(f"{self._name}: expected planar pixels, found {found}") from error
+        return converted
 
     def _planar(self, frames: Iterable[tuple[int, VideoFrame]]) -> Iterator[PlanarFrame]:
         """Yields frames as arrays."""
