@@ -139,10 +139,16 @@ def test_the_limits_themselves_are_allowed(fields):
     assert same(parse_header(write_header(header)), header)
 
 
-@pytest.mark.parametrize("payload", [write_header(SMALL)[:-1], write_header(SMALL) + b"\0", b""])
-def test_holes_and_missing_bytes_are_refused(payload):
+@pytest.mark.parametrize("payload", [write_header(SMALL)[:-1], b""])
+def test_missing_bytes_are_refused(payload):
     with pytest.raises(BitstreamError):
         parse_header(payload)
+
+
+def test_bytes_behind_the_index_are_the_representations():
+    """Whether it may have any is known where its GOPs are read."""
+    header = parse_header(write_header(SMALL) + b"\0")
+    assert header.shared == b"\0" and same(dataclasses.replace(header, shared=b""), SMALL)
 
 
 def test_a_reserved_layout_bit_is_refused():
