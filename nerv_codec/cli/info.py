@@ -54,6 +54,8 @@ def _text(report: dict[str, Any]) -> str:
         f"  colour   matrix {color['matrix']}, primaries {color['primaries']}, transfer {color['transfer']}, "
         f"{range_name} range (H.273 code points)",
     ]
+    if video["begin_seconds"]:
+        lines.append(f"  begins   at {video['begin_seconds']:.3f} s on the source's clock (mp4 and mkv begin at 0)")
     if video["orientation"]:
         lines.append(f"  turned   {video['orientation']} (1 transpose + 2 left-right + 4 top-bottom)")
     for track in report["tracks"]:
