@@ -238,7 +238,7 @@ def test_input_errors(nerv, tmp_path):
     target = tmp_path / "out.nvc"
     expect_error(nerv("encode", tmp_path / "missing.mp4", target), 3, "missing.mp4", "no such file")
     expect_error(nerv("encode", text, target), 3, "expected a video")
-    expect_error(nerv("encode", tmp_path, target), 3, "directory")
+    expect_error(nerv("encode", tmp_path, target), 3, "expected a video or pictures, found no picture")
     for verb in ("decode", "info"):
         expect_error(nerv(verb, tmp_path / "missing.nvc"), 3, "no such file")
     assert names(tmp_path) == ["notes.txt"]

@@ -7,6 +7,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from clips import moved
 
 from nerv_codec import VideoDecoder, encode
 from nerv_codec.base.errors import BitstreamError, InputError, OutputExistsError, UsageError, VerificationError
@@ -123,10 +124,11 @@ def test_any_layout(tmp_path, quick, layout, size):
 def test_variable_frame_rate_and_a_late_start(tmp_path, tiny_info, tiny_frames, quick):
     info = dataclasses.replace(tiny_info, time_base=Fraction(1, 1000))
     pts = [500, 533, 600, 610, 900]
-    with open_writer(tmp_path / "a.mkv", "mkv", info) as writer:
+    with open_writer(tmp_path / "prompt.mkv", "mkv", info) as writer:
         for frame, time in zip(tiny_frames, pts, strict=False):
             writer.write(PlanarFrame(frame.planes, time, 33))
-    encode(tmp_path / "a.mkv", tmp_path / "a.nvc", config=quick)
+    late = moved(tmp_path / "prompt.mkv", tmp_path / "a.mkv", pts[0])
+    encode(late, tmp_path / "a.nvc", config=quick)
     with VideoDecoder(tmp_path / "a.nvc") as video:
         assert list(video.header.pts) == pts
         assert [round(1000 * s) for s in video.get_frames_at(range(5)).pts_seconds.tolist()] == pts

@@ -127,7 +127,7 @@ def test_the_result_depends_on_the_parts_and_not_on_the_threads():
     y, table, maps, parameters = example(4)
     alone = rate_forward_backward(y, table, maps, parameters, parts=3)
     with ThreadPoolExecutor(2) as executor:
-        threaded = rate_forward_backward(y, table, maps, parameters, parts=3, executor=executor)
+        threaded = rate_forward_backward(y, table, maps, parameters, parts=3, run=executor.map)
     np.testing.assert_array_equal(alone.bits, threaded.bits)
     np.testing.assert_array_equal(alone.latents, threaded.latents)
     for a, b in zip(alone.parameters, threaded.parameters, strict=True):

@@ -5,10 +5,9 @@ import json
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
-from clips import noise, write_clip
+from clips import moved, noise, write_clip
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
@@ -70,18 +69,6 @@ def test_psnr_is_what_its_definition_says(folder, original):
     assert found.metric("psnr_y_db", "of_mean_mse") == pytest.approx(luma)
     assert found.metric("psnr_yuv611_db") == pytest.approx((6 * luma + u + 100) / 8)
     assert found.encode_seconds is None and "encode_seconds" in found.skipped
-
-
-def moved(source: Path, target: Path, milliseconds: int) -> Path:
-    """A copy of a file whose clock is ahead, which the package's own writer, beginning at 0, does not make."""
-    with av.open(str(source)) as given, av.open(str(target), "w") as out:
-        stream = out.add_stream_from_template(given.streams.video[0], opaque=True)
-        for packet in given.demux(video=0):
-            if packet.size:
-                packet.pts += milliseconds
-                packet.dts, packet.stream = packet.pts, stream
-                out.mux(packet)
-    return target
 
 
 def test_dropped_frames_and_shifted_clocks_match_by_time(folder, original):
