@@ -7,17 +7,20 @@ from contextlib import contextmanager
 
 from nerv_codec.base.progress import Progress, ProgressSink
 
-_listeners: list[Callable[[int], None]] = []
+_ONCE = "compiling for this machine, once"
+_ALWAYS = "compiling, and again next time: no folder for a cache can be written (NUMBA_CACHE_DIR can name one)"
+_listeners: list[Callable[[int, bool], None]] = []
 
 
-def kernel_begun(still_to_come: int) -> None:
+def kernel_begun(still_to_come: int, *, kept: bool = True) -> None:
     """What the room of a compiler calls when it begins with a kernel that no earlier process has left compiled.
 
     Args:
         still_to_come: How many more may follow: all that are loaded and not compiled, needed or not.
+        kept: Whether a later process will find it compiled.
     """
     for listener in _listeners[-1:]:
-        listener(still_to_come)
+        listener(still_to_come, kept)
 
 
 @contextmanager
@@ -27,17 +30,17 @@ def compiling_told(sink: ProgressSink) -> Iterator[ProgressSink]:
     Yields:
         The sink to tell about the job itself: compiling takes up the job's last fraction.
     """
-    fraction, begun = 0.0, 0
+    fraction, begun, lasting = 0.0, 0, True
 
     def tell_job(event: Progress) -> None:
         nonlocal fraction
         fraction = max(fraction, event.fraction)
         sink(event)
 
-    def tell_kernel(still_to_come: int) -> None:
-        nonlocal begun
-        begun += 1
-        stage = f"compiling for this machine, once: kernel {begun} of at most {begun + still_to_come}"
+    def tell_kernel(still_to_come: int, kept: bool) -> None:
+        nonlocal begun, lasting
+        begun, lasting = begun + 1, lasting and kept
+        stage = f"{_ONCE if lasting else _ALWAYS}: kernel {begun} of at most {begun + still_to_come}"
         sink(Progress("compile" if begun == 1 else "progress", fraction, stage))
 
     _listeners.append(tell_kernel)

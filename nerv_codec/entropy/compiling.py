@@ -1,11 +1,18 @@
-"""Watches numba compile this package's kernels; what its cache on disk holds already is loaded, and not counted."""
+"""Has numba compile this package's kernels, with a cache on disk where one can be written, and watches it.
+
+What the cache holds already is loaded, and not counted.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
+import numba
 from numba.core import event
+from numba.core.caching import FunctionCache
 from numba.core.dispatcher import Dispatcher
 
 from nerv_codec.base.compiling import kernel_begun
@@ -13,13 +20,45 @@ from nerv_codec.base.compiling import kernel_begun
 _PACKAGE = __name__.partition(".")[0]
 
 
+class _Cache(FunctionCache):
+    """numba's cache of one kernel; that a disk is full or not ours is no reason to stop."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        with contextlib.suppress(OSError):
+            super().save_overload(sig, data)
+
+
+def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """numba's decorator of that name; a kernel is compiled for this process alone where no cache can be written.
+
+    numba itself refuses such kernels: an installation that is read-only, for a user without a home.
+
+    Args:
+        cache: Whether machine code is kept for later processes, beside the source or where numba's own settings say.
+        **options: Of ``numba.njit``.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Any:
+        dispatcher = numba.njit(**options)(function)
+        if cache:
+            with contextlib.suppress(RuntimeError):  # no place for it; ``_is_kept`` tells
+                dispatcher._cache = _Cache(function)
+        return dispatcher
+
+    return decorate
+
+
+def _is_kept(dispatcher: Dispatcher) -> bool:
+    return isinstance(dispatcher._cache, _Cache)
+
+
 class _Listener(event.Listener):
     """Passes on when a kernel of ours begins to be compiled; numba's own helpers are part of it."""
 
     def on_start(self, event: Any) -> None:
-        function = event.data["dispatcher"].py_func
-        if function.__module__.partition(".")[0] == _PACKAGE:
-            kernel_begun(len(_uncompiled()) - 1)
+        dispatcher = event.data["dispatcher"]
+        if dispatcher.py_func.__module__.partition(".")[0] == _PACKAGE:
+            kernel_begun(len(_uncompiled()) - 1, kept=_is_kept(dispatcher))
 
     def on_end(self, event: Any) -> None:
         """The next kernel says as much."""

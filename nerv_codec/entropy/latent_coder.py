@@ -11,9 +11,8 @@ the two left neighbours is computed for a row at once, the rest symbol by symbol
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-import nerv_codec.entropy.compiling  # noqa: F401  # tells that kernels are compiled
+from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.context_model import (
     CLIP,
     FRACTION_BITS,
@@ -44,7 +43,7 @@ _NIL = np.int32(0)
 _PEAK = np.int32(MAX_ACTIVATION)
 
 
-@njit
+@njit()
 def _cut(v):
     return np.int32(min(max(v, -_CLIP), _CLIP))
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.context_model import CLIP, NUM_INPUTS, FloatArray, RateParameters
 from nerv_codec.entropy.grids import COARSE, COLS, CONTEXT_CLASS, OFFSET, REF0, REF1, ROWS, SHIFT, GridTable
 

@@ -25,10 +25,10 @@ print(json.dumps([event.stage for event in told]))
 """
 
 
-def stages(folder) -> list[str]:
+def stages(folder, before: str = "") -> list[str]:
     """What is told about kernels while one of them is called in a process that keeps its cache in ``folder``."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
-    done = subprocess.run([sys.executable, "-c", _CODE], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run([sys.executable, "-c", before + _CODE], capture_output=True, text=True, check=True, env=environment)
     return json.loads(done.stdout)
 
 
@@ -36,6 +36,25 @@ def test_the_first_call_tells_and_the_second_does_not(tmp_path):
     first = stages(tmp_path)
     assert first[0].startswith("compiling for this machine, once: kernel 1 of at most ")
     assert stages(tmp_path) == []
+
+
+NOWHERE = "from numba.core import caching\ncaching.CacheImpl._locator_classes = []\n"
+FULL = """
+from numba.core import caching
+def save(*_):
+    raise OSError(28, "No space left on device")
+caching.IndexDataCacheFile.save = save
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "told"), [(NOWHERE, "compiling, and again next time: "), (FULL, "compiling for this machine, once: ")]
+)
+def test_kernels_are_compiled_where_no_cache_can_be_written(tmp_path, before, told):
+    """A read-only installation and a user without a home; a disk that is full."""
+    first = stages(tmp_path, before)
+    assert first and all(stage.startswith(told) for stage in first)
+    assert len(stages(tmp_path, before)) == len(first)
 
 
 @pytest.mark.slow

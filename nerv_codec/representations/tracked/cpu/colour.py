@@ -12,8 +12,8 @@ cache, and weights are broadcast to blocks of sums that stay in registers.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.tracked.cpu.simd import JIT, floor8, load8, splat8, store8, sum8, transpose8
 from nerv_codec.representations.tracked.shape import (
     CUBIC,

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.tracked.cpu.simd import JIT, load8, splat8, store8, sum8, transpose8
 from nerv_codec.representations.tracked.shape import FEATURES, PAD, UPSAMPLING, TrackedShape
 

@@ -7,7 +7,8 @@ Soft rounding twice with noise in between (Agustsson and Theis 2020, "Universall
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nerv_codec.entropy.compiling import njit
 
 _FAST = {"nsz", "nnan", "ninf"}
 """Nothing that lets vectors round otherwise than a remainder: which of them an element meets is up to addresses."""

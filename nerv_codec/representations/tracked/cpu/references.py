@@ -6,7 +6,8 @@ The plain form is in the tests of ``references``: ``test_references_follow_the_r
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from nerv_codec.entropy.compiling import njit
 
 
 @njit(cache=True, nogil=True)

@@ -6,8 +6,8 @@ The plain form is ``function.tracks``.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.tracked.cpu.simd import JIT, load8, splat8, store8, sum8
 from nerv_codec.representations.tracked.shape import (
     BLEND,
