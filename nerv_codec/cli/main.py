@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import os
+import contextlib
+import errno
 import signal
 import sys
 import traceback
@@ -15,6 +16,7 @@ import shtab
 from nerv_codec.base.errors import NervCodecError
 from nerv_codec.cli import bench, decode, encode, evaluate, info
 from nerv_codec.cli.output import exit_code
+from nerv_codec.cli.streams import flush_stdout, give_up_stdout, mend_streams
 
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
@@ -52,6 +54,7 @@ class _Version(argparse.Action):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Runs the command line and exits."""
+    mend_streams()
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -73,15 +76,18 @@ def run(arguments: Sequence[str]) -> int:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     signal.signal(signal.SIGTERM, _terminated)
     try:
-        return int(options.run(options))
-    except BrokenPipeError:
-        # Who reads our output has had enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = int(options.run(options))
+        flush_stdout()
+        return code
+    except BrokenPipeError:  # who reads our output has had enough
+        give_up_stdout()
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if options.verbose:
             traceback.print_exc()
         print(f"nerv-codec: error: {' '.join(_describe(error).split())}", file=sys.stderr)
+        with contextlib.suppress(OSError):
+            flush_stdout()
         return exit_code(error)
 
 
@@ -111,6 +117,10 @@ def _describe(error: BaseException) -> str:
         return str(error) or "interrupted; nothing was written"
     if isinstance(error, MemoryError):
         return "out of memory"
+    if isinstance(error, ImportError):  # as libraries of torch under a limit on memory
+        return f"cannot load what this needs: {error}"
+    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
+        return "expected stdin and stdout to be open, found one of them closed"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror or error}"
