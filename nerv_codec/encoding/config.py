@@ -87,7 +87,7 @@ def load_toml(path: str | Path, base: EncoderConfig | None = None) -> EncoderCon
         UsageError: The file cannot be read, is no TOML, or names an unknown key.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")  # some editors begin a file with a mark
         values = tomllib.loads(text)
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: expected a readable TOML file ({error})") from error

@@ -72,6 +72,11 @@ def test_wrong_settings_say_what_was_expected(text, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_a_file_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "bom.toml").write_bytes(b"\xef\xbb\xbfgop = 8\n")
+    assert load_toml(tmp_path / "bom.toml").gop == 8
+
+
 def test_files_override_what_is_under_them(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text("gop = 4\n[siren]\nsteps = 7\n")
