@@ -17,6 +17,8 @@ from pathlib import Path
 from nerv_codec.base.errors import InputError, OutputExistsError, UsageError
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+_STEM_BYTES = 64
+"""What is kept of a name in that of its temporaries: a file system takes 255 bytes, of which some names use all."""
 
 
 def check_input(source: Path) -> None:
@@ -51,18 +53,25 @@ def check_output(target: Path, *, source: Path | None, overwrite: bool, director
         raise OutputExistsError(f"{target}: holds more than numbered pictures, and is not replaced")
     if not target.parent.is_dir():
         raise UsageError(f"{target}: the folder {target.parent} does not exist")
+    if not os.access(target.parent, os.W_OK):
+        raise UsageError(f"{target}: the folder {target.parent} cannot be written to")
 
 
 def remove_stale(target: Path) -> None:
     """Removes temporaries of ``target`` that processes of this machine left when they were killed."""
     pattern = re.compile(
-        rf"\.{re.escape(target.stem[:64])}\.(\w+)-(\d+)-[0-9a-f]{{12}}\.(tmp|old)({re.escape(target.suffix)})?"
+        rf"\.{re.escape(_short(target.stem))}\.(\w+)-(\d+)-[0-9a-f]{{12}}\.(tmp|old)({re.escape(_short(target.suffix))})?"
     )
     with contextlib.suppress(OSError):
         for path in target.parent.iterdir():
             found = pattern.fullmatch(path.name)
             if found and found[1] == _machine() and not _is_alive(int(found[2])):
                 _remove(path)
+
+
+def _short(name: str) -> str:
+    """The beginning of a name, of whole letters; bytes that are no text are left out."""
+    return name.encode("utf-8", "ignore")[:_STEM_BYTES].decode("utf-8", "ignore")
 
 
 def _process() -> str:
@@ -110,8 +119,8 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
     """
     target = Path(os.path.realpath(target))
     remove_stale(target)
-    stem = f".{target.stem[:64]}.{_process()}-{uuid.uuid4().hex[:12]}"
-    temporary, old = target.with_name(f"{stem}.tmp{target.suffix}"), target.with_name(f"{stem}.old")
+    stem = f".{_short(target.stem)}.{_process()}-{uuid.uuid4().hex[:12]}"
+    temporary, old = target.with_name(f"{stem}.tmp{_short(target.suffix)}"), target.with_name(f"{stem}.old")
     try:
         if directory:
             temporary.mkdir()
@@ -121,7 +130,7 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
             os.replace(target, old)
         os.replace(temporary, target)
     except OSError as error:
-        if error.errno not in _NO_ROOM:
+        if error.errno not in _NO_ROOM and not str(error.filename or "").startswith(str(temporary)):
             raise
         raise OSError(error.errno, error.strerror, str(target)) from error  # instead of a temporary, or no name
     finally:

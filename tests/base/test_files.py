@@ -119,3 +119,25 @@ def test_a_small_file_is_written_whole_or_stays_as_it_was(tmp_path, monkeypatch)
     with pytest.raises(OSError, match="key"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old" and names(tmp_path) == ["key"]
+
+
+@pytest.mark.parametrize("stem", ["\N{GRINNING FACE}" * 55, "a" * 245, os.fsdecode(b"\xff" * 245)])
+@pytest.mark.parametrize("suffix", [".nvc", "." + "b" * 8])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, stem, suffix):
+    target = tmp_path / (stem + suffix)
+    with atomic_output(target, overwrite=False) as temporary:
+        str(temporary).encode()  # some libraries take no other names
+        temporary.write_bytes(b"x")
+    assert target.read_bytes() == b"x" and len(names(tmp_path)) == 1
+
+
+def test_an_error_names_the_output_and_not_the_temporary(tmp_path):
+    with pytest.raises(PermissionError) as caught, atomic_output(tmp_path / "a.nvc", overwrite=False) as temporary:
+        raise PermissionError(errno.EACCES, "Permission denied", str(temporary / "000000.png"))
+    assert caught.value.filename == str(tmp_path / "a.nvc")
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))  # root may write anywhere
+    with pytest.raises(UsageError, match="cannot be written to"):
+        check_output(tmp_path / "a.nvc", source=None, overwrite=False)
