@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -23,6 +24,7 @@ from nerv_codec.decoding.metadata import VideoMetadata
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.assemble import Assembled, assemble, tool_name, verify_file
 from nerv_codec.encoding.config import EncoderConfig, at_crf, load_preset
+from nerv_codec.encoding.gop_job import CodedGop
 from nerv_codec.encoding.report import EncodeReport
 from nerv_codec.encoding.scheduler import GopScheduler
 from nerv_codec.encoding.source import EncodeSource, read_gops
@@ -148,9 +150,10 @@ class _Encode:
             expected, rate = source.expected_frames(reader), reader.frame_rate
             fits = config, device, expected, self.progress, workspace, stop, steering, self.jobs, earlier
             gops, last_duration = read_gops(reader, config.gop)
+            coded = stack.enter_context(closing(GopScheduler(reader.info, rate, *fits).code(gops)))
             made = assemble(
                 temporary,
-                stack.enter_context(closing(GopScheduler(reader.info, rate, *fits).code(gops))),
+                self._while_free(coded),
                 model_id=MODELS[config.model].model_id,
                 source=source,
                 reader=reader,
@@ -165,6 +168,12 @@ class _Encode:
         facts = {"psnr_db": report.psnr_y_db, "bytes": report.file_bytes}
         self.progress(Progress("done", 1.0, "done", facts | ({"missed": report.missed} if report.missed else {})))
         return report
+
+    def _while_free(self, gops: Iterable[tuple[CodedGop, bytes]]) -> Iterator[tuple[CodedGop, bytes]]:
+        """The same GOPs; once somebody else has written the target, no more are fitted for nothing."""
+        for gop in gops:
+            yield gop
+            check_output(self.target, source=self.source.path, overwrite=self.overwrite)
 
     def _work_key(self, device: torch.device, steering: Steering) -> str | None:
         """All that determines the bytes of a fit: work is gone on with only where it would come out the same.

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.base.errors import VerificationError
+from nerv_codec.base.errors import OutputExistsError, VerificationError
 from nerv_codec.base.files import write_atomically
 from nerv_codec.media.sequence import source_files
 
@@ -22,6 +22,8 @@ except ImportError:  # no locks: two encodes to one output must then be kept apa
     fcntl = None  # type: ignore[assignment]
 
 _ENDS_BYTES = 1 << 20
+_NAME_BYTES = 240
+"""Longest name of an output that leaves room for what is put around it: file systems take 255 bytes."""
 
 
 class Workspace:
@@ -68,13 +70,17 @@ def open_workspace(target: Path, key: str | None) -> Iterator[Workspace | None]:
         key: Of everything that determines the result; see :func:`source_digest`. None keeps nothing.
 
     Yields:
-        None where another living process works on the same output, or no folder can be made.
+        None where no folder can be made, or no lock taken on this file system.
+
+    Raises:
+        OutputExistsError: Another living process works on the same output.
     """
     if key is None:
         yield None
         return
     real = Path(os.path.realpath(target))
-    folder = real.with_name(f".{real.name}.work")
+    name = real.name if len(os.fsencode(real.name)) <= _NAME_BYTES else f"{zlib.crc32(os.fsencode(real.name)):08x}"
+    folder = real.with_name(f".{name}.work")
     try:
         folder.mkdir(exist_ok=True)
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -84,6 +90,9 @@ def open_workspace(target: Path, key: str | None) -> Iterator[Workspace | None]:
     if fcntl is not None:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            raise OutputExistsError(f"{target}: another process is encoding to it") from None
         except OSError:
             os.close(lock)
             yield None

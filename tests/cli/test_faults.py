@@ -133,22 +133,36 @@ def test_a_full_disk_leaves_no_output(ten, tiny_clip, tmp_path, verb):
     assert {path.name for path in tmp_path.iterdir()} <= {".a.nvc.work"}
 
 
-def test_two_encodes_to_one_output(tiny_clip, tiny_config, tmp_path):
-    """The second begins while the first one works; both end, and the file is whole."""
-    target = tmp_path / "a.nvc"
-    inner = []
+def test_the_second_of_two_encodes_to_one_output_is_refused_at_its_start(tiny_clip, tiny_config, tmp_path):
+    target, said = tmp_path / "a.nvc", []
 
     def meanwhile(event):
-        if event.type == "gop-done" and not inner:
-            inner.append(encode(tiny_clip, target, config=tiny_config, tool_section=False))
+        if event.type == "gop-done" and not said:
+            for overwrite in (False, True):
+                with pytest.raises(OutputExistsError, match="another process is encoding to it"):
+                    encode(tiny_clip, target, config=tiny_config, overwrite=overwrite, progress=said.append)
+            assert all(event.type == "start" for event in said) and said
 
-    with pytest.raises(OutputExistsError):
-        encode(tiny_clip, target, config=tiny_config, tool_section=False, progress=meanwhile)
+    encode(tiny_clip, target, config=tiny_config, tool_section=False, progress=meanwhile)
     alone = tmp_path / "b.nvc"
     encode(tiny_clip, alone, config=tiny_config, tool_section=False)
     assert target.read_bytes() == alone.read_bytes()
-    encode(tiny_clip, target, config=tiny_config, tool_section=False, overwrite=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nvc", "b.nvc"]
+
+
+def test_an_encode_ends_when_somebody_else_has_written_its_output(tiny_clip, tiny_config, tmp_path):
+    """Without a lock, as for a stream: before the next GOP, not at the end."""
+    target, done = tmp_path / "a.nvc", []
+
+    def meanwhile(event):
+        if event.type == "gop-done":
+            done.append(event)
+            target.write_bytes(b"theirs")
+
+    config = dataclasses.replace(tiny_config, gop=2)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        encode(tiny_clip, target, config=config, resume=False, progress=meanwhile)
+    assert len(done) <= 2 and target.read_bytes() == b"theirs"
 
 
 def test_what_dead_processes_left_is_removed(tmp_path):
