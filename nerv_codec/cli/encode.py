@@ -18,6 +18,8 @@ from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, r
 from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
 from nerv_codec.cli.settings import add_settings, chosen_settings
 
+_OTHERS = {".avi", ".avif", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".png", ".ts", ".webm", ".y4m"}
+"""Suffixes that promise another kind of file than a .nvc."""
 _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc
   nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
@@ -122,6 +124,8 @@ def _run(options: argparse.Namespace) -> int:
         if source is not None:
             check_input(source)
         check_output(options.output, source=source, overwrite=options.overwrite)
+        if options.output.suffix.lower() in _OTHERS and not options.quiet:
+            print(f"nerv-codec: note: {options.output} will be a .nvc, which no player opens", file=sys.stderr)
         from nerv_codec.encoding.encode import encode  # brings torch, which a wrong word need not wait for
 
         report = encode(

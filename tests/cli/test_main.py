@@ -232,6 +232,12 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     assert names(tmp_path) == ["clip.nvc"]
 
 
+def test_a_name_that_promises_another_kind_of_file(nerv, tiny_clip, tmp_path):
+    for name, noted in (("wrong.mp4", True), ("right.nvc", False), ("right", False)):
+        code, _, err = nerv("encode", tiny_clip, tmp_path / name, *QUICK, "--frames", 1)
+        assert code == 0 and ("will be a .nvc" in err) == noted
+
+
 def test_input_errors(nerv, tmp_path):
     text = tmp_path / "notes.txt"
     text.write_text("no video\n" * 99)
@@ -341,6 +347,7 @@ def test_other_exit_codes(nerv, clip, tmp_path, monkeypatch):
     expect_error(failing(VerificationError("GOP 3 differs")), 6, "GOP 3 differs")
     expect_error(failing(KeyboardInterrupt()), 130, "interrupted")
     expect_error(failing(MemoryError()), 1, "out of memory")
+    expect_error(failing(ImportError("libtorch.so: failed to map")), 1, "cannot load what this needs: libtorch.so")
     expect_error(failing(OSError(28, "No space left on device", "out.mkv")), 1, "out.mkv: No space left")
     expect_error(failing(RuntimeError("two\nlines")), 1, "unexpected RuntimeError: two lines")
 

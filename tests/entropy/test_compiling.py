@@ -28,7 +28,9 @@ print(json.dumps([event.stage for event in told]))
 def stages(folder, before: str = "") -> list[str]:
     """What is told about kernels while one of them is called in a process that keeps its cache in ``folder``."""
     environment = os.environ | {"NUMBA_CACHE_DIR": str(folder)}
-    done = subprocess.run([sys.executable, "-c", before + _CODE], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", before + _CODE], capture_output=True, text=True, check=True, env=environment
+    )
     return json.loads(done.stdout)
 
 
