@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import operator
 import struct
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import SupportsFloat
+from typing import SupportsFloat, SupportsIndex
 
 from nerv_codec.base.errors import UsageError
 
@@ -28,6 +29,28 @@ def float_error(seconds: float) -> Fraction:
     return 2 * Fraction(unit)
 
 
+def time_or_number(where: SupportsFloat | SupportsIndex) -> float | int:
+    """A place in a video as seconds (float) or as a frame's number (int), from any number or array of one number.
+
+    Raises:
+        UsageError: It is no number, or not finite.
+    """
+    try:
+        return operator.index(where)  # type: ignore[arg-type]  # which answers for whatever it is given
+    except TypeError:
+        return _finite(where)
+
+
+def _finite(seconds: object) -> float:
+    try:
+        number = float(seconds)  # type: ignore[arg-type]  # likewise
+    except (TypeError, ValueError, RuntimeError):
+        raise UsageError(f"expected a time in seconds, found {seconds!r}") from None
+    if not math.isfinite(number):
+        raise UsageError(f"expected a time in seconds, found {number}")
+    return number
+
+
 def exact_seconds(seconds: SupportsFloat, marks: Sequence[Fraction] = (), origin: Fraction = Fraction(0)) -> Fraction:
     """The exact time that a number of seconds means.
 
@@ -45,9 +68,7 @@ def exact_seconds(seconds: SupportsFloat, marks: Sequence[Fraction] = (), origin
     Raises:
         UsageError: It is no finite number.
     """
-    number = seconds if isinstance(seconds, Fraction) else float(seconds)
-    if not math.isfinite(number):
-        raise UsageError(f"expected a time in seconds, found {number}")
+    number = seconds if isinstance(seconds, Fraction) else _finite(seconds)
     error = float_error(float(number))
     target = origin + Fraction(number)
     nearest = min(marks, key=lambda mark: abs(mark - target), default=None)

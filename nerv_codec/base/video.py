@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -123,7 +124,17 @@ class FrameBatch:
     def __len__(self) -> int:
         return int(self.data.shape[0])
 
-    def __getitem__(self, index: int) -> Frame:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Frame: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> FrameBatch: ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> Frame | FrameBatch:
+        """One frame, or the batch of a slice."""
+        if isinstance(index, slice):
+            return FrameBatch(self.data[index], self.pts_seconds[index], self.duration_seconds[index])
+        index = operator.index(index)
         return Frame(self.data[index], float(self.pts_seconds[index]), float(self.duration_seconds[index]))
 
     def __iter__(self) -> Iterator[Frame]:

@@ -16,6 +16,7 @@ from typing import BinaryIO
 from nerv_codec.base.background import write_behind
 from nerv_codec.base.errors import BitstreamError, UsageError
 from nerv_codec.base.files import atomic_output, check_output
+from nerv_codec.base.moments import time_or_number
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PlanarFrame, Plane
 from nerv_codec.decoding.output_name import choose_format, default_target
@@ -247,6 +248,7 @@ def _nominal_rate(rate: Fraction) -> Fraction:
 
 def _moment(line: Timeline, where: float | int) -> Fraction:
     """Seconds on the file's clock, of seconds since its first frame or of a frame number."""
+    where = time_or_number(where)
     if isinstance(where, float):
         return line.moment(where, origin=line.begin)
     if where < 0:

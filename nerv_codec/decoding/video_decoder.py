@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import operator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from fractions import Fraction
 from functools import cached_property, partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, SupportsIndex
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from nerv_codec.base.companions import Companions, TrackPacket
 from nerv_codec.base.device import choose_device
-from nerv_codec.base.errors import CoordinateRangeError
+from nerv_codec.base.errors import CoordinateRangeError, UsageError
 from nerv_codec.base.video import Frame, FrameBatch, PixelFormat, PlanarFrame
 from nerv_codec.decoding.gop_loader import GopLoader, open_container
 from nerv_codec.decoding.metadata import VideoMetadata, own_frames, read_companions, read_metadata, read_packets
@@ -73,11 +76,13 @@ class VideoDecoder:
     def __len__(self) -> int:
         return len(self.header.pts)
 
-    def __getitem__(self, key: int | slice) -> Tensor:
-        """Frame ``key`` as (3, H, W) uint8 RGB, or a slice of frames as (N, 3, H, W)."""
+    def __getitem__(self, key: SupportsIndex | slice | Iterable[SupportsIndex]) -> Tensor:
+        """Frame ``key`` as (3, H, W) uint8 RGB; a slice, or a list or array of numbers, as (N, 3, H, W)."""
         if isinstance(key, slice):
             return self.get_frames_at(range(*key.indices(len(self)))).data
-        return self.get_frame_at(key).data
+        if isinstance(key, Iterable) and getattr(key, "ndim", None) != 0:  # an array of no dimensions is one number
+            return self.get_frames_at(key).data
+        return self.get_frame_at(key).data  # type: ignore[arg-type]  # anything else is refused there
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[index] for index in range(len(self)))
@@ -125,14 +130,19 @@ class VideoDecoder:
         out = view_info(self.header.info, view, pixel_format)
         return PlanarFrame(render_planes(self.loader.gop(gop), t, self.header.info, view, out), pts=0)
 
-    def get_frame_at(self, index: int, *, scale: float = 1.0) -> Frame:
+    def get_frame_at(self, index: SupportsIndex, *, scale: float = 1.0) -> Frame:
         """One frame by its number; negative numbers count from the end. Raises IndexError."""
         return self.get_frames_at([index], scale=scale)[0]
 
-    def get_frames_at(self, indices: Sequence[int], *, scale: float = 1.0) -> FrameBatch:
-        """Frames by number. Raises IndexError for a number outside the video."""
+    def get_frames_at(self, indices: Iterable[SupportsIndex], *, scale: float = 1.0) -> FrameBatch:
+        """Frames by number, from a list, an array or a tensor.
+
+        Raises:
+            IndexError: A number is outside the video.
+            UsageError: It is no whole number.
+        """
         wanted = []
-        for index in indices:
+        for index in map(_whole_number, indices):
             if not -len(self) <= index < len(self):
                 raise IndexError(f"expected a frame number in {-len(self)}..{len(self) - 1}, found {index}")
             wanted.append(index % len(self))
@@ -183,20 +193,22 @@ class VideoDecoder:
         positions = [line.position(seconds) for seconds in times]
         return self._batch(positions, times, [1 / rate] * len(times), scale)
 
-    def sample(self, coords: Tensor) -> Tensor:
+    def sample(self, coords: Tensor | npt.ArrayLike) -> Tensor:
         """The function itself at single points.
 
         Args:
-            coords: (..., 3) of (t in seconds, row, col); pixel i covers i - 1/2 .. i + 1/2.
+            coords: (..., 3) of (t in seconds, row, col), as tensor, array or lists; pixel i covers i - 1/2 .. i + 1/2.
 
         Returns:
             (..., 3) float32 RGB in [0, 1].
 
         Raises:
+            UsageError: They are no coordinates.
             CoordinateRangeError: A coordinate is outside of what W was fitted on; in time that is from the
                 first frame's time to the last frame's.
         """
-        flat = coords.reshape(-1, 3).to("cpu", torch.float64)
+        coords = _coordinates(coords)
+        flat = coords.reshape(-1, 3)
         unique, inverse = torch.unique(flat[:, 0], return_inverse=True)
         low, high = self.timeline.begin, self.timeline.last
         exact = [self.timeline.moment(seconds) for seconds in unique.tolist()]
@@ -231,3 +243,27 @@ class VideoDecoder:
             torch.tensor([float(t) for t in times], dtype=torch.float64),
             torch.tensor([float(d) for d in durations], dtype=torch.float64),
         )
+
+
+def _whole_number(index: SupportsIndex) -> int:
+    kind = str(getattr(index, "dtype", ""))
+    try:
+        if "bool" in kind:
+            raise TypeError
+        return operator.index(index)
+    except TypeError:
+        raise UsageError(f"expected whole numbers of frames, found {index!r}") from None
+
+
+def _coordinates(coords: Tensor | npt.ArrayLike) -> Tensor:
+    """(..., 3) float64 on the CPU. Raises UsageError where that cannot be made of them."""
+    try:
+        made = coords.detach() if isinstance(coords, Tensor) else torch.from_numpy(np.array(coords, np.float64))
+        made = made.to("cpu", torch.float64)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"expected coordinates (..., 3) of (t, row, col): {error}") from None
+    if made.ndim < 1 or made.shape[-1] != 3:
+        raise UsageError(f"expected coordinates (..., 3) of (t, row, col), found the shape {tuple(made.shape)}")
+    if not bool(torch.isfinite(made).all()):
+        raise UsageError("expected finite coordinates, found nan or inf")
+    return made

@@ -26,7 +26,7 @@ def evaluate(
     reference: str | Path,
     target: str | Path,
     *,
-    metrics: Sequence[str] = ("psnr",),
+    metrics: str | Sequence[str] = ("psnr",),
     match: str = "auto",
     device: str = "auto",
     fps: Fraction | None = None,
@@ -41,7 +41,7 @@ def evaluate(
     Args:
         reference: The original: anything PyAV opens, or a ``.nvc``.
         target: A ``.nvc``, or any ordinary video of the same size.
-        metrics: Names out of :data:`nerv_codec.evaluation.metrics.suite.METRICS`, or ``all``.
+        metrics: Names out of :data:`nerv_codec.evaluation.metrics.suite.METRICS`, or ``all``; one name may stand alone.
         match: ``time``, ``number`` (first to first ...), or ``auto``: time, unless the first pictures say that the
             clocks disagree, which is noted.
         device: Where a ``.nvc`` is evaluated: ``auto``, ``cpu``, ``cuda`` ...

@@ -8,7 +8,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Protocol, TypeVar
 
-from nerv_codec.base.moments import exact_seconds
+from nerv_codec.base.moments import exact_seconds, time_or_number
 
 
 class Timed(Protocol):
@@ -32,6 +32,11 @@ class Part:
     """Where to stop, not included."""
     frames: int | None = None
     """How many frames are wanted at most."""
+
+    def __post_init__(self) -> None:
+        for name in ("start", "end"):
+            if (where := getattr(self, name)) is not None:
+                object.__setattr__(self, name, time_or_number(where))
 
     def select(self, frames: Iterable[_Frame], time_base: Fraction) -> Iterator[tuple[int, _Frame]]:
         """Yields (number, frame) of the frames that are wanted, and reads no further than the first one behind them.

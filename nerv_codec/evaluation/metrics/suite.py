@@ -31,8 +31,14 @@ METRICS_VERSION = 1
 """Grows when a metric's figures change: kept figures of older versions are then measured anew."""
 
 
-def metric_names(names: Sequence[str]) -> tuple[str, ...]:
-    """``names`` without repetitions, and with ``all`` spelt out. Raises UsageError for one that is unknown."""
+def metric_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """``names`` without repetitions, and with ``all`` spelt out; a text has them between commas.
+
+    Raises:
+        UsageError: One is unknown.
+    """
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",")]
     unknown = [name for name in names if name not in (*METRICS, "all")]
     if unknown or not names:
         raise UsageError(f"expected metrics out of {', '.join(METRICS)} or all, found {', '.join(unknown) or 'none'}")
