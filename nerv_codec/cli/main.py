@@ -119,11 +119,10 @@ def _describe(error: BaseException) -> str:
         return "out of memory"
     if isinstance(error, ImportError):  # as libraries of torch under a limit on memory
         return f"cannot load what this needs: {error}"
-    if isinstance(error, OSError) and error.errno == errno.EBADF and not error.filename:
-        return "expected stdin and stdout to be open, found one of them closed"
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}"
+        closed = "expected stdin and stdout to be open, found one of them closed"
+        said = closed if error.errno == errno.EBADF else error.strerror or error
+        return f"{error.filename}: {said}" if error.filename else str(said)
     return f"unexpected {type(error).__name__}: {error} (-v tells where)"
 
 

@@ -39,7 +39,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     """
 
     def decorate(function: Callable[..., Any]) -> Any:
-        dispatcher = numba.njit(**options)(function)
+        dispatcher: Any = numba.njit(**options)(function)
         if cache:
             with contextlib.suppress(RuntimeError):  # no place for it; ``_is_kept`` tells
                 dispatcher._cache = _Cache(function)

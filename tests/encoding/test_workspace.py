@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from nerv_codec.base.errors import Interrupted, VerificationError
+from nerv_codec.base.errors import Interrupted, OutputExistsError, VerificationError
 from nerv_codec.base.interruption import stop_on_signals
 from nerv_codec.encoding.encode import encode
 from nerv_codec.encoding.workspace import open_workspace, source_digest
