@@ -48,7 +48,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     return decorate
 
 
-def _is_kept(dispatcher: Dispatcher) -> bool:
+def _is_kept(dispatcher: Any) -> bool:
     return isinstance(dispatcher._cache, _Cache)
 
 
