@@ -40,12 +40,14 @@ def test_commands(folder, capsys):
 
 
 def test_library(folder):
-    (block,) = blocks("python")
     names: dict[str, object] = {}
-    exec(block, names)
+    library, loading = blocks("python")
+    exec(library, names)
     assert names["frame"].shape == (3, 64, 96)
     assert names["batch"].data.shape == (30, 3, 128, 192)
     assert names["rgb"].shape == (1, 3)
+    exec(loading, names)
+    assert names["seen"] == len(names["video"])
 
 
 def test_links_lead_somewhere():
