@@ -13,14 +13,15 @@ from nerv_codec.base.files import check_input, check_output
 from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
 from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
-from nerv_codec.decoding.output_name import choose_format, default_target
+from nerv_codec.decoding.output_name import choose_format, default_target, is_folder
 
 FORMATS = ("mp4", "mkv", "y4m", "png", "md5", "null")
 """Names of formats as ``media.writer.Format`` has them, which is not imported to parse a command line."""
 _EPILOG = """examples:
   nerv-codec decode out.nvc                            out.mp4, at the source's size and times
   nerv-codec decode out.nvc --fps 60 --scale 2         out.60fps.x2.mp4: f between frames and pixels
-  nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200
+  nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200 --start f:9 --end f:10
+  nerv-codec decode out.nvc frames --format png        a folder of numbered pictures
   nerv-codec decode out.nvc - | ffplay -               y4m on stdout
   nerv-codec decode damaged.nvc --keep-going           what is left of it
 
@@ -42,7 +43,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "output",
         metavar="OUT",
         nargs="?",
-        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .png (a folder), .md5; - is stdout",
+        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .md5, .png (one frame); - is stdout",
     )
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     where = parser.add_argument_group("where to evaluate")
@@ -87,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
             path = Path(target)
             if skip_existing(options, path):
                 return 0
-            check_output(path, source=options.input, overwrite=options.overwrite, directory=format == "png")
+            check_output(path, source=options.input, overwrite=options.overwrite, directory=is_folder(path, format))
         check_input(options.input)
         from nerv_codec.decoding.decode import decode  # brings torch
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from nerv_codec.base.background import write_behind
@@ -19,7 +20,7 @@ from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.moments import time_or_number
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PlanarFrame, Plane
-from nerv_codec.decoding.output_name import choose_format, default_target
+from nerv_codec.decoding.output_name import choose_format, default_target, is_folder
 from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import Format, open_writer
@@ -93,7 +94,8 @@ def decode(
 
     Args:
         source: The ``.nvc``.
-        target: A file (for ``png`` a folder), or a binary stream for ``y4m`` and ``md5``. Where it is not
+        target: A file; for ``png`` one of one frame where the name ends in ``.png``, else a folder of them; or a
+            binary stream for ``y4m`` and ``md5``. Where it is not
             given, a name is made from the source's and what is asked for, as ``clip.60fps.x2.mp4``.
         fps: Frames a second on a uniform clock from the first frame; None gives the source's own times.
         scale: Size against the source's; or give ``size``, (width, height).
@@ -148,6 +150,9 @@ def decode(
             warnings.extend([*video.damage, *writer.notes])
 
         place = Path("null") if target is None else Path(target) if isinstance(target, str | Path) else target
+        if chosen == "png" and isinstance(place, Path) and place.suffix.lower() == ".png" and schedule.length != 1:
+            found = f"found {schedule.length} of them"
+            raise UsageError(f"{place}: expected one frame for one picture, {found}; a folder's name takes all")
         _deliver(place, chosen, write, source=source, overwrite=overwrite)
     progress(Progress("done", 1.0))
     return DecodeReport(
@@ -167,10 +172,16 @@ def _deliver(
     if chosen == "null":
         write(target)
     elif isinstance(target, Path):
-        folder = chosen == "png"
+        folder = is_folder(target, chosen)
         check_output(target, source=source, overwrite=overwrite, directory=folder)
         with atomic_output(target, overwrite=overwrite, directory=folder) as temporary:
-            write(temporary)
+            if folder or chosen != "png":
+                write(temporary)
+                return
+            with TemporaryDirectory(dir=target.parent, prefix=".") as numbered:
+                write(Path(numbered))
+                (picture,) = Path(numbered).iterdir()
+                picture.replace(temporary)
     elif chosen == "mp4" and not target.seekable():
         raise UsageError("expected y4m, mkv or md5 for a pipe, found mp4: its writer has to seek")
     else:

@@ -33,7 +33,12 @@ def default_target(
         parts.append(f"{size[0]}x{size[1]}")
     if crop is not None:
         parts.append("crop{}x{}+{}+{}".format(*crop))
-    return source.with_name(".".join([*parts, format]))
+    return source.with_name(".".join([*parts, "frames" if format == "png" else format]))
+
+
+def is_folder(target: str | Path, format: Format) -> bool:
+    """Whether a folder of numbered pictures is to be written: PNG to a name that is not one picture's."""
+    return format == "png" and Path(target).suffix.lower() != ".png"
 
 
 def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -> Format:

@@ -80,10 +80,10 @@ def test_crop_at_odd_offsets(tiny_nvc, tmp_path, scale, left, top):
     whole = lossless(tiny_nvc, tmp_path, "whole.mkv", **where)
     part = lossless(tiny_nvc, tmp_path, "part.mkv", **where, crop=(11, 7, left, top))
     assert np.array_equal(part[0], whole[0][:, top : top + 7, left : left + 11])
-    decode(tiny_nvc, tmp_path / "whole.png", device="cpu", **where)
-    decode(tiny_nvc, tmp_path / "part.png", device="cpu", **where, crop=(11, 7, left, top))
+    decode(tiny_nvc, tmp_path / "whole", format="png", device="cpu", **where)
+    decode(tiny_nvc, tmp_path / "part", format="png", device="cpu", **where, crop=(11, 7, left, top))
     for name in ("000000.png", "000001.png"):
-        full, cut = (picture(tmp_path / kind / name) for kind in ("whole.png", "part.png"))
+        full, cut = (picture(tmp_path / kind / name) for kind in ("whole", "part"))
         assert np.array_equal(cut, full[top : top + 7, left : left + 11])
 
 
@@ -112,8 +112,12 @@ def test_a_rate_that_starts_between_its_ticks_gives_every_picture_its_own_time(t
 
 
 def test_png_folder(tiny_nvc, tmp_path):
-    decode(tiny_nvc, tmp_path / "a.png", end=2, device="cpu")
-    assert sorted(path.name for path in (tmp_path / "a.png").iterdir()) == ["000000.png", "000001.png"]
+    with pytest.raises(UsageError, match="expected one frame"):
+        decode(tiny_nvc, tmp_path / "a.png", end=2, device="cpu")
+    decode(tiny_nvc, tmp_path / "a.png", end=1, device="cpu")
+    decode(tiny_nvc, tmp_path / "a", format="png", end=2, device="cpu")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "a/000000.png").read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["000000.png", "000001.png"]
 
 
 def test_streams(tiny_nvc, tmp_path):
@@ -130,7 +134,7 @@ def test_names():
     source = Path("/videos/clip.nvc")
     assert default_target(source, "mp4").name == "clip.mp4"
     assert default_target(source, "mp4", fps=Fraction(60), scale=2.0).name == "clip.60fps.x2.mp4"
-    assert default_target(source, "png", size=(64, 48), crop=(8, 4, 2, 1)).name == "clip.64x48.crop8x4+2+1.png"
+    assert default_target(source, "png", size=(64, 48), crop=(8, 4, 2, 1)).name == "clip.64x48.crop8x4+2+1.frames"
     assert default_target(source, "mkv", fps=Fraction(30000, 1001)).name == "clip.29.97fps.mkv"
 
 
@@ -178,7 +182,7 @@ def test_damage_leaves_no_output(tiny_nvc, tmp_path):
     broken = bytearray(tiny_nvc.read_bytes())
     broken[-400] ^= 4
     (tmp_path / "broken.nvc").write_bytes(broken)
-    for name in ("out.mkv", "out.mp4", "out.png", "out.md5"):
+    for name in ("out.mkv", "out.mp4", "out.y4m", "out.md5"):
         with pytest.raises(BitstreamError, match="damaged"):
             decode(tmp_path / "broken.nvc", tmp_path / name, device="cpu")
     assert [path.name for path in tmp_path.iterdir()] == ["broken.nvc"]
