@@ -1,0 +1,81 @@
+"""From planes to latents, in the encoder only: wavelet, gains, learned shrinkage, and a correction that starts at zero.
+
+The correction of a grid sees the picture (bottom-up features) and what the decoder already knows (the lifted features
+of the synthesis), so that finer grids can answer for what coarser ones lost in rounding.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.synthesis import NUM_PLANES, WIDTHS, Modulation
+
+ANALYSIS_WIDTHS = {16: 32, 8: 32, 4: 24, 2: 16}
+_KNEE = 1.5
+"""Magnitudes above are not shrunk, so that large latents keep their value."""
+
+
+class Analysis(nn.Module):
+    """Real-valued latents, grid after grid."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = ANALYSIS_WIDTHS
+        self.down, self.first, self.second = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.head, self.known, self.out = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.down_modulation, self.head_modulation = nn.ModuleDict(), nn.ModuleDict()
+        self.gains, self.shrinkage = nn.ParameterDict(), nn.ParameterDict()
+        for level in LEVELS:
+            key, width, count = str(level), widths[level], len(bands(level))
+            if level == LEVELS[-1]:
+                self.down[key] = nn.Conv2d(NUM_PLANES, width, 3, padding=1)
+            else:
+                self.down[key] = nn.Conv2d(widths[level // 2], width, 3, stride=2, padding=1)
+                self.second[key] = nn.Conv2d(width, width, 3, padding=1)
+            self.first[key] = nn.Conv2d(width, width, 3, padding=1)
+            self.head[key] = nn.Conv2d(width, width, 3, padding=1)
+            if level != LEVELS[0]:
+                self.known[key] = nn.Conv2d(WIDTHS[level], width, 1)
+            self.out[key] = nn.Conv2d(width, count, 1)
+            self.down_modulation[key], self.head_modulation[key] = Modulation(width), Modulation(width)
+            self.gains[key] = nn.Parameter(torch.zeros(3, count))
+            self.shrinkage[key] = nn.Parameter(torch.full((count,), -1.7))
+            nn.init.zeros_(self.out[key].weight)
+            nn.init.zeros_(self.out[key].bias)
+
+    def features(self, planes: Tensor, lambdas: Tensor) -> dict[int, Tensor]:
+        """What the picture shows at every level; planes (batch, 6, rows, cols)."""
+        x, found = planes - 0.5, {}
+        for level in reversed(LEVELS):
+            key = str(level)
+            x = self.down_modulation[key](torch.relu(self.down[key](x)), lambdas)
+            change = torch.relu(self.first[key](x))
+            x = x + (self.second[key](change) if key in self.second else change)
+            found[level] = x
+        return found
+
+    def latents(self, level: int, subbands: Tensor, features: Tensor, lifted: Tensor | None, lambdas: Tensor) -> Tensor:
+        """Latents of a grid before rounding, (batch, bands, rows, cols).
+
+        Args:
+            level: Which grid.
+            subbands: Its wavelet bands.
+            features: From :meth:`features`.
+            lifted: What the decoder knows of this grid from the coarser ones, None at 1/16.
+            lambdas: From :func:`quality.features`.
+        """
+        key = str(level)
+        scaled = subbands * torch.exp(lambdas @ self.gains[key])[..., None, None]
+        x = self.head[key](features)
+        if lifted is not None:
+            x = x + self.known[key](lifted)
+        correction: Tensor = self.out[key](self.head_modulation[key](torch.relu(x), lambdas))
+        return self._shrunk(level, scaled) + correction
+
+    def _shrunk(self, level: int, latents: Tensor) -> Tensor:
+        threshold = torch.sigmoid(self.shrinkage[str(level)])[:, None, None]
+        magnitude = latents.abs()
+        shrunk = latents.sign() * (magnitude - threshold).clamp(min=0) * (_KNEE / (_KNEE - threshold))
+        return torch.where(magnitude < _KNEE, shrunk, latents)

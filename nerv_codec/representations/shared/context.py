@@ -1,0 +1,174 @@
+"""The context model in floating point: how latents are distributed, given what has been decoded. Trained in this form.
+
+Every band has a small network: hidden = relu(w x + b(lambda)), (location, log2 scale) = v hidden + u x + c(lambda).
+Inputs x are integer latents through a saturating table (`layout.context_taps`), and features of the coarser grids
+(`prior`). Nothing but integers goes in, and so it has an integer form (`integer_context`), which is what codes.
+
+Low-pass bands are coded as differences to the median predictor of LOCO-I (Weinberger, Seroussi, Sapiro 2000): then
+the magnitudes around say how rough the place is, and the network corrects the prediction.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from nerv_codec.representations.shared.layout import (
+    HIDDEN,
+    LEVELS,
+    PRIOR_FEATURES,
+    PRIOR_HIDDEN,
+    Orientation,
+    Tap,
+    bands,
+    context_taps,
+    prior_taps,
+)
+
+TABLE_UNIT = 8
+"""The table gives eighths."""
+TABLE_SIZE = 128
+"""Magnitudes from here on look the same."""
+SATURATION = tuple(round(TABLE_UNIT * math.log2(1 + magnitude)) for magnitude in range(TABLE_SIZE))
+"""What a magnitude looks like to the networks, 0..56 eighths."""
+_MARGIN = 2
+_MIN_LOG2_SCALE, _MAX_LOG2_SCALE = -4.0, 7.75
+_MIN_PROBABILITY = 2.0**-20
+
+
+def predicted_low_pass(plane: Tensor) -> Tensor:
+    """What LOCO-I predicts for every integer of (..., rows, cols) from its west, north and north-west neighbours."""
+    padded = functional.pad(plane, (1, 0, 1, 0))
+    west, north, corner = padded[..., 1:, :-1], padded[..., :-1, 1:], padded[..., :-1, :-1]
+    median = torch.maximum(torch.minimum(west, north), torch.minimum(torch.maximum(west, north), west + north - corner))
+    median[..., 0, :] = west[..., 0, :]
+    median[..., :, 0] = north[..., :, 0]
+    return median
+
+
+def low_pass_shift(level: int, latents: Tensor) -> Tensor:
+    """What is taken off the latents of a grid before coding: the prediction of low-pass bands, elsewhere 0."""
+    shift = torch.zeros_like(latents)
+    for index, band in enumerate(bands(level)):
+        if band.orientation == Orientation.LL:
+            shift[:, index] = predicted_low_pass(latents[:, index])
+    return shift
+
+
+class Inputs:
+    """Integer symbols of one grid as network inputs: values and magnitudes through the table, with zeros around."""
+
+    def __init__(self, symbols: Tensor) -> None:
+        table = torch.tensor(SATURATION, dtype=torch.float32, device=symbols.device) / TABLE_UNIT
+        magnitude = table[symbols.abs().clamp(max=TABLE_SIZE - 1).long()]
+        self._shape = symbols.shape[-2:]
+        self._magnitudes = functional.pad(magnitude, (_MARGIN,) * 4)
+        self._values = functional.pad(magnitude * symbols.sign(), (_MARGIN,) * 4)
+
+    def gather(self, taps: tuple[Tap, ...]) -> Tensor:
+        """(batch, taps, rows * cols)."""
+        rows, cols = self._shape
+        found = []
+        for tap in taps:
+            plane = (self._values if tap.signed else self._magnitudes)[:, tap.source]
+            top, left = _MARGIN + tap.rows, _MARGIN + tap.cols
+            found.append(plane[:, top : top + rows, left : left + cols])
+        return torch.stack(found, 1).flatten(2)
+
+
+class BandModel(nn.Module):
+    """The network of one band; the rows of its first matrix are the hidden units, then the two outputs' direct path."""
+
+    def __init__(self, taps: tuple[Tap, ...], features: int, hidden: int) -> None:
+        super().__init__()
+        self.taps = taps
+        self.hidden = hidden
+        inputs = len(taps) + features
+        first = torch.randn(hidden + 2, inputs) * inputs**-0.5
+        first[hidden:] = 0
+        self.first = nn.Parameter(first)
+        self.second = nn.Parameter(torch.randn(2, hidden) * 0.1 * hidden**-0.5)
+        bias = torch.zeros(3, hidden + 2)
+        bias[0, hidden + 1] = -1
+        self.bias = nn.Parameter(bias)
+
+    def forward(self, inputs: Inputs, features: Tensor | None, lambdas: Tensor) -> Tensor:
+        """(batch, 2, rows * cols); features (batch, features, rows * cols), lambdas (batch, 3)."""
+        x = inputs.gather(self.taps)
+        if features is not None:
+            x = torch.cat([x, features], 1)
+        sums = torch.matmul(self.first, x) + (lambdas @ self.bias)[..., None]
+        direct: Tensor = sums[:, self.hidden :]
+        return direct + torch.matmul(self.second, torch.relu(sums[:, : self.hidden]))
+
+
+class PriorModel(nn.Module):
+    """What a finished grid tells the next finer one: two layers, then features for the four children of a position."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__()
+        self.taps = prior_taps(level)
+        inputs, hidden = len(self.taps) + PRIOR_FEATURES.get(level, 0), PRIOR_HIDDEN[level]
+        self.first = nn.Parameter(torch.randn(hidden, inputs) * inputs**-0.5)
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.second = nn.Parameter(torch.randn(4 * PRIOR_FEATURES[level // 2], hidden) * hidden**-0.5)
+        self.second_bias = nn.Parameter(torch.zeros(4 * PRIOR_FEATURES[level // 2]))
+
+    def forward(self, inputs: Inputs, features: Tensor | None, rows: int, cols: int) -> Tensor:
+        """(batch, features, 4 * rows * cols) of the finer grid, not negative."""
+        x = inputs.gather(self.taps)
+        if features is not None:
+            x = torch.cat([x, features], 1)
+        x = torch.relu(torch.matmul(self.first, x) + self.bias[:, None])
+        x = torch.relu(torch.matmul(self.second, x) + self.second_bias[:, None])
+        return functional.pixel_shuffle(x.unflatten(2, (rows, cols)), 2).flatten(2)
+
+
+class ContextModel(nn.Module):
+    """Distributions of all latents of a picture, grid by grid, coarse to fine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bands = nn.ModuleDict()
+        self.priors = nn.ModuleDict()
+        for level in LEVELS:
+            features, hidden = PRIOR_FEATURES.get(level, 0), HIDDEN[level]
+            models = [BandModel(context_taps(level, i), features, hidden) for i in range(len(bands(level)))]
+            self.bands[str(level)] = nn.ModuleList(models)
+            if level in PRIOR_HIDDEN:
+                self.priors[str(level)] = PriorModel(level)
+
+    def grid(
+        self, level: int, symbols: Tensor, features: Tensor | None, lambdas: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """One grid.
+
+        Args:
+            level: Which.
+            symbols: Integers as coded (low-pass bands less their prediction), (batch, bands, rows, cols).
+            features: What the coarser grids told, or None at 1/16.
+            lambdas: As from :func:`quality.features`, (batch, 3).
+
+        Returns:
+            Location and log2 of the scale, shaped as the symbols, and the features of the next finer grid, if any.
+        """
+        inputs = Inputs(symbols)
+        out = torch.stack([model(inputs, features, lambdas) for model in self.bands[str(level)]], 1)
+        location, log2_scale = out.unflatten(-1, symbols.shape[-2:]).unbind(2)
+        told = None
+        if level in PRIOR_HIDDEN:
+            told = self.priors[str(level)](inputs, features, *symbols.shape[-2:])
+        return location, log2_scale.clamp(_MIN_LOG2_SCALE, _MAX_LOG2_SCALE), told
+
+
+def laplace_bits(values: Tensor, location: Tensor, log2_scale: Tensor) -> Tensor:
+    """Bits of values under Laplace distributions, integrated over unit bins; at most 20."""
+    scale = torch.exp2(log2_scale)
+    distance = (values - location).abs()
+    outside = 0.5 * torch.exp(-(distance - 0.5).clamp(min=0) / scale) * (1 - torch.exp(-1 / scale))
+    around = 1 - 0.5 * torch.exp(-(distance + 0.5) / scale) - 0.5 * torch.exp(-(0.5 - distance).clamp(min=0) / scale)
+    probability = torch.where(distance > 0.5, outside, around)
+    return -torch.log2(probability.clamp(min=_MIN_PROBABILITY))

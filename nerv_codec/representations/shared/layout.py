@@ -1,0 +1,133 @@
+"""What the latents of a picture are: grids of wavelet subbands, the order they are coded in, and what each may look at.
+
+A picture is a luma plane and two chroma planes of half its size (4:2:0). CDF 9/7 takes luma through four levels and
+chroma through three, so that subbands of both meet in the same grids, 1/2 to 1/16 of the luma lattice. There are as
+many latents as samples. Grids are coded from coarse to fine, bands of a grid one after another, each in raster order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+LEVELS = (16, 8, 4, 2)
+"""Spacing of a grid's positions in luma samples, in coding order."""
+
+
+class Orientation(IntEnum):
+    """What a band holds: low-pass, or detail across columns (HL), across rows (LH) or both (HH)."""
+
+    LL = 0
+    HL = 1
+    LH = 2
+    HH = 3
+
+
+@dataclass(frozen=True)
+class Band:
+    """One subband: component 0 (Y), 1 (U) or 2 (V), and its orientation."""
+
+    component: int
+    orientation: Orientation
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One input of the context model: band ``source`` of the same grid, ``rows`` down and ``cols`` right of the latent.
+
+    The value goes through the saturating table with its sign, or as a magnitude. Outside of the grid it is 0.
+    """
+
+    source: int
+    rows: int
+    cols: int
+    signed: bool
+
+
+def bands(level: int) -> tuple[Band, ...]:
+    """The bands of a grid in coding order: low-pass (1/16 only), details of luma, then of chroma, U before V."""
+    low = [Band(component, Orientation.LL) for component in range(3)] if level == LEVELS[0] else []
+    details = (Orientation.HL, Orientation.LH, Orientation.HH)
+    luma = [Band(0, orientation) for orientation in details]
+    chroma = [Band(c, orientation) for orientation in details for c in (1, 2)] if level != LEVELS[-1] else []
+    return (*low, *luma, *chroma)
+
+
+HIDDEN = {16: 22, 8: 22, 4: 14, 2: 14}
+"""Hidden units of the context model; with the two outputs' direct path, a multiple of 8 lanes."""
+PRIOR_HIDDEN = {16: 24, 8: 24, 4: 12}
+"""Hidden units of what a grid tells the next finer one."""
+PRIOR_FEATURES = {8: 12, 4: 8, 2: 6}
+"""Features that a position gets from all coarser grids."""
+
+_POINT = ((0, 0),)
+_PLUS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
+_SQUARE = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1))
+_PAST = ((-2, 0), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (0, -2), (0, -1))
+_NEAR_PAST = ((-2, 0), (-1, -1), (-1, 0), (-1, 1), (0, -2), (0, -1))
+
+
+def _window(source: int, offsets: tuple[tuple[int, int], ...], signed: bool) -> list[Tap]:
+    return [Tap(source, rows, cols, signed) for rows, cols in offsets]
+
+
+def context_taps(level: int, index: int) -> tuple[Tap, ...]:
+    """The inputs of band ``index`` of a grid: its own causal neighbours, and bands that precede it.
+
+    Details look at the luma details before them, chroma at luma of the same orientation, V at U as well; at 1/16,
+    the first details look at the low-pass band of their component, whose slopes they continue.
+    """
+    order = bands(level)
+    band = order[index]
+    place = {other: position for position, other in enumerate(order)}
+    c, o = band.component, band.orientation
+    taps = _window(index, _PAST, False) + _window(index, _NEAR_PAST, True)
+
+    def look(component: int, orientation: Orientation, magnitudes: tuple[tuple[int, int], ...],
+             values: tuple[tuple[int, int], ...] = ()) -> None:  # fmt: skip
+        source = place[Band(component, orientation)]
+        taps.extend(_window(source, magnitudes, False) + _window(source, values, True))
+
+    if c == 0 and o != Orientation.LL:
+        if level == LEVELS[0]:
+            look(0, Orientation.LL, _POINT, _SQUARE if o != Orientation.HH else ())
+        if o >= Orientation.LH:
+            look(0, Orientation.HL, _PLUS, _POINT)
+        if o == Orientation.HH:
+            look(0, Orientation.LH, _PLUS, _POINT)
+    if c > 0:
+        look(0, o, _PLUS if c == 1 else _POINT, _PLUS if level > 4 else _POINT)
+        if level == LEVELS[0] and o != Orientation.LL:
+            look(c, Orientation.LL, _POINT, _PLUS)
+        if c == 2:
+            look(1, o, _PLUS, _PLUS if level > 4 else _POINT)
+    return tuple(taps)
+
+
+def prior_taps(level: int) -> tuple[Tap, ...]:
+    """What a finished grid shows of itself to the finer ones (`PRIOR_FEATURES`), next to what it was shown itself."""
+    taps: list[Tap] = []
+    for index, band in enumerate(bands(level)):
+        if level == LEVELS[0]:
+            taps += _window(index, _SQUARE, False) + _window(index, _SQUARE, True)
+        elif band.component == 0:
+            taps += _window(index, _SQUARE, False) + _window(index, _SQUARE if level == 8 else _PLUS, True)
+        else:
+            taps += _window(index, _POINT, False) + (_window(index, _POINT, True) if level == 8 else [])
+    return tuple(taps)
+
+
+def macs_per_symbol() -> float:
+    """Multiplications of the context model per latent, averaged over a picture."""
+    total, symbols = 0.0, 0.0
+    for level in LEVELS:
+        share = 1 / level**2
+        prior = PRIOR_FEATURES.get(level, 0)
+        for index in range(len(bands(level))):
+            inputs = len(context_taps(level, index)) + prior
+            total += share * (inputs * (HIDDEN[level] + 2) + 2 * HIDDEN[level])
+            symbols += share
+        if level in PRIOR_HIDDEN:
+            inputs = len(prior_taps(level)) + prior
+            total += share * PRIOR_HIDDEN[level] * (inputs + 4 * PRIOR_FEATURES[level // 2])
+    return total / symbols

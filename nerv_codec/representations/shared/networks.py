@@ -1,0 +1,113 @@
+"""All shared networks together, with the passes that training and fitting differentiate."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from nerv_codec.representations.shared.analysis import Analysis
+from nerv_codec.representations.shared.context import ContextModel, laplace_bits, low_pass_shift
+from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.quality import CENTRE, HALF_RANGE, STEPS_PER_OCTAVE, features, lambda_value
+from nerv_codec.representations.shared.synthesis import Synthesis
+from nerv_codec.representations.shared.transform import Subbands, forward
+
+_HIGH_RATE_STEP = 11.5
+"""At high rate the best step is near sqrt(11.5 lambda): D = step**2 / 12 and dR/dD of a Laplace source."""
+_CHROMA_STEP = 1.22
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass over pictures gives.
+
+    Attributes:
+        planes: Reconstruction, (batch, 6, rows, cols), in 0..1 but not clipped.
+        bits: Bits of each grid, level to (batch,).
+        latents: Integers of each grid.
+        real: The same before rounding.
+    """
+
+    planes: Tensor
+    bits: dict[int, Tensor]
+    latents: Subbands
+    real: Subbands
+
+
+class SharedNetworks(nn.Module):
+    """Analysis (encoder only), synthesis and context model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.analysis = Analysis()
+        self.synthesis = Synthesis()
+        self.context = ContextModel()
+        self._start_gains()
+
+    def _start_gains(self) -> None:
+        """Steps of sqrt(11.5 lambda), in both directions, 22 % wider for chroma, whose weight is less."""
+        centre = 0.5 * math.log(_HIGH_RATE_STEP * lambda_value(CENTRE))
+        slope = 0.5 * math.log(2) * HALF_RANGE / STEPS_PER_OCTAVE
+        for level in LEVELS:
+            chroma = torch.tensor([math.log(_CHROMA_STEP) * (band.component > 0) for band in bands(level)])
+            for gains, sign in ((self.analysis.gains, -1), (self.synthesis.gains, 1)):
+                with torch.no_grad():
+                    gains[str(level)][0] = sign * (centre + chroma)
+                    gains[str(level)][1] = sign * slope
+
+    def forward(self, planes: Tensor, index: Tensor) -> Pass:
+        """Codes pictures, differentiably.
+
+        The decoder and the contexts get rounded latents (straight through to the analysis for the decoder, constants
+        for the contexts); the rate counts rounded latents for the gradient of the context model, and latents with
+        uniform noise for that of the analysis.
+
+        Args:
+            planes: (batch, 6, rows, cols), rows and cols multiples of 8.
+            index: Lambda indices, (batch,), not necessarily whole.
+        """
+        lambdas = features(index)
+        subbands, shown = forward(planes), self.analysis.features(planes, lambdas)
+        told = done = None
+        bits: dict[int, Tensor] = {}
+        real: Subbands = {}
+        integers: Subbands = {}
+        decoded: Subbands = {}
+        for level in LEVELS:
+            lifted: Tensor | None = None if done is None else self.synthesis.lifted(level, done)
+            y = self.analysis.latents(level, subbands[level], shown[level], lifted, lambdas)
+            rounded = torch.round(y).detach()
+            shift = low_pass_shift(level, rounded)
+            symbols = rounded - shift
+            location, log2_scale, told = self.context.grid(level, symbols, told, lambdas)
+            spent = laplace_bits(symbols, location, log2_scale)
+            if self.training:
+                noisy = y + torch.rand_like(y) - 0.5 - shift
+                proxy = laplace_bits(noisy, location.detach(), log2_scale.detach())
+                spent = spent + proxy - proxy.detach()
+            bits[level] = spent.sum((1, 2, 3))
+            real[level], integers[level] = y, rounded
+            decoded[level] = self.synthesis.dequantised(level, y + (rounded - y).detach(), lambdas)
+            done = self.synthesis.stage(level, lifted, decoded, lambdas)
+        assert done is not None
+        return Pass(self.synthesis.planes(done, decoded), bits, integers, real)
+
+    def rates(self, latents: Subbands, index: Tensor) -> dict[int, Tensor]:
+        """Bits of every latent, shaped as they are, with contexts from rounded ones; for fitting and for counting."""
+        lambdas, told = features(index), None
+        found = {}
+        for level in LEVELS:
+            rounded = torch.round(latents[level]).detach()
+            shift = low_pass_shift(level, rounded)
+            location, log2_scale, told = self.context.grid(level, rounded - shift, told, lambdas)
+            found[level] = laplace_bits(latents[level] - shift, location, log2_scale)
+        return found
+
+
+def distortion(planes: Tensor, decoded: Tensor) -> Tensor:
+    """Mean squared error of six-plane pictures, weighted 6:1:1, per picture (batch,)."""
+    error = (planes - decoded).square().mean((2, 3))
+    return (6 * error[:, :4].mean(1) + error[:, 4] + error[:, 5]) / 8

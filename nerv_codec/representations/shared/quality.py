@@ -1,0 +1,39 @@
+"""The price of bits: lambda on a ladder of eighths of an octave, so that one byte in the file names it.
+
+J = D + lambda R with D the mean squared error of planes in 0..1, weighted 6:1:1, and R in bits per luma sample.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+NUM_LAMBDAS = 81
+"""Indices 0..80."""
+STEPS_PER_OCTAVE = 8
+_LOG2_FIRST = -16
+CENTRE = 40
+"""The index around which networks see lambda; 2**-11."""
+HALF_RANGE = 32
+"""Indices from the centre that networks see as 1."""
+
+
+def lambda_value(index: int) -> float:
+    """Lambda of an index: 2**(index / 8 - 16), 1.5e-5 to 1.6e-2."""
+    if not 0 <= index < NUM_LAMBDAS:
+        raise ValueError(f"Expected a lambda index of 0..{NUM_LAMBDAS - 1}, got {index}.")
+    return float(2.0 ** (index / STEPS_PER_OCTAVE + _LOG2_FIRST))
+
+
+def lambda_index(value: float) -> int:
+    """The index nearest to a lambda, at the ends of the ladder where it is outside."""
+    position = (math.log2(value) - _LOG2_FIRST) * STEPS_PER_OCTAVE
+    return min(max(round(position), 0), NUM_LAMBDAS - 1)
+
+
+def features(index: Tensor) -> Tensor:
+    """What networks see of lambda, (batch, 3): 1, u and u**2, u = (index - CENTRE) / HALF_RANGE; index (batch,)."""
+    u = (index.float() - CENTRE) / HALF_RANGE
+    return torch.stack([torch.ones_like(u), u, u * u], -1)

@@ -1,0 +1,134 @@
+"""The file of the shared networks: a safetensors file of bytes and scales, named by its digest.
+
+Convolutions are int8 with a float32 scale per output channel (`<name>.scale`), the context model is stored in its
+integer form, the rest (biases, gains, modulation) as float32. The digest is the first 8 bytes of the file's SHA-256;
+streams carry it, and a decoder that does not have the file refuses them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from torch import nn
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.representations.shared.analysis import Analysis
+from nerv_codec.representations.shared.integer_context import IntegerContext
+from nerv_codec.representations.shared.networks import SharedNetworks
+from nerv_codec.representations.shared.synthesis import Synthesis
+
+FOLDER = Path(__file__).parent / "weights"
+CURRENT = FOLDER / "current.txt"
+"""Says the digest of the file that encoders use."""
+DIGEST_BYTES = 8
+FORMAT = "nerv-codec shared networks, version 1"
+
+
+@dataclass(frozen=True)
+class SharedWeights:
+    """Networks ready to code.
+
+    Attributes:
+        digest: What streams call them, DIGEST_BYTES bytes.
+        analysis: Encoder only.
+        synthesis: Latents to planes.
+        context: The integer context model.
+    """
+
+    digest: bytes
+    analysis: Analysis
+    synthesis: Synthesis
+    context: IntegerContext
+
+
+def to_bytes(networks: SharedNetworks) -> bytes:
+    """The file of trained networks."""
+    arrays: dict[str, npt.NDArray[np.generic]] = dict(IntegerContext.quantised(networks.context).arrays())
+    for part, module in (("analysis", networks.analysis), ("synthesis", networks.synthesis)):
+        for name, value in module.state_dict().items():
+            values = value.detach().float().cpu().numpy()
+            if values.ndim == 4:
+                scale = np.maximum(np.abs(values).max((1, 2, 3)) / 127, 1e-12).astype(np.float32)
+                arrays[f"{part}.{name}"] = np.rint(values / scale[:, None, None, None]).astype(np.int8)
+                arrays[f"{part}.{name}.scale"] = scale
+            else:
+                arrays[f"{part}.{name}"] = values
+    return save(arrays, {"format": FORMAT})
+
+
+def from_bytes(data: bytes) -> SharedWeights:
+    """The networks of a file.
+
+    Raises:
+        BitstreamError: It is not such a file, or something is missing or has a wrong shape.
+    """
+    try:
+        arrays = load(data)
+    except SafetensorError as error:
+        raise BitstreamError(f"not a file of shared networks ({error})") from error
+    analysis, synthesis = Analysis(), Synthesis()
+    for part, module in (("analysis", analysis), ("synthesis", synthesis)):
+        _fill(module, {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(part)})
+    return SharedWeights(digest(data), analysis, synthesis, IntegerContext.from_arrays(arrays))
+
+
+def _fill(module: nn.Module, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
+    state = {}
+    for name, value in module.state_dict().items():
+        stored = arrays.get(name)
+        if stored is None or stored.shape != tuple(value.shape) or stored.dtype not in (np.int8, np.float32):
+            raise BitstreamError(f"the shared weights lack a good {name}")
+        values = stored.astype(np.float32)
+        if stored.dtype == np.int8:
+            scale = arrays.get(f"{name}.scale")
+            if scale is None or scale.shape != values.shape[:1]:
+                raise BitstreamError(f"the shared weights lack a good scale of {name}")
+            values = values * scale.astype(np.float32).reshape(-1, 1, 1, 1)
+        state[name] = torch.from_numpy(values)
+    module.load_state_dict(state)
+    module.eval().requires_grad_(False)
+
+
+def digest(data: bytes) -> bytes:
+    """The name of a file of weights."""
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
+
+def current_digest() -> bytes:
+    """The digest of the networks that encoders use."""
+    return bytes.fromhex(CURRENT.read_text().strip())
+
+
+@functools.lru_cache(maxsize=4)
+def load_weights(name: bytes | None = None) -> SharedWeights:
+    """The shipped networks of a digest, or the current ones.
+
+    Raises:
+        BitstreamError: This version does not have them, or its copy is damaged.
+    """
+    name = current_digest() if name is None else name
+    path = FOLDER / f"{name.hex()}.safetensors"
+    if not path.exists():
+        raise BitstreamError(f"this version does not have the shared networks {name.hex()}")
+    data = path.read_bytes()
+    if digest(data) != name:
+        raise BitstreamError(f"{path.name} is damaged")
+    return from_bytes(data)
+
+
+def install(data: bytes) -> bytes:
+    """Puts a file of weights into the package and makes it the current one; returns its digest."""
+    from_bytes(data)
+    FOLDER.mkdir(exist_ok=True)
+    name = digest(data)
+    (FOLDER / f"{name.hex()}.safetensors").write_bytes(data)
+    CURRENT.write_text(name.hex() + "\n")
+    return name

@@ -1,0 +1,40 @@
+import pytest
+
+from nerv_codec.representations.shared.layout import (
+    HIDDEN,
+    LEVELS,
+    Orientation,
+    bands,
+    context_taps,
+    macs_per_symbol,
+    prior_taps,
+)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_taps_see_only_what_is_decoded(level):
+    for index in range(len(bands(level))):
+        for tap in context_taps(level, index):
+            causal = tap.rows < 0 or (tap.rows == 0 and tap.cols < 0)
+            assert tap.source < index or (tap.source == index and causal)
+            assert abs(tap.rows) <= 2 and abs(tap.cols) <= 2
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_tap_is_listed_twice(level):
+    for taps in [context_taps(level, index) for index in range(len(bands(level)))] + [prior_taps(level)]:
+        assert len(set(taps)) == len(taps)
+
+
+def test_there_are_as_many_latents_as_samples():
+    assert sum(len(bands(level)) / level**2 for level in LEVELS) == 1.5
+
+
+def test_low_pass_bands_come_first_and_only_at_the_coarsest_grid():
+    low = [band.orientation == Orientation.LL for level in LEVELS for band in bands(level)]
+    assert low[:3] == [True] * 3 and not any(low[3:])
+
+
+def test_the_context_model_stays_in_its_budget():
+    assert macs_per_symbol() <= 600
+    assert all((units + 2) % 8 == 0 for units in HIDDEN.values())

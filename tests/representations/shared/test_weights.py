@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load, save
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.representations.shared import weights
+from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.networks import SharedNetworks
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    torch.manual_seed(0)
+    return weights.to_bytes(SharedNetworks())
+
+
+def test_weights_come_back_in_eight_bits(data):
+    torch.manual_seed(0)
+    networks = SharedNetworks()
+    found = weights.from_bytes(data)
+    for name, value in networks.synthesis.state_dict().items():
+        again = found.synthesis.state_dict()[name]
+        assert torch.allclose(again, value, atol=float(value.abs().max()) / 250 + 1e-9), name
+    for level in LEVELS:
+        for band, integers in zip(networks.context.bands[str(level)], found.context.bands[level], strict=True):
+            error = np.abs(integers.first.units / 2**9 - band.first.detach().numpy())
+            assert error.max() < 0.01
+    assert len(found.digest) == weights.DIGEST_BYTES
+
+
+def test_a_file_that_lacks_something_is_refused(data):
+    arrays = load(data)
+    for name in ("synthesis.out.weight", "analysis.head.2.weight.scale", "context.2.1.first", "context.4.prior.bias"):
+        with pytest.raises(BitstreamError):
+            weights.from_bytes(save({key: value for key, value in arrays.items() if key != name}))
+        with pytest.raises(BitstreamError):
+            weights.from_bytes(save({**arrays, name: arrays[name][:1].astype(np.float64)}))
+    with pytest.raises(BitstreamError, match="not a file"):
+        weights.from_bytes(b"nothing of that kind")
+
+
+def test_sums_that_floats_cannot_hold_are_refused(data):
+    arrays = load(data)
+    arrays["context.2.1.first"] = np.full_like(arrays["context.2.1.first"], 127)
+    arrays["context.2.1.first_shift"] = np.zeros_like(arrays["context.2.1.first_shift"])
+    with pytest.raises(BitstreamError, match="too large"):
+        weights.from_bytes(save(arrays))
+
+
+def test_the_shipped_file_is_the_one_it_is_called(tmp_path, monkeypatch):
+    assert weights.load_weights().digest == weights.current_digest()
+    with pytest.raises(BitstreamError, match="does not have"):
+        weights.load_weights(bytes(8))
+    name = weights.current_digest().hex()
+    damaged = bytearray((weights.FOLDER / f"{name}.safetensors").read_bytes())
+    assert 100_000 <= len(damaged) <= 300_000
+    damaged[-1] ^= 1
+    (tmp_path / f"{name}.safetensors").write_bytes(damaged)
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    weights.load_weights.cache_clear()
+    with pytest.raises(BitstreamError, match="damaged"):
+        weights.load_weights(bytes.fromhex(name))
+    weights.load_weights.cache_clear()
