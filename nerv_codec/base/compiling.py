@@ -13,7 +13,7 @@ _listeners: list[Callable[[int, bool], None]] = []
 
 
 def kernel_begun(still_to_come: int, *, kept: bool = True) -> None:
-    """What the room of a compiler calls when it begins with a kernel that no earlier process has left compiled.
+    """Tells whoever listens that a kernel which no earlier process has left compiled is about to be compiled.
 
     Args:
         still_to_come: How many more may follow: all that are loaded and not compiled, needed or not.

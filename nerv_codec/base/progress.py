@@ -144,7 +144,7 @@ def make_sink(kind: str, stream: TextIO | None = None) -> ProgressSink:
 
 
 def figures(detail: dict[str, Any]) -> str:
-    """``34.82 dB 0.041 bpp 812 kb/s 1.9 MiB est 3.4 MiB``, as far as the figures are known."""
+    """PSNR, rate and size in one line for people, as far as they are known: ``34.82 dB 0.0410 bpp ...``."""
     parts = []
     if "psnr_db" in detail:
         parts.append(f"{detail['psnr_db']:.2f} dB")

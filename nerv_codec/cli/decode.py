@@ -30,7 +30,7 @@ a player would turn them."""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
-    """Adds the verb."""
+    """Adds the verb ``decode`` and its flags to the command."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "decode",
         help="evaluate a .nvc at any frame rate and size",

@@ -18,7 +18,7 @@ _EPILOG = """examples:
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
-    """Adds the verb."""
+    """Adds the verb ``info`` and its flags to the command."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "info",
         help="what is in a .nvc: header, GOPs, bits by part",

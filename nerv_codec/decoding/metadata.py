@@ -77,7 +77,7 @@ def read_summary(container: ContainerReader, index: int) -> GopSummary:
 
 
 def stored_geometry(header: StreamHeader, index: int) -> GopGeometry:
-    """The box of one GOP."""
+    """Frames, height, width and planes of one GOP, as the header has them."""
     info = header.info
     return GopGeometry(header.gops[index].num_frames, info.height, info.width, info.pixel_format.num_planes)
 

@@ -33,7 +33,7 @@ class Digest(Protocol):
 
 
 def write_beside(file: IO[bytes], source: EncodeSource, reader: VideoReader, header: StreamHeader) -> WrittenCompanions:
-    """Writes what travels beside the pictures.
+    """Writes sound, subtitles, tags and chapters of the source into the ``.nvc``, behind the pictures.
 
     Args:
         file: Takes the sections.

@@ -84,7 +84,7 @@ class EncodeSource:
 
 
 def read_gops(reader: VideoReader, gop: int) -> tuple[Iterator[GopFrames], LastDuration]:
-    """The GOPs of a video, and what knows, after the last one, how long the last frame is shown.
+    """The GOPs of a video, and an object that can say, after the last one, how long the last frame is shown.
 
     Args:
         reader: Gives the frames.

@@ -143,7 +143,7 @@ def read_head(
 
 
 def pack_networks(tensors: Sequence[QuantizedTensor]) -> bytes:
-    """Coded weights, or nothing where all are as expected."""
+    """Networks as coded weights: what differs from their predictor; nothing where nothing does."""
     return encode_weights(tensors) if any(tensor.symbols.any() for tensor in tensors) else b""
 
 
