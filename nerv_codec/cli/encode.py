@@ -13,7 +13,7 @@ import shtab
 
 from nerv_codec.base.errors import TargetNotReachedError, UsageError
 from nerv_codec.base.files import check_input, check_output
-from nerv_codec.base.progress import ignore_progress, make_sink
+from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, make_sink
 from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, rate, time_or_frame, track
 from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
 from nerv_codec.cli.settings import add_settings, chosen_settings
@@ -110,6 +110,18 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--json", action="store_true", help="print a report as JSON on stdout")
 
 
+def _after(sink: ProgressSink, note: str) -> ProgressSink:
+    """A sink before whose first event a note is printed: a usage error, which comes before, stays one line."""
+    notes = [note]
+
+    def tell(event: Progress) -> None:
+        while notes:
+            print(notes.pop(), file=sys.stderr)
+        sink(event)
+
+    return tell
+
+
 def _run(options: argparse.Namespace) -> int:
     if str(options.output) == "-":
         raise UsageError("expected a file for the .nvc, found -: only decode writes to stdout")
@@ -118,14 +130,15 @@ def _run(options: argparse.Namespace) -> int:
     if skip_existing(options, options.output):
         return 0
     sink = ignore_progress if options.quiet else make_sink(options.progress)
-    with told(sink) as progress:
+    with told(sink) as told_to:
+        progress = told_to
         config = chosen_settings(options, options.crf)
         source = None if options.input == "-" else Path(options.input)
         if source is not None:
             check_input(source)
         check_output(options.output, source=source, overwrite=options.overwrite)
         if options.output.suffix.lower() in _OTHERS and not options.quiet:
-            print(f"nerv-codec: note: {options.output} will be a .nvc, which no player opens", file=sys.stderr)
+            progress = _after(progress, f"nerv-codec: note: {options.output} will be a .nvc, which no player opens")
         from nerv_codec.encoding.encode import encode  # brings torch, which a wrong word need not wait for
 
         report = encode(
