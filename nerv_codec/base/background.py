@@ -17,7 +17,10 @@ class _Closed(Exception):
 
 
 class _Channel(Generic[Item]):
-    """A queue that can be closed from both sides: by its end, by an error, or because nobody listens any more."""
+    """A queue that can be closed from both sides: by its end, by an error, or because nobody listens any more.
+
+    Python 3.13 has ``queue.Queue.shutdown`` for this; until that is the oldest version, it stands here.
+    """
 
     def __init__(self, depth: int) -> None:
         self._items: list[Item] = []

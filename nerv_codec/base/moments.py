@@ -43,7 +43,7 @@ def time_or_number(where: SupportsFloat | SupportsIndex) -> float | int:
 
 def _finite(seconds: object) -> float:
     try:
-        number = float(seconds)  # type: ignore[arg-type]  # likewise
+        number = float(seconds)  # type: ignore[arg-type]  # a float or it raises, as above
     except (TypeError, ValueError, RuntimeError):
         raise UsageError(f"expected a time in seconds, found {seconds!r}") from None
     if not math.isfinite(number):

@@ -35,7 +35,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Gradient:
+class BatchGradient:
     """What one batch says."""
 
     distortion: Tensor
@@ -63,14 +63,14 @@ class SirenGradient:
         self._sums = [_Worker(shapes, device, dtype) for _ in range(_CPU_SHARES if device.type == "cpu" else 1)]
         self._chunk = _CPU_CHUNK if device.type == "cpu" else 1 << 30
 
-    def __call__(self, tensors: Sequence[Tensor], batch: Batch) -> Gradient:
+    def __call__(self, tensors: Sequence[Tensor], batch: Batch) -> BatchGradient:
         """Distortion and gradient at ``tensors``. The sums run in a fixed order: same input, same bits."""
         cast = [tensor.to(self._dtype) for tensor in tensors]
         parts = self._parts(len(batch.coords))
         shares = [parts[index :: len(self._sums)] for index in range(len(self._sums))]
         distortions = self._workers.map(lambda s, share: s.run(tensors, cast, batch, share), self._sums, shares)
         sums = zip(*(worker.gradients for worker in self._sums), strict=True)
-        return Gradient(torch.stack(distortions).sum(0), [torch.stack(parts).sum(0) for parts in sums])
+        return BatchGradient(torch.stack(distortions).sum(0), [torch.stack(parts).sum(0) for parts in sums])
 
     @torch.no_grad()
     def distortion(self, tensors: Sequence[Tensor], batch: Batch) -> float:

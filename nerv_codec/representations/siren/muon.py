@@ -1,4 +1,7 @@
-"""Muon for the square matrices of a network, Adam for everything else."""
+"""Muon for the square matrices of a network, Adam for everything else.
+
+Not torch's Muon, which iterates in bfloat16: fits of a few thousand weights need the precision, and the same bytes anywhere.
+"""
 
 from __future__ import annotations
 

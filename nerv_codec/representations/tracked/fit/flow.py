@@ -222,6 +222,11 @@ def _fit(flow: Array, slopes: Array, splines: _Splines, price: float) -> list[Ar
 def _conjugate_gradients(
     operate: Callable[[Sequence[Array]], list[Array]], right: list[Array], solution: list[Array]
 ) -> list[Array]:
+    """A better solution of ``operate(x) = right``, whose unknowns are several grids (Hestenes and Stiefel 1952).
+
+    scipy has it for one vector; with it and its spline matrices it would be one more package that every encoder needs.
+    """
+
     def dot(a: Sequence[Array], b: Sequence[Array]) -> np.float32:
         return np.float32(sum(float(np.vdot(x, y)) for x, y in zip(a, b, strict=True)))
 
