@@ -1,6 +1,6 @@
 """Muon for the square matrices of a network, Adam for everything else.
 
-Not torch's Muon, which iterates in bfloat16: fits of a few thousand weights need the precision, and the same bytes anywhere.
+Not torch's Muon, which iterates in bfloat16: a fit of a few thousand weights needs the precision.
 """
 
 from __future__ import annotations
