@@ -18,6 +18,8 @@ from numba.core.dispatcher import Dispatcher
 from nerv_codec.base.compiling import kernel_begun
 
 _PACKAGE = __name__.partition(".")[0]
+_without_place: set[Callable[..., Any]] = set()
+"""Kernels that were to be kept for later processes and cannot be: no folder for a cache can be written."""
 
 
 class _Cache(FunctionCache):
@@ -41,15 +43,13 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Callable[..., Any]
     def decorate(function: Callable[..., Any]) -> Any:
         dispatcher: Any = numba.njit(**options)(function)
         if cache:
-            with contextlib.suppress(RuntimeError):  # no place for it; ``_is_kept`` tells
+            try:
                 dispatcher._cache = _Cache(function)
+            except RuntimeError:
+                _without_place.add(function)
         return dispatcher
 
     return decorate
-
-
-def _is_kept(dispatcher: Any) -> bool:
-    return isinstance(dispatcher._cache, _Cache)
 
 
 class _Listener(event.Listener):
@@ -58,7 +58,7 @@ class _Listener(event.Listener):
     def on_start(self, event: Any) -> None:
         dispatcher = event.data["dispatcher"]
         if dispatcher.py_func.__module__.partition(".")[0] == _PACKAGE:
-            kernel_begun(len(_uncompiled()) - 1, kept=_is_kept(dispatcher))
+            kernel_begun(len(_uncompiled()) - 1, kept=dispatcher.py_func not in _without_place)
 
     def on_end(self, event: Any) -> None:
         """The next kernel says as much."""

@@ -37,6 +37,7 @@ def stages(folder, before: str = "") -> list[str]:
 def test_the_first_call_tells_and_the_second_does_not(tmp_path):
     first = stages(tmp_path)
     assert first[0].startswith("compiling for this machine, once: kernel 1 of at most ")
+    assert all(stage.startswith("compiling for this machine, once: ") for stage in first)
     assert stages(tmp_path) == []
 
 
@@ -78,6 +79,7 @@ def test_a_whole_decode_with_an_empty_cache(tmp_path, kind):
         events = [json.loads(line) for line in done.stdout.splitlines()]
         kernels = [event for event in events if "kernel" in event["stage"]]
         assert kernels[0]["type"] == "compile" and len(kernels) > 10
+        assert all(event["stage"].startswith("compiling for this machine, once: ") for event in kernels)
         assert [event["fraction"] for event in events] == sorted(event["fraction"] for event in events)
     else:
         assert ("compiling for this machine, once: kernel 1 of" in done.stderr) == (kind == "plain")
