@@ -151,8 +151,8 @@ def decode(
 
         place = Path("null") if target is None else Path(target) if isinstance(target, str | Path) else target
         if chosen == "png" and isinstance(place, Path) and place.suffix.lower() == ".png" and schedule.length != 1:
-            found = f"found {schedule.length} of them"
-            raise UsageError(f"{place}: expected one frame for one picture, {found}; a folder's name takes all")
+            several = f"found {schedule.length}; for several name a folder, with format png"
+            raise UsageError(f"{place}: expected one frame for one picture, {several}")
         _deliver(place, chosen, write, source=source, overwrite=overwrite)
     progress(Progress("done", 1.0))
     return DecodeReport(
