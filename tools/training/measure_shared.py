@@ -17,11 +17,12 @@ import numpy as np
 import torch
 
 from nerv_codec.evaluation.metrics.bd_rate import bjontegaard_deltas
-from nerv_codec.representations.shared.band_coder import encode_latents
+from nerv_codec.representations.shared.band_coder import Conditions, encode_latents
 from nerv_codec.representations.shared.codec import analyse, decode_picture, pack_picture
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
-from nerv_codec.representations.shared.quality import features, lambda_value
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import pack
 from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
 from tools.training import anchors, checkpoint
@@ -93,12 +94,13 @@ def held_out(networks: SharedNetworks, weights: SharedWeights, picture: Picture,
     side, half = _HELD_OUT_SIDE, _HELD_OUT_SIDE // 2
     planes = pack(y[None, None, :side, :side], torch.stack([u, v])[None, :, :half, :half])
     at = torch.tensor([float(index)])
-    coded = networks(planes, at)
+    prediction = Prediction.none(planes)
+    coded = networks(planes, prediction, at)
     bits = tuple(float(grid) / side**2 for grid in coded.bits.values())
     integers = {level: grid[0].numpy().astype(np.int32) for level, grid in coded.latents.items()}
-    size = len(encode_latents(integers, index, weights.context))
+    size = len(encode_latents(integers, weights.context, Conditions(index)))
     error = distortion(planes, coded.planes)
-    shipped = distortion(planes, weights.synthesis(coded.latents, features(at)))
+    shipped = distortion(planes, weights.synthesis(coded.latents, prediction, conditions(at, torch.zeros(1))))
     return HeldOut(
         float(error) / lambda_value(index) + sum(bits), bits, 8 * size / side**2 / sum(bits), float(shipped / error)
     )
@@ -137,9 +139,10 @@ def main() -> None:
         chosen = [p for p in pictures if p.held_out and min(p.planes[0].shape) >= _HELD_OUT_SIDE][:: options.every]
         report_held_out(networks, from_bytes(to_bytes(networks)), chosen)
     if options.clips:
-        weights = load_weights()
         if options.checkpoint:
             weights = from_bytes(to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt")))
+        else:
+            weights = load_weights()
         cache = options.out.parent / "anchors.json"
         deltas = np.mean([compare(path, weights, cache, options.steps) for path in options.clips], 0)
         print(f"mean BD-rate: {_listed(deltas)}")

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from nerv_codec.representations.shared.analysing import analysed
-from nerv_codec.representations.shared.band_coder import Latents
+from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
-from nerv_codec.representations.shared.quality import features, lambda_value
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import Subbands
 from nerv_codec.representations.shared.weights import SharedWeights
 from tools.training.pictures import Plane
@@ -33,8 +34,8 @@ def refine(
     planes: tuple[Plane, Plane, Plane], start: Latents, index: int, weights: SharedWeights, steps: int
 ) -> Latents:
     """Better latents for a 4:2:0 picture; `start` if nothing better is found."""
-    part = parts([plane.shape for plane in planes])[0]
-    canvas = to_canvas(planes, 8, part)
+    canvas = to_canvas(planes, 8, parts([plane.shape for plane in planes])[0])
+    prediction = Prediction.none(canvas)
     networks = SharedNetworks()
     networks.context = weights.context.floating()
     networks.synthesis = weights.synthesis
@@ -43,10 +44,10 @@ def refine(
     price, pixels = lambda_value(index), planes[0].size
 
     def cost(latents: Subbands) -> Tensor:
-        bits = torch.stack([grid.sum() for grid in networks.rates(latents, at).values()]).sum()
-        return distortion(canvas, networks.synthesis(latents, features(at)))[0] + price * bits / pixels
+        bits = torch.stack([grid.sum() for grid in networks.rates(latents, prediction, at).values()]).sum()
+        return distortion(canvas, networks.synthesis(latents, prediction, conditions(at, torch.zeros(1))))[0] + price * bits / pixels
 
-    real, _ = analysed(canvas, part, index, weights)
+    real, _ = analysed(canvas, prediction, Conditions(index), weights)
     with torch.no_grad():
         latents = {level: nn.Parameter(grid.clone()) for level, grid in real.items()}
         integers = {level: torch.from_numpy(grid)[None].float() for level, grid in start.items()}

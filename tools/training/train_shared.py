@@ -18,6 +18,7 @@ import torch
 from tqdm import tqdm
 
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
+from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import CENTRE, lambda_value
 from nerv_codec.representations.shared.transform import pack
 from tools.training import checkpoint
@@ -129,7 +130,7 @@ class Run:
         index = torch.from_numpy(self.rng.uniform(LOWEST, HIGHEST, settings.batch)).float().to(self.device)
         planes = pack(luma, chroma)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            coded = self.networks(planes, index)
+            coded = self.networks(planes, Prediction.none(planes), index)
         wrong = distortion(planes, coded.planes.float())
         bits = torch.stack(list(coded.bits.values())).sum(0) / settings.crop**2
         price = lambda_value(CENTRE) * torch.exp2((index - CENTRE) / 8)

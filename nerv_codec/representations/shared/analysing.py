@@ -14,10 +14,10 @@ import torch
 
 from nerv_codec.entropy.laplace import latent_code_lengths
 from nerv_codec.representations.shared import band_kernel
-from nerv_codec.representations.shared.band_coder import Latents, coded_symbols, walk
-from nerv_codec.representations.shared.canvas import Part
+from nerv_codec.representations.shared.band_coder import Conditions, Latents, Sides, coded_symbols, walk
 from nerv_codec.representations.shared.layout import LEVELS, bands
-from nerv_codec.representations.shared.quality import features, lambda_value
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import Subbands, forward
 from nerv_codec.representations.shared.weights import SharedWeights
 
@@ -28,22 +28,32 @@ _EAGERNESS, _EAGERNESS_SLOPE = 2.3, 0.017
 
 
 @torch.no_grad()
+def sides(prediction: Prediction, conditions: torch.Tensor, weights: SharedWeights) -> Sides:
+    """The prediction as the contexts of one picture see it."""
+    found = {}
+    for level in LEVELS:
+        seen = prediction.quantised(level, weights.synthesis.steps(level, conditions))[0]
+        found[level] = seen.clamp(-band_kernel.LARGEST, band_kernel.LARGEST).to(torch.int8).numpy()
+    return found
+
+
+@torch.no_grad()
 def analysed(
-    canvas: torch.Tensor, part: Part, lambda_index: int, weights: SharedWeights, decide: bool = True
+    canvas: torch.Tensor, prediction: Prediction, told: Conditions, weights: SharedWeights, decide: bool = True
 ) -> tuple[Subbands, Latents]:
-    """Latents of a part of a picture, before rounding and as integers.
+    """Latents of a picture, before rounding and as integers.
 
     Args:
         canvas: (1, 6, rows, cols) from `canvas.to_canvas`.
-        part: What it shows. Without chroma, latents of chroma are zero.
-        lambda_index: Price of bits of the whole picture.
+        prediction: What is known of it.
+        told: Price of bits, and what the contexts see of the prediction. Without chroma, its latents are zero.
         weights: The shared networks.
         decide: Whether rounding weighs error against bits, or just rounds.
     """
-    index = part.lambda_index(lambda_index)
-    lambdas, subbands = features(torch.tensor([index])), forward(canvas)
-    shown = weights.analysis.features(canvas, lambdas)
-    steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, part.components)
+    at = conditions(torch.tensor([told.lambda_index]), prediction.parents)
+    subbands = forward(canvas - prediction.planes)
+    shown = weights.analysis.features(canvas, prediction, at)
+    steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
     lifted = known = None
     real: Subbands = {}
     decoded: Subbands = {}
@@ -51,16 +61,16 @@ def analysed(
     for level in LEVELS:
         if known is not None:
             lifted = weights.synthesis.lifted(level, known)
-        real[level] = weights.analysis.latents(level, subbands[level], shown[level], lifted, lambdas)
+        real[level] = weights.analysis.latents(level, subbands[level], shown[level], lifted, at)
         values = real[level][0].double().numpy()
-        widths = torch.exp(lambdas @ weights.synthesis.gains[str(level)])[0].double().numpy()
+        widths = weights.synthesis.steps(level, at)
         grid = np.zeros(values.shape, np.int32)
-        coded = [band for band in bands(level) if band.component < part.components]
+        coded = [band for band in bands(level) if band.component < told.components]
         for step in islice(steps, len(coded)):
             share = _LUMA_SHARE if bands(level)[step.index].component == 0 else _CHROMA_SHARE
-            price = share * widths[step.index] ** 2 / lambda_value(index)
-            price *= _EAGERNESS * (1 + _EAGERNESS_SLOPE) ** index
-            arguments = step.arguments(index, grid[0].size)
+            price = share * float(widths[0, step.index]) ** 2 / lambda_value(told.lambda_index)
+            price *= _EAGERNESS * (1 + _EAGERNESS_SLOPE) ** told.lambda_index
+            arguments = step.arguments(grid[0].size)
             if decide and not step.low_pass:
                 band_kernel.decide_band(
                     np.ascontiguousarray(values[step.index]), *arguments, latent_code_lengths(), price, grid[step.index]
@@ -70,6 +80,6 @@ def analysed(
                 step.show(coded_symbols(grid[step.index], step.low_pass))
         integers[level] = grid
         if level != LEVELS[-1]:
-            decoded[level] = weights.synthesis.dequantised(level, torch.from_numpy(grid)[None].float(), lambdas)
-            known = weights.synthesis.stage(level, lifted, decoded, lambdas)
+            decoded[level] = torch.from_numpy(grid)[None].float() * widths[..., None, None]
+            known = weights.synthesis.stage(level, lifted, decoded, prediction, at)
     return real, integers

@@ -1,7 +1,8 @@
 """From planes to latents, in the encoder only: wavelet, gains, learned shrinkage, and a correction that starts at zero.
 
-The correction of a grid sees the picture (bottom-up features) and what the decoder already knows (the lifted features
-of the synthesis), so that finer grids can answer for what coarser ones lost in rounding.
+The wavelet sees the difference to the prediction. The correction of a grid sees picture, prediction and doubt
+(bottom-up features) and what the decoder already knows (the lifted features of the synthesis), so that finer grids can
+answer for what coarser ones lost in rounding.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 from nerv_codec.representations.shared.synthesis import NUM_PLANES, WIDTHS, Modulation
+from nerv_codec.representations.shared.transform import GRAY
 
-ANALYSIS_WIDTHS = {16: 32, 8: 32, 4: 24, 2: 16}
+ANALYSIS_WIDTHS = {16: 48, 8: 48, 4: 32, 2: 24}
 _KNEE = 1.5
 """Magnitudes above are not shrunk, so that large latents keep their value."""
 
@@ -30,48 +34,50 @@ class Analysis(nn.Module):
         for level in LEVELS:
             key, width, count = str(level), widths[level], len(bands(level))
             if level == LEVELS[-1]:
-                self.down[key] = nn.Conv2d(NUM_PLANES, width, 3, padding=1)
+                self.down[key] = nn.Conv2d(3 * NUM_PLANES, width, 3, padding=1)
             else:
                 self.down[key] = nn.Conv2d(widths[level // 2], width, 3, stride=2, padding=1)
-                self.second[key] = nn.Conv2d(width, width, 3, padding=1)
             self.first[key] = nn.Conv2d(width, width, 3, padding=1)
+            self.second[key] = nn.Conv2d(width, width, 3, padding=1)
             self.head[key] = nn.Conv2d(width, width, 3, padding=1)
             if level != LEVELS[0]:
-                self.known[key] = nn.Conv2d(WIDTHS[level], width, 1)
+                self.known[key] = nn.Conv2d(WIDTHS[level], width, 3, padding=1)
             self.out[key] = nn.Conv2d(width, count, 1)
             self.down_modulation[key], self.head_modulation[key] = Modulation(width), Modulation(width)
-            self.gains[key] = nn.Parameter(torch.zeros(3, count))
+            self.gains[key] = nn.Parameter(torch.zeros(NUM_CONDITIONS, count))
             self.shrinkage[key] = nn.Parameter(torch.full((count,), -1.7))
             nn.init.zeros_(self.out[key].weight)
             nn.init.zeros_(self.out[key].bias)
 
-    def features(self, planes: Tensor, lambdas: Tensor) -> dict[int, Tensor]:
-        """What the picture shows at every level; planes (batch, 6, rows, cols)."""
-        x, found = planes - 0.5, {}
+    def features(self, planes: Tensor, prediction: Prediction, conditions: Tensor) -> dict[int, Tensor]:
+        """What the picture shows at every level beside its prediction; planes (batch, 6, rows, cols)."""
+        x = torch.cat([planes - GRAY, prediction.planes - GRAY, prediction.doubt], 1)
+        found = {}
         for level in reversed(LEVELS):
             key = str(level)
-            x = self.down_modulation[key](torch.relu(self.down[key](x)), lambdas)
-            change = torch.relu(self.first[key](x))
-            x = x + (self.second[key](change) if key in self.second else change)
+            x = self.down_modulation[key](torch.relu(self.down[key](x)), conditions)
+            x = x + self.second[key](torch.relu(self.first[key](x)))
             found[level] = x
         return found
 
-    def latents(self, level: int, subbands: Tensor, features: Tensor, lifted: Tensor | None, lambdas: Tensor) -> Tensor:
+    def latents(
+        self, level: int, subbands: Tensor, features: Tensor, lifted: Tensor | None, conditions: Tensor
+    ) -> Tensor:
         """Latents of a grid before rounding, (batch, bands, rows, cols).
 
         Args:
             level: Which grid.
-            subbands: Its wavelet bands.
+            subbands: Its wavelet bands of the difference to the prediction.
             features: From :meth:`features`.
             lifted: What the decoder knows of this grid from the coarser ones, None at 1/16.
-            lambdas: From :func:`quality.features`.
+            conditions: From :func:`quality.conditions`.
         """
         key = str(level)
-        scaled = subbands * torch.exp(lambdas @ self.gains[key])[..., None, None]
+        scaled = subbands * torch.exp(conditions @ self.gains[key])[..., None, None]
         x = self.head[key](features)
         if lifted is not None:
             x = x + self.known[key](lifted)
-        correction: Tensor = self.out[key](self.head_modulation[key](torch.relu(x), lambdas))
+        correction: Tensor = self.out[key](self.head_modulation[key](torch.relu(x), conditions))
         return self._shrunk(level, scaled) + correction
 
     def _shrunk(self, level: int, latents: Tensor) -> Tensor:

@@ -31,12 +31,14 @@ from nerv_codec.representations.shared.integer_network import (
 from nerv_codec.representations.shared.layout import LEVELS, Orientation, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
 from nerv_codec.representations.shared.prepared import Prepared, next_features
-from nerv_codec.representations.shared.stream_kernel import finish, put_flag, take_flag
+from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
+
+_CRC_BYTES = 4
 
 Latents = dict[int, Ints]
 """Level to integers (bands, rows, cols)."""
-_FULL = 0xFFFFFFFFFFFFFFFF
-_CRC_BYTES = 4
+Sides = dict[int, npt.NDArray[np.int8]]
+"""Level to prediction and doubt in steps of the latents, (2 * bands, rows, cols), cut to +-LARGEST."""
 
 
 def grid_shapes(rows: int, cols: int) -> dict[int, tuple[int, int, int]]:
@@ -47,12 +49,30 @@ def grid_shapes(rows: int, cols: int) -> dict[int, tuple[int, int, int]]:
 
 
 @dataclass(frozen=True)
+class Conditions:
+    """What the context model is told of a picture beside its latents.
+
+    Attributes:
+        lambda_index: Price of bits, 0..80.
+        parents: How many pictures the prediction is made from, 0..2.
+        sides: The prediction for the contexts, None without parents.
+        components: 3, or 1: bands of chroma are not coded (and must be zero).
+    """
+
+    lambda_index: int
+    parents: int = 0
+    sides: Sides | None = None
+    components: int = 3
+
+
+@dataclass(frozen=True)
 class Step:
     """One band about to be coded; `planes` are those of its grid, as in `band_kernel`."""
 
     level: int
     index: int
     low_pass: bool
+    bias: Ints
     network: IntegerNetwork
     prepared: Prepared
     planes: npt.NDArray[np.int8]
@@ -63,26 +83,34 @@ class Step:
         inner = slice(band_kernel.MARGIN, -band_kernel.MARGIN)
         self.planes[self.index, inner, inner] = np.clip(symbols, -band_kernel.LARGEST, band_kernel.LARGEST)
 
-    def arguments(self, lambda_index: int, count: int) -> tuple[object, ...]:
+    def arguments(self, count: int) -> tuple[object, ...]:
         """What the loops of `band_kernel` want to know of it."""
         ready = self.prepared
-        known = ready.known_sums(self.network.biases(lambda_index), self.features, count).ravel()
+        known = ready.known_sums(self.bias, self.features, count).ravel()
         taps = ready.offsets(self.planes)
         return self.index, self.planes, known, taps, ready.weights, INPUT_TABLE, ready.second
 
 
-def walk(context: IntegerContext, shapes: Mapping[int, tuple[int, ...]], components: int) -> Iterator[Step]:
-    """The bands in coding order; each must be in the planes before the next is asked for."""
+def walk(context: IntegerContext, shapes: Mapping[int, tuple[int, ...]], told: Conditions) -> Iterator[Step]:
+    """The bands in coding order; each must be in the planes before the next is asked for.
+
+    Low-pass bands are coded as differences to their median prediction if nothing else predicts them (`Step.low_pass`).
+    """
     features = None
     networks, priors = context.prepared
+    margin = band_kernel.MARGIN
     for level in LEVELS:
         count, rows, cols = shapes[level]
-        planes = np.zeros((count, rows + 2 * band_kernel.MARGIN, cols + 2 * band_kernel.MARGIN), np.int8)
+        depth = count if told.sides is None else 3 * count
+        planes = np.zeros((depth, rows + 2 * margin, cols + 2 * margin), np.int8)
+        if told.sides is not None:
+            planes[count:, margin:-margin, margin:-margin] = told.sides[level]
         for index, band in enumerate(bands(level)):
-            if band.component < components:
-                low = band.orientation == Orientation.LL
+            if band.component < told.components:
+                low = band.orientation == Orientation.LL and told.parents == 0
                 network = context.bands[level][index]
-                yield Step(level, index, low, network, networks[level][index], planes, features)
+                bias = network.biases(told.lambda_index, told.parents)
+                yield Step(level, index, low, bias, network, networks[level][index], planes, features)
         if level in priors:
             features = next_features(context.priors[level], priors[level], planes, features)
 
@@ -105,67 +133,91 @@ def checksum(latents: Latents) -> int:
     return crc
 
 
-def encode_latents(latents: Latents, lambda_index: int, context: IntegerContext, components: int = 3) -> bytes:
-    """Bytes of a picture's latents.
+def flag_counts() -> dict[int, npt.NDArray[np.int64]]:
+    """Level to (bands, 2): how often a band was all zero, and was not, so far."""
+    return {level: np.zeros((len(bands(level)), 2), np.int64) for level in LEVELS}
+
+
+def put_latents(
+    latents: Latents,
+    context: IntegerContext,
+    told: Conditions,
+    counts: dict[int, npt.NDArray[np.int64]],
+    out: StreamWriter,
+) -> None:
+    """Appends a picture's latents to a stream.
 
     Args:
         latents: Integers of every grid, (bands, rows, cols), magnitudes at most 16383.
-        lambda_index: What the networks are told of lambda, 0..80.
         context: The integer context model.
-        components: 3, or 1: bands of chroma are not coded (and must be zero).
+        told: What it is told.
+        counts: Flags so far (`flag_counts`), counted on.
+        out: The stream.
 
     Raises:
         ValueError: A latent is too large.
     """
     shapes = {level: latents[level].shape for level in LEVELS}
-    room = sum(grid.size for grid in latents.values()) // 8 + 1024
-    while True:
-        words, used = np.empty(room, np.uint32), 0
-        state, seen = np.array([0, _FULL], np.uint64), np.zeros(2, np.int64)
-        for step in walk(context, shapes, components):
-            symbols = coded_symbols(latents[step.level][step.index], step.low_pass)
-            active = bool(symbols.any())
-            used = put_flag(int(active), seen, state, words, used)
-            if active:
-                arguments = step.arguments(lambda_index, symbols.size)
-                used = band_kernel.encode_band(symbols, *arguments, latent_cumulative(), state, words, used)
-                if used < 0:
-                    raise ValueError("A latent is too large to be coded.")
-        if used + 2 <= room:
-            used = finish(state, words, used)
-            return checksum(latents).to_bytes(_CRC_BYTES, "little") + words[:used].astype("<u4").tobytes()
-        room *= 4
+    for step in walk(context, shapes, told):
+        symbols = coded_symbols(latents[step.level][step.index], step.low_pass)
+        active = bool(symbols.any())
+        out.flag(active, counts[step.level][step.index])
+        if active:
+            out.reserve(symbols.size)
+            arguments = step.arguments(symbols.size)
+            out.used = band_kernel.encode_band(
+                symbols, *arguments, latent_cumulative(), out.state, out.words, out.used
+            )
+            if out.used < 0:
+                raise ValueError("A latent is too large to be coded.")
 
 
-def decode_latents(
-    data: bytes, rows: int, cols: int, lambda_index: int, context: IntegerContext, components: int = 3
+def take_latents(
+    shapes: Mapping[int, tuple[int, int, int]],
+    context: IntegerContext,
+    told: Conditions,
+    counts: dict[int, npt.NDArray[np.int64]],
+    source: StreamReader,
 ) -> Latents:
+    """The inverse of :func:`put_latents` for grids of these shapes (`grid_shapes`).
+
+    Raises:
+        BitstreamError: The data is damaged.
+    """
+    latents = {level: np.zeros(shape, np.int32) for level, shape in shapes.items()}
+    for step in walk(context, shapes, told):
+        if not source.flag(counts[step.level][step.index]):
+            continue
+        symbols = latents[step.level][step.index]
+        arguments = step.arguments(symbols.size)
+        source.position = band_kernel.decode_band(
+            source.words, source.position, source.state, symbols, *arguments, latent_cumulative()
+        )
+        if source.position < 0:
+            raise BitstreamError("the entropy-coded latents cannot be decoded")
+        if step.low_pass:
+            restore_low_pass(symbols)
+    return latents
+
+
+def encode_latents(latents: Latents, context: IntegerContext, told: Conditions) -> bytes:
+    """Bytes of one picture's latents: their checksum, and a stream of its own (see :func:`put_latents`)."""
+    out = StreamWriter()
+    put_latents(latents, context, told, flag_counts(), out)
+    return checksum(latents).to_bytes(_CRC_BYTES, "little") + out.bytes()
+
+
+def decode_latents(data: bytes, rows: int, cols: int, context: IntegerContext, told: Conditions) -> Latents:
     """The inverse of :func:`encode_latents` for a picture of luma size (rows, cols).
 
     Raises:
         BitstreamError: The data is damaged.
     """
-    if len(data) < _CRC_BYTES or len(data) % 4:
+    if len(data) < _CRC_BYTES:
         raise BitstreamError(f"expected a checksum and whole 32-bit words, found {len(data)} bytes")
-    words = np.frombuffer(data[_CRC_BYTES:], "<u4").astype(np.uint32)
-    start = [int(word) for word in words[:2]] + [0, 0]
-    state, seen = np.array([0, _FULL, start[0] << 32 | start[1]], np.uint64), np.zeros(2, np.int64)
-    position = 2
-    shapes = grid_shapes(rows, cols)
-    latents = {level: np.zeros(shape, np.int32) for level, shape in shapes.items()}
-    for step in walk(context, shapes, components):
-        active, position = take_flag(seen, state, words, position)
-        if not active:
-            continue
-        symbols = latents[step.level][step.index]
-        arguments = step.arguments(lambda_index, symbols.size)
-        position = band_kernel.decode_band(words, position, state, symbols, *arguments, latent_cumulative())
-        if position < 0:
-            raise BitstreamError("the entropy-coded latents cannot be decoded")
-        if step.low_pass:
-            restore_low_pass(symbols)
-    if position - 1 < len(words) or (len(words) and words[-1] == 0):
-        raise BitstreamError("the entropy-coded latents are longer than expected")
+    source = StreamReader(data[_CRC_BYTES:])
+    latents = take_latents(grid_shapes(rows, cols), context, told, flag_counts(), source)
+    source.check_end()
     if checksum(latents).to_bytes(_CRC_BYTES, "little") != data[:_CRC_BYTES]:
         raise BitstreamError("the decoded latents do not have the checksum that the encoder stored")
     return latents
@@ -175,19 +227,22 @@ def reference_indices(
     network: IntegerNetwork,
     planes: npt.NDArray[np.int8],
     features: npt.NDArray[np.float32] | None,
-    lambda_index: int,
+    bias: Ints,
 ) -> tuple[Ints, Ints]:
     """Location (1/16) and scale index of every symbol of a band that is in the planes already: `band_kernel`'s rule."""
     margin = band_kernel.MARGIN
     rows, cols = (extent - 2 * margin for extent in planes.shape[1:])
     inputs = []
     for tap in network.taps:
+        if tap.source >= len(planes):
+            inputs.append(np.zeros(rows * cols, np.int64))
+            continue
         top, left = margin + tap.rows, margin + tap.cols
         seen = planes[tap.source, top : top + rows, left : left + cols].astype(np.int64).ravel()
         inputs.append(INPUT_TABLE[np.abs(seen)] * (np.sign(seen) if tap.signed else 1))
     if features is not None:
         inputs += list(features.T.astype(np.int64))
-    sums = network.first.units.astype(np.int64) @ np.stack(inputs) + network.biases(lambda_index)[:, None]
+    sums = network.first.units.astype(np.int64) @ np.stack(inputs) + bias[:, None]
     drop = SUM_BITS - HIDDEN_BITS
     hidden = np.clip((sums[:-2] + (1 << (drop - 1))) >> drop, 0, MAX_HIDDEN)
     out = 2 * sums[-2:] + network.second.units.astype(np.int64) @ hidden
@@ -201,17 +256,16 @@ def reference_indices(
 
 
 def predicted_indices(
-    latents: Latents, lambda_index: int, context: IntegerContext, components: int = 3, reference: bool = False
+    latents: Latents, context: IntegerContext, told: Conditions, reference: bool = False
 ) -> Iterator[tuple[int, int, Ints, Ints, Ints]]:
     """(level, band, symbols, locations, scales) of every band that is not all zero; for counting, and for tests."""
     shapes = {level: latents[level].shape for level in LEVELS}
-    for step in walk(context, shapes, components):
+    for step in walk(context, shapes, told):
         symbols = coded_symbols(latents[step.level][step.index], step.low_pass)
         if not symbols.any():
             continue
         locations, scales = np.empty_like(symbols), np.empty_like(symbols)
-        arguments = step.arguments(lambda_index, symbols.size)
-        band_kernel.predict_band(symbols, *arguments, locations, scales)
+        band_kernel.predict_band(symbols, *step.arguments(symbols.size), locations, scales)
         if reference:
-            locations, scales = reference_indices(step.network, step.planes, step.features, lambda_index)
+            locations, scales = reference_indices(step.network, step.planes, step.features, step.bias)
         yield step.level, step.index, symbols, locations, scales

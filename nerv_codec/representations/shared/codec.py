@@ -13,9 +13,11 @@ import torch
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.analysing import analysed
-from nerv_codec.representations.shared.band_coder import Latents, decode_latents, encode_latents
+from nerv_codec.representations.shared.band_coder import Conditions, Latents, decode_latents, encode_latents
 from nerv_codec.representations.shared.canvas import Plane, Shape, from_canvas, parts, to_canvas
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS, features
+from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions
 from nerv_codec.representations.shared.weights import DIGEST_BYTES, SharedWeights, load_weights
 
 MAX_SIDE = 65535
@@ -35,8 +37,12 @@ def analyse(planes: Sequence[Plane], depth: int, lambda_index: int, weights: Sha
     Returns:
         Latents of every part of the picture (`canvas.parts`): level to int32 (bands, rows, cols).
     """
-    divided = parts([plane.shape for plane in planes])
-    return [analysed(to_canvas(planes, depth, part), part, lambda_index, weights)[1] for part in divided]
+    found = []
+    for part in parts([plane.shape for plane in planes]):
+        canvas = to_canvas(planes, depth, part)
+        told = Conditions(part.lambda_index(lambda_index), components=part.components)
+        found.append(analysed(canvas, Prediction.none(canvas), told, weights)[1])
+    return found
 
 
 @torch.no_grad()
@@ -54,9 +60,10 @@ def synthesise(
     """
     planes: list[Plane] = []
     for part, integers in zip(parts(shapes), latents, strict=True):
-        lambdas = features(torch.tensor([part.lambda_index(lambda_index)]))
+        at = conditions(torch.tensor([part.lambda_index(lambda_index)]), torch.zeros(1))
         tensors = {level: torch.from_numpy(grid)[None].float() for level, grid in integers.items()}
-        planes += from_canvas(weights.synthesis(tensors, lambdas), depth, part)
+        prediction = Prediction.none(torch.zeros(1, 6, *integers[LEVELS[-1]].shape[1:]))
+        planes += from_canvas(weights.synthesis(tensors, prediction, at), depth, part)
     return planes
 
 
@@ -83,7 +90,8 @@ def pack_picture(
         out.varint(cols)
     divided = parts(shapes)
     for part, integers in zip(divided, latents, strict=True):
-        data = encode_latents(integers, part.lambda_index(lambda_index), weights.context, part.components)
+        told = Conditions(part.lambda_index(lambda_index), components=part.components)
+        data = encode_latents(integers, weights.context, told)
         if part is not divided[-1]:
             out.u32(len(data))
         out.raw(data)
@@ -118,7 +126,7 @@ def decode_picture(data: bytes, weights: SharedWeights | None = None) -> list[Pl
     divided, latents = parts(shapes), []
     for part in divided:
         payload = reader.raw(reader.u32()) if part is not divided[-1] else reader.rest()
-        index = part.lambda_index(lambda_index)
-        latents.append(decode_latents(payload, part.rows, part.cols, index, weights.context, part.components))
+        told = Conditions(part.lambda_index(lambda_index), components=part.components)
+        latents.append(decode_latents(payload, part.rows, part.cols, weights.context, told))
     planes: list[Plane] = synthesise(latents, shapes, depth, lambda_index, weights)
     return planes

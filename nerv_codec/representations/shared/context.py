@@ -27,6 +27,7 @@ from nerv_codec.representations.shared.layout import (
     context_taps,
     prior_taps,
 )
+from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 
 TABLE_UNIT = 8
 """The table gives eighths."""
@@ -49,12 +50,16 @@ def predicted_low_pass(plane: Tensor) -> Tensor:
     return median
 
 
-def low_pass_shift(level: int, latents: Tensor) -> Tensor:
-    """What is taken off the latents of a grid before coding: the prediction of low-pass bands, elsewhere 0."""
+def low_pass_shift(level: int, latents: Tensor, parents: Tensor) -> Tensor:
+    """What is taken off the latents of a grid before coding.
+
+    The LOCO-I prediction of low-pass bands of pictures without parents; elsewhere 0.
+    """
     shift = torch.zeros_like(latents)
+    alone = (parents == 0).to(latents.dtype)[:, None, None]
     for index, band in enumerate(bands(level)):
         if band.orientation == Orientation.LL:
-            shift[:, index] = predicted_low_pass(latents[:, index])
+            shift[:, index] = alone * predicted_low_pass(latents[:, index])
     return shift
 
 
@@ -91,16 +96,16 @@ class BandModel(nn.Module):
         first[hidden:] = 0
         self.first = nn.Parameter(first)
         self.second = nn.Parameter(torch.randn(2, hidden) * 0.1 * hidden**-0.5)
-        bias = torch.zeros(3, hidden + 2)
+        bias = torch.zeros(NUM_CONDITIONS, hidden + 2)
         bias[0, hidden + 1] = -1
         self.bias = nn.Parameter(bias)
 
-    def forward(self, inputs: Inputs, features: Tensor | None, lambdas: Tensor) -> Tensor:
-        """(batch, 2, rows * cols); features (batch, features, rows * cols), lambdas (batch, 3)."""
+    def forward(self, inputs: Inputs, features: Tensor | None, conditions: Tensor) -> Tensor:
+        """(batch, 2, rows * cols); features (batch, features, rows * cols), conditions (batch, NUM_CONDITIONS)."""
         x = inputs.gather(self.taps)
         if features is not None:
             x = torch.cat([x, features], 1)
-        sums = torch.matmul(self.first, x) + (lambdas @ self.bias)[..., None]
+        sums = torch.matmul(self.first, x) + (conditions @ self.bias)[..., None]
         direct: Tensor = sums[:, self.hidden :]
         return direct + torch.matmul(self.second, torch.relu(sums[:, : self.hidden]))
 
@@ -142,21 +147,22 @@ class ContextModel(nn.Module):
                 self.priors[str(level)] = PriorModel(level)
 
     def grid(
-        self, level: int, symbols: Tensor, features: Tensor | None, lambdas: Tensor
+        self, level: int, symbols: Tensor, sides: Tensor, features: Tensor | None, conditions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """One grid.
 
         Args:
             level: Which.
             symbols: Integers as coded (low-pass bands less their prediction), (batch, bands, rows, cols).
+            sides: Prediction and doubt in steps of the latents, (batch, 2 * bands, rows, cols).
             features: What the coarser grids told, or None at 1/16.
-            lambdas: As from :func:`quality.features`, (batch, 3).
+            conditions: As from :func:`quality.conditions`.
 
         Returns:
             Location and log2 of the scale, shaped as the symbols, and the features of the next finer grid, if any.
         """
-        inputs = Inputs(symbols)
-        out = torch.stack([model(inputs, features, lambdas) for model in self.bands[str(level)]], 1)
+        inputs = Inputs(torch.cat([symbols, sides], 1))
+        out = torch.stack([model(inputs, features, conditions) for model in self.bands[str(level)]], 1)
         location, log2_scale = out.unflatten(-1, symbols.shape[-2:]).unbind(2)
         told = None
         if level in PRIOR_HIDDEN:

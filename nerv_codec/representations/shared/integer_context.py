@@ -30,6 +30,7 @@ from nerv_codec.representations.shared.layout import (
     prior_taps,
 )
 from nerv_codec.representations.shared.prepared import Prepared
+from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -136,7 +137,7 @@ class IntegerContext:
         for level in LEVELS:
             features, hidden = PRIOR_FEATURES.get(level, 0), HIDDEN[level]
             networks[level] = tuple(
-                network(f"context.{level}.{i}", context_taps(level, i), features, hidden + 2, 3, 2, hidden)
+                network(f"context.{level}.{i}", context_taps(level, i), features, hidden + 2, NUM_CONDITIONS, 2, hidden)
                 for i in range(len(bands(level)))
             )
             if level in PRIOR_HIDDEN:

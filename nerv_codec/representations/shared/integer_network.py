@@ -56,7 +56,7 @@ class Layer:
 class IntegerNetwork:
     """Two layers of one band or of one prior; biases int16 in units of 2**-BIAS_BITS.
 
-    ``bias`` is (3, rows): constant, linear and quadratic in lambda, or (1, rows). Bands have no second bias.
+    ``bias`` is (NUM_CONDITIONS, rows), see :func:`quality.conditions`, or (1, rows). Bands have no second bias.
     """
 
     taps: tuple[Tap, ...]
@@ -65,11 +65,14 @@ class IntegerNetwork:
     second: Layer
     second_bias: npt.NDArray[np.int16] | None = None
 
-    def biases(self, lambda_index: int) -> Ints:
-        """The first bias at a lambda, in units of sums."""
+    def biases(self, lambda_index: int = CENTRE, parents: int = 0) -> Ints:
+        """The first bias at a lambda and for a number of parents, in units of sums."""
         u = lambda_index - CENTRE
         scaled = self.bias.astype(np.int64) << (SUM_BITS - BIAS_BITS)
-        total = scaled[0] if len(scaled) == 1 else scaled[0] + (scaled[1] * u >> 5) + (scaled[2] * u * u >> 10)
+        total = scaled[0]
+        if len(scaled) > 1:
+            total = total + (scaled[1] * u >> 5) + (scaled[2] * u * u >> 10)
+            total = total + scaled[3] * (parents > 0) + scaled[4] * (parents == 2)
         biases: Ints = total.astype(np.int32)
         return biases
 

@@ -33,8 +33,9 @@ class Band:
 
 @dataclass(frozen=True)
 class Tap:
-    """One input of the context model: band ``source`` of the same grid, ``rows`` down and ``cols`` right of the latent.
+    """One input of the context model: plane ``source`` of the same grid, ``rows`` down and ``cols`` right of the latent.
 
+    Planes are the bands in coding order, then the same bands of the prediction, then those of its doubt.
     The value goes through the saturating table with its sign, or as a magnitude. Outside of the grid it is 0.
     """
 
@@ -75,7 +76,8 @@ def context_taps(level: int, index: int) -> tuple[Tap, ...]:
     """The inputs of band ``index`` of a grid: its own causal neighbours, and bands that precede it.
 
     Details look at the luma details before them, chroma at luma of the same orientation, V at U as well; at 1/16,
-    the first details look at the low-pass band of their component, whose slopes they continue.
+    the first details look at the low-pass band of their component, whose slopes they continue. All look at their own
+    band of the prediction and of its doubt, which are zero where there is no prediction.
     """
     order = bands(level)
     band = order[index]
@@ -101,6 +103,10 @@ def context_taps(level: int, index: int) -> tuple[Tap, ...]:
             look(c, Orientation.LL, _POINT, _PLUS)
         if c == 2:
             look(1, o, _PLUS, _PLUS if level > 4 else _POINT)
+    expected, doubt = (index + number * len(order) for number in (1, 2))
+    if o != Orientation.LL:
+        taps += _window(expected, _PLUS, False) + _window(expected, _POINT, True)
+    taps += _window(doubt, _PLUS, False) + _window(doubt, _POINT, True)
     return tuple(taps)
 
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.context import ContextModel, laplace_bits, low_pass_shift
 from nerv_codec.representations.shared.layout import LEVELS, bands
-from nerv_codec.representations.shared.quality import CENTRE, HALF_RANGE, STEPS_PER_OCTAVE, features, lambda_value
+from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.quality import CENTRE, HALF_RANGE, STEPS_PER_OCTAVE, conditions, lambda_value
 from nerv_codec.representations.shared.synthesis import Synthesis
 from nerv_codec.representations.shared.transform import Subbands, forward
 
@@ -58,7 +59,7 @@ class SharedNetworks(nn.Module):
                     gains[str(level)][0] = sign * (centre + chroma)
                     gains[str(level)][1] = sign * slope
 
-    def forward(self, planes: Tensor, index: Tensor) -> Pass:
+    def forward(self, planes: Tensor, prediction: Prediction, index: Tensor) -> Pass:
         """Codes pictures, differentiably.
 
         The decoder and the contexts get rounded latents (straight through to the analysis for the decoder, constants
@@ -67,10 +68,12 @@ class SharedNetworks(nn.Module):
 
         Args:
             planes: (batch, 6, rows, cols), rows and cols multiples of 8.
+            prediction: What is known of them.
             index: Lambda indices, (batch,), not necessarily whole.
         """
-        lambdas = features(index)
-        subbands, shown = forward(planes), self.analysis.features(planes, lambdas)
+        told_of = conditions(index, prediction.parents)
+        subbands = forward(planes - prediction.planes)
+        shown = self.analysis.features(planes, prediction, told_of)
         told = done = None
         bits: dict[int, Tensor] = {}
         real: Subbands = {}
@@ -78,11 +81,12 @@ class SharedNetworks(nn.Module):
         decoded: Subbands = {}
         for level in LEVELS:
             lifted: Tensor | None = None if done is None else self.synthesis.lifted(level, done)
-            y = self.analysis.latents(level, subbands[level], shown[level], lifted, lambdas)
+            steps = self.synthesis.steps(level, told_of)
+            y = self.analysis.latents(level, subbands[level], shown[level], lifted, told_of)
             rounded = torch.round(y).detach()
-            shift = low_pass_shift(level, rounded)
-            symbols = rounded - shift
-            location, log2_scale, told = self.context.grid(level, symbols, told, lambdas)
+            shift = low_pass_shift(level, rounded, prediction.parents)
+            symbols, sides = rounded - shift, prediction.quantised(level, steps.detach())
+            location, log2_scale, told = self.context.grid(level, symbols, sides, told, told_of)
             spent = laplace_bits(symbols, location, log2_scale)
             if self.training:
                 noisy = y + torch.rand_like(y) - 0.5 - shift
@@ -90,19 +94,20 @@ class SharedNetworks(nn.Module):
                 spent = spent + proxy - proxy.detach()
             bits[level] = spent.sum((1, 2, 3))
             real[level], integers[level] = y, rounded
-            decoded[level] = self.synthesis.dequantised(level, y + (rounded - y).detach(), lambdas)
-            done = self.synthesis.stage(level, lifted, decoded, lambdas)
+            decoded[level] = (y + (rounded - y).detach()) * steps[..., None, None]
+            done = self.synthesis.stage(level, lifted, decoded, prediction, told_of)
         assert done is not None
-        return Pass(self.synthesis.planes(done, decoded), bits, integers, real)
+        return Pass(self.synthesis.planes(done, decoded, prediction), bits, integers, real)
 
-    def rates(self, latents: Subbands, index: Tensor) -> dict[int, Tensor]:
+    def rates(self, latents: Subbands, prediction: Prediction, index: Tensor) -> dict[int, Tensor]:
         """Bits of every latent, shaped as they are, with contexts from rounded ones; for fitting and for counting."""
-        lambdas, told = features(index), None
+        told_of, told = conditions(index, prediction.parents), None
         found = {}
         for level in LEVELS:
             rounded = torch.round(latents[level]).detach()
-            shift = low_pass_shift(level, rounded)
-            location, log2_scale, told = self.context.grid(level, rounded - shift, told, lambdas)
+            shift = low_pass_shift(level, rounded, prediction.parents)
+            sides = prediction.quantised(level, self.synthesis.steps(level, told_of).detach())
+            location, log2_scale, told = self.context.grid(level, rounded - shift, sides, told, told_of)
             found[level] = laplace_bits(latents[level] - shift, location, log2_scale)
         return found
 

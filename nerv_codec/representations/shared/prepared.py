@@ -17,7 +17,6 @@ from nerv_codec.representations.shared.integer_network import (
     IntegerNetwork,
     Ints,
 )
-from nerv_codec.representations.shared.quality import CENTRE
 
 _BLOCK = 8
 
@@ -55,8 +54,9 @@ class Prepared:
         return cls(np.array(places, np.int64), weights.ravel(), features, second)
 
     def offsets(self, planes: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-        """The taps as distances in flat planes."""
-        found: npt.NDArray[np.int64] = self.taps @ np.array([planes[0].size, planes.shape[2], 1])
+        """The taps as distances in flat planes; those into planes that are not there are left out, they come last."""
+        taps = self.taps[self.taps[:, 0] < len(planes)]
+        found: npt.NDArray[np.int64] = taps @ np.array([planes[0].size, planes.shape[2], 1])
         return found
 
     def known_sums(self, bias: Ints, features: npt.NDArray[np.float32] | None, count: int) -> npt.NDArray[np.float32]:
@@ -88,7 +88,7 @@ def next_features(
     """
     assert network.second_bias is not None
     rows, cols = (extent - 2 * band_kernel.MARGIN for extent in planes.shape[1:])
-    sums = prepared.known_sums(network.biases(CENTRE), features, rows * cols).astype(np.int32)
+    sums = prepared.known_sums(network.biases(), features, rows * cols).astype(np.int32)
     band_kernel.add_neighbours(sums, planes, prepared.offsets(planes), prepared.weights, INPUT_TABLE)
     out = (_units(sums) @ prepared.second.T.astype(np.float32)).astype(np.int32)
     out += network.second_bias[0].astype(np.int32) << (SUM_BITS - BIAS_BITS)

@@ -33,7 +33,17 @@ def lambda_index(value: float) -> int:
     return min(max(round(position), 0), NUM_LAMBDAS - 1)
 
 
-def features(index: Tensor) -> Tensor:
-    """What networks see of lambda, (batch, 3): 1, u and u**2, u = (index - CENTRE) / HALF_RANGE; index (batch,)."""
+NUM_CONDITIONS = 5
+
+
+def conditions(index: Tensor, parents: Tensor) -> Tensor:
+    """What networks are told beside pictures, (batch, NUM_CONDITIONS).
+
+    1, u and u**2 with u = (index - CENTRE) / HALF_RANGE; 1 if the picture has parents; 1 if it has two.
+
+    Args:
+        index: Lambda indices, (batch,).
+        parents: Number of pictures that the prediction is made from, 0 to 2, (batch,).
+    """
     u = (index.float() - CENTRE) / HALF_RANGE
-    return torch.stack([torch.ones_like(u), u, u * u], -1)
+    return torch.stack([torch.ones_like(u), u, u * u, (parents > 0).float(), (parents == 2).float()], -1)

@@ -16,6 +16,8 @@ _PREDICT = (-1.586134342, 0.8829110762)
 _UPDATE = (-0.05298011854, 0.4435068522)
 _LOW_GAIN = 1.149604398
 
+GRAY = 0.5
+"""The prediction of a picture without parents."""
 Subbands = dict[int, Tensor]
 """Level to (batch, bands in coding order, rows, cols)."""
 
@@ -65,10 +67,9 @@ def _inverse(ll: Tensor, details: Tensor) -> Tensor:
 def forward(planes: Tensor) -> Subbands:
     """Bands of a picture given as six planes of half its size (see :func:`pack`), rows and cols multiples of 8.
 
-    Values are in 0..1; 1/2 is taken off before, so that mid-gray has no low-pass.
+    It is linear: what is coded is the difference to a prediction, which is mid-gray (`GRAY`) where there is no other.
     """
-    luma = functional.pixel_shuffle(planes[:, :4], 2) - 0.5
-    chroma = planes[:, 4:] - 0.5
+    luma, chroma = functional.pixel_shuffle(planes[:, :4], 2), planes[:, 4:]
     luma, finest = _forward(luma)
     found = {LEVELS[-1]: finest}
     for level in reversed(LEVELS[:-1]):
@@ -88,7 +89,7 @@ def inverse(subbands: Subbands) -> Tensor:
         luma = _inverse(luma, details[:, :3])
         chroma = _inverse(chroma, details[:, 3:])
     luma = _inverse(luma, subbands[LEVELS[-1]])
-    return torch.cat([functional.pixel_unshuffle(luma, 2), chroma], 1) + 0.5
+    return torch.cat([functional.pixel_unshuffle(luma, 2), chroma], 1)
 
 
 def pack(luma: Tensor, chroma: Tensor) -> Tensor:

@@ -1,0 +1,65 @@
+"""A range-coded stream that grows: what several pictures and their motion are written to, one after another."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.representations.shared.stream_kernel import finish, put_flag, take_flag
+
+_FULL = 0xFFFFFFFFFFFFFFFF
+_MARGIN_WORDS = 64
+
+Counts = npt.NDArray[np.int64]
+"""How often a flag was 0 and 1."""
+
+
+class StreamWriter:
+    """State of the range coder and the words so far; kernels write into `words` from `used` on."""
+
+    def __init__(self) -> None:
+        self.words = np.empty(1 << 12, np.uint32)
+        self.state = np.array([0, _FULL], np.uint64)
+        self.used = 0
+
+    def reserve(self, symbols: int) -> None:
+        """Room for so many symbols, 64 bits each at most."""
+        needed = self.used + 2 * symbols + _MARGIN_WORDS
+        if needed > len(self.words):
+            grown = np.empty(2 * needed, np.uint32)
+            grown[: self.used] = self.words[: self.used]
+            self.words = grown
+
+    def flag(self, value: bool, counts: Counts) -> None:
+        """Codes a flag with what ``counts`` say of it, and counts it."""
+        self.reserve(1)
+        self.used = put_flag(int(value), counts, self.state, self.words, self.used)
+
+    def bytes(self) -> bytes:
+        """Ends the stream."""
+        self.reserve(2)
+        self.used = finish(self.state, self.words, self.used)
+        return self.words[: self.used].astype("<u4").tobytes()
+
+
+class StreamReader:
+    """The inverse of `StreamWriter`; `position` is the next word's."""
+
+    def __init__(self, data: bytes) -> None:
+        if len(data) % 4:
+            raise BitstreamError(f"expected whole 32-bit words, found {len(data)} bytes")
+        self.words = np.frombuffer(data, "<u4").astype(np.uint32)
+        start = [int(word) for word in self.words[:2]] + [0, 0]
+        self.state = np.array([0, _FULL, start[0] << 32 | start[1]], np.uint64)
+        self.position = 2
+
+    def flag(self, counts: Counts) -> bool:
+        """The next flag."""
+        value, self.position = take_flag(counts, self.state, self.words, self.position)
+        return bool(value)
+
+    def check_end(self) -> None:
+        """Refuses words that nothing was read from."""
+        if self.position - 1 < len(self.words) or (len(self.words) and self.words[-1] == 0):
+            raise BitstreamError("the entropy-coded data is longer than expected")

@@ -1,0 +1,48 @@
+"""The nodes of a GOP in coding order: a root, anchors, and between two anchors what bisection gives.
+
+A GOP is the closed interval of frames 0..N. Anchors divide it into spans of about equal length; each is predicted from
+the one before, frame 0 from nothing. A node made inside the interval (a, b) is predicted from both of its ends.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Node:
+    """One frame of a GOP.
+
+    Attributes:
+        frame: Its number in the GOP.
+        depth: 0 for the root, 1 for the other anchors, then one more with every bisection.
+        parents: Frames that it is predicted from, all of them earlier in the coding order; the earlier time first.
+    """
+
+    frame: int
+    depth: int
+    parents: tuple[int, ...]
+
+
+def coding_order(num_frames: int, span: int) -> tuple[Node, ...]:
+    """All nodes of a GOP whose anchors are at most ``span`` frames apart.
+
+    After an anchor come the nodes between it and the one before, shallow ones first, so that a decoder can show frames
+    as it goes on.
+    """
+    last = num_frames - 1
+    count = -(-last // span)
+    anchors = [round(last * number / count) for number in range(count + 1)] if count else [0]
+    nodes = [Node(0, 0, ())]
+    for left, right in zip(anchors, anchors[1:], strict=False):
+        nodes.append(Node(right, 1, (left,)))
+        intervals, depth = [(left, right)], 2
+        while intervals:
+            halves = []
+            for a, b in intervals:
+                if b - a > 1:
+                    middle = (a + b) // 2
+                    nodes.append(Node(middle, depth, (a, b)))
+                    halves += [(a, middle), (middle, b)]
+            intervals, depth = halves, depth + 1
+    return tuple(nodes)
