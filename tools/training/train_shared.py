@@ -15,13 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import CENTRE, lambda_value
-from nerv_codec.representations.shared.transform import pack
+from nerv_codec.representations.shared.transform import GRAY, pack
 from tools.training import checkpoint
+from tools.training.nodes import NodeCrops
 from tools.training.optimiser import Average, Muon, is_matrix
 from tools.training.pictures import Crops, load
 
@@ -47,6 +49,7 @@ class Settings:
         muon: Learning rate of matrices.
         adam: Learning rate of everything else.
         flat: Share of the time before rates begin to fall.
+        alone: Share of pictures without parents, where `nodes` has been run.
         seed: Of crops and noise.
         steps: Stop after so many, if not 0.
     """
@@ -57,6 +60,7 @@ class Settings:
     muon: float = 2e-3
     adam: float = 1.5e-3
     flat: float = 0.35
+    alone: float = 0.4
     seed: int = 0
     steps: int = 0
 
@@ -76,6 +80,8 @@ class Run:
         self.rng = np.random.default_rng(settings.seed)
         pictures = load(data, folder.parent / "pictures.npz")
         self.crops = Crops([picture for picture in pictures if not picture.held_out], settings.crop, self.rng)
+        found = (folder.parent / "nodes").is_dir() and settings.alone < 1
+        self.nodes = NodeCrops(folder.parent / "nodes", settings.crop, self.rng) if found else None
         self.networks = SharedNetworks().to(device).train()
         named = list(self.networks.named_parameters())
         self.muon = Muon([p for name, p in named if is_matrix(name, p)], settings.muon)
@@ -119,6 +125,24 @@ class Run:
         lines = [json.dumps(dict(zip(keys, entry, strict=True))) for entry in self.log]
         self.path.with_name("log.jsonl").write_text("\n".join(lines) + "\n")
 
+    def _draw(self) -> tuple[Tensor, Prediction, Tensor]:
+        """Planes, predictions and lambda indices of a batch: pictures alone, and nodes that motion predicts."""
+        settings, rng = self.settings, self.rng
+        alone = settings.batch if self.nodes is None else int(rng.binomial(settings.batch, settings.alone))
+        luma, chroma = (torch.from_numpy(part) for part in self.crops.draw(alone))
+        planes = pack(luma, chroma)
+        index = torch.from_numpy(rng.uniform(LOWEST, HIGHEST, alone)).float()
+        gray, none, parents = torch.full_like(planes, GRAY), torch.zeros_like(planes), torch.zeros(alone)
+        if self.nodes is not None:
+            drawn = self.nodes.draw(settings.batch - alone)
+            planes, index = torch.cat([planes, drawn.planes]), torch.cat([index, drawn.index])
+            gray, none = torch.cat([gray, drawn.prediction]), torch.cat([none, drawn.doubt])
+            parents = torch.cat([parents, drawn.parents])
+        planes, gray, none, parents, index = (
+            part.to(self.device) for part in (planes, gray, none, parents, index)
+        )
+        return planes, Prediction.of(gray, none, parents), index
+
     def advance(self) -> list[float]:
         """One step; rate, loss, D / lambda + R, bits per luma sample and PSNR, averaged over the batch."""
         settings = self.settings
@@ -126,11 +150,9 @@ class Run:
         for optimiser, rate in ((self.muon, settings.muon), (self.adam, settings.adam)):
             for group in optimiser.param_groups:
                 group["lr"] = rate * self.factor
-        luma, chroma = (torch.from_numpy(part).to(self.device) for part in self.crops.draw(settings.batch))
-        index = torch.from_numpy(self.rng.uniform(LOWEST, HIGHEST, settings.batch)).float().to(self.device)
-        planes = pack(luma, chroma)
+        planes, prediction, index = self._draw()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            coded = self.networks(planes, Prediction.none(planes), index)
+            coded = self.networks(planes, prediction, index)
         wrong = distortion(planes, coded.planes.float())
         bits = torch.stack(list(coded.bits.values())).sum(0) / settings.crop**2
         price = lambda_value(CENTRE) * torch.exp2((index - CENTRE) / 8)

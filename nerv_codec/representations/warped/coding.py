@@ -1,0 +1,74 @@
+"""What encoder and decoder of a node do alike: prediction, what the networks are told, reconstruction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nerv_codec.representations.shared.analysing import sides
+from nerv_codec.representations.shared.band_coder import Conditions, Latents
+from nerv_codec.representations.shared.canvas import Part
+from nerv_codec.representations.shared.prediction import Prediction, blank
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions
+from nerv_codec.representations.shared.weights import SharedWeights
+from nerv_codec.representations.warped.compensate import compensate
+from nerv_codec.representations.warped.motion import MotionField
+from nerv_codec.representations.warped.planes import Planes, prediction_of
+
+MAX_DEPTHS = 8
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Price of bits of every node.
+
+    Attributes:
+        lambda_index: Of the anchors, on the ladder of `shared.quality`.
+        offsets: What is added at depth 0, 1, ...; deeper nodes take the last.
+    """
+
+    lambda_index: int
+    offsets: tuple[int, ...]
+
+    def at(self, depth: int, part: Part) -> int:
+        """The index of a node of a part."""
+        offset = self.offsets[min(depth, len(self.offsets) - 1)]
+        return min(max(part.lambda_index(self.lambda_index) + offset, 0), NUM_LAMBDAS - 1)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a node before its latents.
+
+    Attributes:
+        prediction: For the networks.
+        conditions: For the context model.
+        at: For the networks, beside the prediction (`quality.conditions`).
+    """
+
+    prediction: Prediction
+    conditions: Conditions
+    at: torch.Tensor
+
+
+def predicted(
+    parents: Sequence[Planes], field: MotionField | None, extent: tuple[int, int], lambda_index: int, part: Part,
+    weights: SharedWeights,
+) -> Told:
+    """What parents and motion say of a node whose canvas has ``extent`` luma samples."""
+    if field is None:
+        prediction = blank(extent[0] // 2, extent[1] // 2)
+    else:
+        prediction = prediction_of(*compensate(parents, field), len(parents))
+    at = conditions(torch.tensor([lambda_index]), prediction.parents)
+    seen = None if field is None else sides(prediction, at, weights)
+    return Told(prediction, Conditions(lambda_index, len(parents), seen, part.components), at)
+
+
+@torch.no_grad()
+def reconstructed(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
+    """The planes of a node."""
+    tensors = {level: torch.from_numpy(grid)[None].float() for level, grid in latents.items()}
+    return Planes.rounded(weights.synthesis(tensors, told.prediction, told.at))
