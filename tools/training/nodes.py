@@ -44,7 +44,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
     """
     clip = read_clip(path, tuple(range(17)))
     part = parts([plane.shape for plane in clip[0]])[0]
-    ladder = Ladder(int(rng.integers(*PRICES)), (-6, 0, 4, 7, 9))
+    ladder = Ladder(int(rng.integers(*PRICES)), (-6, 0, 6, 10, 13))
     coded = encode_part(
         [to_canvas(planes, 8, part) for planes in clip], part, ladder, int(rng.choice(SPANS)), weights, StreamWriter()
     )
@@ -63,7 +63,9 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
             crop = planes[:, :, top : top + SIDE // 2, left : left + SIDE // 2]
             pictures.append(torch.round(crop * _SCALE).numpy().astype(np.int16))
             told.append((node.told.conditions.lambda_index, len(node.node.parents)))
-    return {"pictures": np.stack(pictures), "told": np.array(told, np.int16)}
+    shape = (0, 3, 6, SIDE // 2, SIDE // 2)
+    stacked = np.stack(pictures) if pictures else np.zeros(shape, np.int16)
+    return {"pictures": stacked, "told": np.array(told, np.int16).reshape(-1, 2)}
 
 
 @dataclass(frozen=True)
@@ -121,9 +123,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    weights = load_weights()
     if options.checkpoint:
         weights = from_bytes(to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt")))
+    else:
+        weights = load_weights()
     folder = options.out.parent / "nodes"
     folder.mkdir(parents=True, exist_ok=True)
     start, step = (int(number) for number in options.part.split("/"))

@@ -128,7 +128,7 @@ class Run:
     def _draw(self) -> tuple[Tensor, Prediction, Tensor]:
         """Planes, predictions and lambda indices of a batch: pictures alone, and nodes that motion predicts."""
         settings, rng = self.settings, self.rng
-        alone = settings.batch if self.nodes is None else int(rng.binomial(settings.batch, settings.alone))
+        alone = settings.batch if self.nodes is None else int(rng.binomial(settings.batch - 2, settings.alone)) + 1
         luma, chroma = (torch.from_numpy(part) for part in self.crops.draw(alone))
         planes = pack(luma, chroma)
         index = torch.from_numpy(rng.uniform(LOWEST, HIGHEST, alone)).float()

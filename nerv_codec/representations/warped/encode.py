@@ -14,10 +14,9 @@ from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped.coding import Ladder, Told, predicted, reconstructed
-from nerv_codec.representations.warped.motion import MotionField
+from nerv_codec.representations.warped.motion import BLOCK, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.projection import projected
 from nerv_codec.representations.warped.search import search
 from nerv_codec.representations.warped.tree import Node, coding_order
 
@@ -68,9 +67,9 @@ def encode_part(
         index = ladder.at(node.depth, part)
         field = None
         if parents:
-            expected = projected(node, fields)
-            field = search(Planes.rounded(canvas), parents, lambda_value(index), expected)
-            put_field(field, expected, models, out)
+            known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
+            field = search(Planes.rounded(canvas), parents, lambda_value(index), known, models.of(known))
+            put_field(field, known, models, out)
         moved = out.used
         told = predicted(parents, field, extent, index, part, weights)
         _, latents = analysed(canvas, told.prediction, told.conditions, weights)

@@ -6,7 +6,6 @@ pictures of another layout are coded plane by plane as grays (`shared.canvas`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nerv_codec.representations.shared.canvas import Part, Plane
+from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.transform import pack, unpack
 
@@ -45,15 +44,11 @@ class Planes:
         y, u, v = (plane.numpy().astype(np.int16) for plane in (luma[0, 0], chroma[0, 0], chroma[0, 1]))
         return cls(y, u, v)
 
-    def code_values(self, depth: int, part: Part) -> list[Plane]:
-        """The planes of a part, cut to its size, as samples of a depth."""
+    def cut(self, part: Part) -> list[Samples]:
+        """The planes that a part has, cut to its size."""
         half = -(-part.rows // 2), -(-part.cols // 2)
-        cut = [self.y[: part.rows, : part.cols]]
-        if part.components == 3:
-            cut += [plane[: half[0], : half[1]] for plane in (self.u, self.v)]
-        dtype, peak = (np.uint8 if depth <= 8 else np.uint16), 2**depth - 1
-        scale = 2.0 ** (depth - 8) / UNIT
-        return [np.clip(np.floor(plane * scale + 0.5), 0, peak).astype(dtype) for plane in cut]
+        chroma = [plane[: half[0], : half[1]] for plane in (self.u, self.v)] if part.components == 3 else []
+        return [self.y[: part.rows, : part.cols], *chroma]
 
 
 def prediction_of(planes: Planes, doubt: Planes, parents: int) -> Prediction:

@@ -1,0 +1,29 @@
+"""What a user can set of a `warped` encode: the section ``[warped]`` of a configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nerv_codec.base.errors import expect
+
+
+@dataclass(frozen=True)
+class WarpedConfig:
+    """Prices and structure of a GOP that shared networks and motion code (docs/format.md)."""
+
+    rd_lambda: float = 3.5e-4
+    """Weight of bits per luma sample against mean squared error (colour in [0, 1]), at anchors."""
+    span: int = 8
+    """Longest distance of anchors, frames that are predicted from one before only."""
+    root_octaves: float = -0.75
+    """Octaves of lambda by which the root, which all others inherit from, is cheaper."""
+    inner_octaves: float = 1.0
+    """Octaves of lambda by which nodes between anchors are dearer, one level down."""
+    deeper_octaves: float = 0.5
+    """What each further level adds."""
+
+    def __post_init__(self) -> None:
+        expect(0 < self.rd_lambda < 1, "warped.rd_lambda in (0, 1)", self.rd_lambda)
+        expect(1 <= self.span <= 1024, "warped.span in 1..1024", self.span)
+        for name in ("root_octaves", "inner_octaves", "deeper_octaves"):
+            expect(-4 <= getattr(self, name) <= 4, f"warped.{name} in -4..4", getattr(self, name))

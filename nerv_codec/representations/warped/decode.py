@@ -1,0 +1,106 @@
+"""The function of a payload: node after node, from the stream."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.shared.band_coder import flag_counts, grid_shapes, take_latents
+from nerv_codec.representations.shared.canvas import Part
+from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.stream import StreamReader
+from nerv_codec.representations.shared.weights import SharedWeights, load_weights
+from nerv_codec.representations.warped.coding import Ladder, predicted, reconstructed
+from nerv_codec.representations.warped.function import Floats, Warped
+from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
+from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
+from nerv_codec.representations.warped.payload import Layout, split
+from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.tree import Node, coding_order
+
+Fields = dict[int, tuple[Node, MotionField | None]]
+
+
+def decode_part(
+    num_frames: int, part: Part, ladder: Ladder, span: int, weights: SharedWeights, source: StreamReader
+) -> tuple[dict[int, Planes], Fields]:
+    """The inverse of `encode.encode_part`: planes and motion of every frame, in coding order."""
+    shapes = grid_shapes(part.rows, part.cols)
+    extent = shapes[LEVELS[-1]][1] * LEVELS[-1], shapes[LEVELS[-1]][2] * LEVELS[-1]
+    done: dict[int, Planes] = {}
+    fields: Fields = {}
+    models, counts = MotionModels(), {}
+    for node in coding_order(num_frames, span):
+        parents = [done[frame] for frame in node.parents]
+        index = ladder.at(node.depth, part)
+        field = None
+        if parents:
+            known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
+            field = take_field(extent, known, models, source)
+        told = predicted(parents, field, extent, index, part, weights)
+        seen = counts.setdefault(node.depth, flag_counts())
+        latents = take_latents(shapes, weights.context, told.conditions, seen, source)
+        done[node.frame], fields[node.frame] = reconstructed(latents, told, weights), (node, field)
+    source.check_end()
+    return done, fields
+
+
+def checksum(planes: Iterable[Planes]) -> int:
+    """CRC-32 of all samples."""
+    crc = 0
+    for node in planes:
+        for plane in (node.y, node.u, node.v):
+            crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").tobytes(), crc)
+    return crc
+
+
+def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:
+    """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+    payload = split(data, geometry)
+    weights = load_weights(payload.networks)
+    divided = payload.layout.parts(geometry)
+    decoded = [
+        decode_part(geometry.num_frames, part, payload.ladder, payload.span, weights, StreamReader(stream))
+        for part, stream in zip(divided, payload.streams, strict=True)
+    ]
+    crc = checksum(planes for done, _ in decoded for planes in done.values())
+    if crc != payload.checksum:
+        raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
+    function = make_function(geometry, payload.layout, [done for done, _ in decoded], decoded[0][1])
+    streams = sum(len(stream) for stream in payload.streams)
+    return function, crc, {"header": len(data) - streams, "streams": streams}
+
+
+def make_function(
+    geometry: GopGeometry,
+    layout: Layout,
+    done: Sequence[Mapping[int, Planes]],
+    fields: Mapping[int, tuple[Node, MotionField | None]],
+) -> Warped:
+    """The function of decoded nodes.
+
+    Args:
+        geometry: The box.
+        layout: Planes of the picture.
+        done: Frame to planes, for each part.
+        fields: Frame to motion, of the first part.
+    """
+    divided = layout.parts(geometry)
+    planes = [
+        [plane for part, nodes in zip(divided, done, strict=True) for plane in nodes[frame].cut(part)]
+        for frame in range(geometry.num_frames)
+    ]
+    flows = {frame: _flow(frame, fields) for frame in range(geometry.num_frames - 1)}
+    return Warped(geometry, layout.depth, layout.lattices(geometry), planes, flows)
+
+
+def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> tuple[Floats, bool]:
+    """Motion in pixels between a frame and the next, as the one that is predicted from the other keeps it."""
+    later = frame in fields[frame + 1][0].parents
+    node, field = fields[frame + later]
+    assert field is not None
+    return field.vectors[node.parents.index(frame + 1 - later)].astype(np.float32) / PRECISION, later

@@ -1,0 +1,159 @@
+"""The function of a decoded GOP: planes at frames and samples, motion between frames, a kernel between samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.warped.interpolate import KERNEL, read_lattice, read_points
+from nerv_codec.representations.warped.motion import BLOCK
+from nerv_codec.representations.warped.planes import UNIT, Samples
+
+_MACS_PER_SAMPLE = 2000
+Floats = npt.NDArray[np.float32]
+Positions = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Where the samples of a plane lie, in pixels of the picture: origin + step * index."""
+
+    row: float
+    col: float
+    row_step: int
+    col_step: int
+
+    def positions(self, rows: Positions, cols: Positions) -> tuple[Positions, Positions]:
+        """Rows and columns of a picture as positions in the plane."""
+        return (rows - self.row) / self.row_step, (cols - self.col) / self.col_step
+
+
+@dataclass(frozen=True)
+class Warped:
+    """A representation: see `representation.Representation`.
+
+    Attributes:
+        geometry: The box.
+        depth: Bits of a sample.
+        lattices: Of every plane.
+        planes: Frame to its planes, cut to their sizes.
+        flows: Frame ``n`` to the motion of frame ``n + 1`` or ``n`` that leads to the other one, in pixels,
+            (rows of blocks, cols, 2), and whether it belongs to the later of the two.
+    """
+
+    geometry: GopGeometry
+    depth: int
+    lattices: Sequence[Lattice]
+    planes: Sequence[Sequence[Samples]]
+    flows: Mapping[int, tuple[Floats, bool]]
+
+    @property
+    def band_samples(self) -> int:
+        """Samples that a picture is best evaluated in at a time."""
+        return BAND_SAMPLES
+
+    @property
+    def macs_per_sample(self) -> int:
+        """Multiplications for one coordinate, about: networks of a frame over its samples."""
+        return _MACS_PER_SAMPLE
+
+    @property
+    def _scale(self) -> np.float32:
+        return np.float32(2.0 ** (self.depth - 8) / (UNIT * (2**self.depth - 1)))
+
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+        """f on a lattice, see `representation.Representation.render`."""
+        self.geometry.normalise([times, rows, cols])
+        r, c = rows.double().cpu().numpy(), cols.double().cpu().numpy()
+        out = np.empty((len(times), self.geometry.num_planes, len(r), len(c)), np.float32)
+        for number, t in enumerate(times.tolist()):
+            if t == int(t):
+                for plane, lattice in enumerate(self.lattices):
+                    self._at_frame(int(t), plane, lattice.positions(r, c), out[number, plane])
+            else:
+                grid_rows, grid_cols = (axis.ravel() for axis in np.meshgrid(r, c, indexing="ij"))
+                out[number] = self._between(t, grid_rows, grid_cols).reshape(out[number].shape)
+        out *= self._scale
+        return torch.from_numpy(out)
+
+    def sample(self, coords: Tensor) -> Tensor:
+        """f at single points, see `representation.Representation.sample`."""
+        flat = coords.reshape(-1, 3).double().cpu()
+        self.geometry.normalise(list(flat.unbind(-1)))
+        points = flat.numpy()
+        out = np.empty((len(points), self.geometry.num_planes), np.float32)
+        for t in np.unique(points[:, 0]):
+            chosen = points[:, 0] == t
+            out[chosen] = self._between(float(t), points[chosen, 1], points[chosen, 2]).T
+        out *= self._scale
+        return torch.from_numpy(out).reshape(*coords.shape[:-1], -1)
+
+    def _at_frame(self, frame: int, plane: int, positions: tuple[Positions, Positions], out: Floats) -> None:
+        samples = self.planes[frame][plane]
+        rows, cols = (_snapped(axis, extent) for axis, extent in zip(positions, samples.shape, strict=True))
+        if _whole(rows) and _whole(cols):
+            out[:] = samples[rows.astype(np.int64)[:, None], cols.astype(np.int64)]
+        else:
+            read_lattice(samples, rows, cols, KERNEL, out)
+
+    def _between(self, t: float, rows: Positions, cols: Positions) -> Floats:
+        """(planes, points) at one time."""
+        frame = min(int(t), self.geometry.num_frames - 1)
+        way = t - frame
+        if way == 0:
+            return self._read(frame, rows, cols)
+        flow, later = self.flows[frame]
+        back = 1 - way if later else way
+        moved = _flow_at(flow, rows, cols)
+        own = self._read(frame + later, *_along(rows, cols, moved, -back))
+        other = self._read(frame + 1 - later, *_along(rows, cols, moved, 1 - back))
+        return (own * np.float32(1 - back) + other * np.float32(back)).astype(np.float32)
+
+    def _read(self, frame: int, rows: Positions, cols: Positions) -> Floats:
+        out = np.empty((self.geometry.num_planes, len(rows)), np.float32)
+        for plane, lattice in enumerate(self.lattices):
+            samples = self.planes[frame][plane]
+            places = lattice.positions(rows, cols)
+            r, c = (_snapped(axis, extent) for axis, extent in zip(places, samples.shape, strict=True))
+            read_points(samples, r, c, KERNEL, out[plane])
+        return out
+
+
+def _along(rows: Positions, cols: Positions, moved: Positions, way: float) -> tuple[Positions, Positions]:
+    return rows + way * moved[0], cols + way * moved[1]
+
+
+def _snapped(positions: Positions, extent: int) -> Positions:
+    """Positions inside of the samples; those within rounding of a sample lie on it."""
+    near = np.rint(positions)
+    inside: Positions = np.clip(np.where(np.abs(positions - near) < 1e-9, near, positions), 0, extent - 1)
+    return inside
+
+
+def _whole(positions: Positions) -> bool:
+    return bool((positions == np.rint(positions)).all())
+
+
+def _flow_at(flow: Floats, rows: Positions, cols: Positions) -> Positions:
+    """Motion at points (2, points), linear between the centres of blocks."""
+    found = []
+    places = [(axis + 0.5) / BLOCK - 0.5 for axis in (rows, cols)]
+    whole = [np.floor(place).astype(np.int64) for place in places]
+    part = [place - start for place, start in zip(places, whole, strict=True)]
+    for component in range(2):
+        total = np.zeros(len(rows))
+        for down in (0, 1):
+            for across in (0, 1):
+                r = np.clip(whole[0] + down, 0, flow.shape[0] - 1)
+                c = np.clip(whole[1] + across, 0, flow.shape[1] - 1)
+                weight = (part[0] if down else 1 - part[0]) * (part[1] if across else 1 - part[1])
+                total += weight * flow[r, c, component]
+        found.append(total)
+    return np.stack(found)

@@ -1,0 +1,92 @@
+"""Motion of a node: for each block of 8x8 luma samples, which parents predict it, and where in them it is found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from nerv_codec.representations.warped.tree import Node
+
+BLOCK = 8
+"""Luma samples a side."""
+PRECISION = 4
+"""Units of a vector in a luma sample."""
+FORWARD, BACKWARD, BOTH, NONE = range(4)
+"""Modes: predicted from parent 0, from parent 1, from the mean of both, or mid-gray."""
+MAX_VECTOR = 1 << 14
+
+Vectors = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MotionField:
+    """Blocks of one node.
+
+    Attributes:
+        vectors: (2, rows, cols, 2): from a block to its place in each parent, down and right, in quarter samples.
+            A vector that the mode does not use says where straight motion leads (see :func:`straight`).
+        modes: (rows, cols).
+    """
+
+    vectors: Vectors
+    modes: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What is known of a field before it is coded.
+
+    Attributes:
+        vectors: Expected vectors, shaped as in the field.
+        near: Distance in frames to parent 0.
+        far: Distance to parent 1, on the other side; 0 if there is none.
+    """
+
+    vectors: Vectors
+    near: int
+    far: int
+
+
+def scaled(vectors: Vectors, numerator: int, denominator: int) -> Vectors:
+    """Vectors times a fraction, rounded to nearest, halves up."""
+    found: Vectors = (2 * vectors.astype(np.int64) * numerator + denominator) // (2 * denominator)
+    return found.astype(np.int32)
+
+
+def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node, MotionField | None]]) -> Expectation:
+    """What motion before says of a node, block by block at the same place.
+
+    Between two parents, one was predicted from the other: its motion is divided by time. An anchor goes on as the one
+    before did.
+
+    Args:
+        node: Which; it has parents.
+        shape: Rows and columns of blocks.
+        fields: Nodes before and their motion, by frame.
+    """
+    vectors = np.zeros((2, *shape, 2), np.int32)
+    first = node.parents[0]
+    near = abs(node.frame - first)
+    if len(node.parents) == 1:
+        parent, field = fields[first]
+        if field is not None:
+            vectors[0] = scaled(field.vectors[0], near, abs(parent.frame - parent.parents[0]))
+        return Expectation(vectors, near, 0)
+    second = node.parents[1]
+    far = second - node.frame
+    young, old = (second, first) if first in fields[second][0].parents else (first, second)
+    parent, field = fields[young]
+    assert field is not None
+    way = field.vectors[parent.parents.index(old)]
+    back, on = (near, far) if young == second else (-near, -far)
+    vectors[0], vectors[1] = scaled(way, back, near + far), scaled(way, -on, near + far)
+    return Expectation(vectors, near, far)
+
+
+def straight(vectors: Vectors, near: int, far: int, number: int) -> Vectors:
+    """Vectors to parent ``number`` on a straight way through those to the other parent."""
+    own, other = ((near, far), (far, near))[number]
+    return scaled(vectors, -own, other)

@@ -1,0 +1,280 @@
+"""One field of motion through the range coder, in one compiled loop for both directions.
+
+A block moves as one of its neighbours (left, above, above to the right) or as earlier motion lets expect, mode and all;
+or else it has a mode and vectors of its own. Such a vector is one of a few candidates (the median of its neighbours;
+straight on from the first vector of the block; what is expected; the left and the upper neighbour), or the median plus
+a difference. All decisions are binary, with adaptive models that mix a quick and a slow estimate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nerv_codec.entropy.compiling import njit
+from nerv_codec.entropy.latent_coder import _PRECISION, _advance, _put
+
+MODELS = 112
+_ONE = 1 << 16
+_MODE, _CHOICE, _ZERO, _LARGER, _SIGN, _JOIN = 0, 12, 48, 52, 88, 92
+_UNARY = 8
+_FORWARD, _BACKWARD, _BOTH, _NONE = range(4)
+_MAX_BITS = 15
+CANDIDATES = 5
+JOINS = 4
+
+
+@njit(nogil=True, cache=True)
+def _bit(encoding, bit, number, models, state, words, at):
+    """Codes or reads a bit with a model; returns (bit, position of words)."""
+    p = np.int64(models[number, 0] + models[number, 1]) >> 1
+    p = min(max(p, 64), _ONE - 64)
+    split = np.uint64(p << 8)
+    rest = np.uint64((_ONE - p) << 8)
+    if encoding:
+        at = _put(state, words, at, split, rest) if bit else _put(state, words, at, np.uint64(0), split)
+    else:
+        bit = 1 if state[2] - state[0] >= (state[1] >> _PRECISION) * split else 0
+        at = _advance(state, words, at, split, rest) if bit else _advance(state, words, at, np.uint64(0), split)
+    goal = np.int32(0 if bit else _ONE - 1)
+    models[number, 0] += (goal - models[number, 0]) >> 4
+    models[number, 1] += (goal - models[number, 1]) >> 7
+    return bit, at
+
+
+@njit(nogil=True, cache=True)
+def _difference(encoding, value, base, models, state, words, at):
+    """A signed number: zero, sign, then unary up to _UNARY and an Exp-Golomb rest."""
+    bit, at = _bit(encoding, 1 if value != 0 else 0, _ZERO + base, models, state, words, at)
+    if bit == 0:
+        return 0, at
+    sign, at = _bit(encoding, 1 if value < 0 else 0, _SIGN + base, models, state, words, at)
+    size, rest = 1, abs(value)
+    while size < _UNARY:
+        bit, at = _bit(encoding, 1 if rest > size else 0, _LARGER + 9 * base + size, models, state, words, at)
+        if bit == 0:
+            break
+        size += 1
+    if size == _UNARY:
+        over = rest - _UNARY + 1  # 1 and more
+        bits = 0
+        while bits < _MAX_BITS:
+            more = 1 if over >> (bits + 1) > 0 else 0
+            bit, at = _bit(encoding, more, _LARGER + 9 * base, models, state, words, at)
+            if bit == 0:
+                break
+            bits += 1
+        number = 1
+        for k in range(bits - 1, -1, -1):
+            bit, at = _bit(encoding, (over >> k) & 1, MODELS - 1, models, state, words, at)
+            models[MODELS - 1, 0] = models[MODELS - 1, 1] = _ONE >> 1
+            number = number << 1 | bit
+        size = number + _UNARY - 1
+    return (-size if sign else size), at
+
+
+@njit(nogil=True, cache=True)
+def median(a, b, c):
+    """The middle of three."""
+    return max(min(a, b), min(max(a, b), c))
+
+
+@njit(nogil=True, cache=True)
+def straight_on(value, own, other):
+    """`motion.straight` for one number."""
+    return (2 * np.int64(value) * -own + other) // (2 * other)
+
+
+@njit(nogil=True, cache=True)
+def candidates(vectors, expected, number, r, c, first, near, far, found):
+    """Fills found (CANDIDATES, 2); returns how many differ. The first one is the median of the neighbours."""
+    cols = vectors.shape[2]
+    own = vectors[number]
+    for k in range(2):
+        e = expected[number, r, c, k]
+        w = own[r, c - 1, k] if c > 0 else e
+        n = own[r - 1, c, k] if r > 0 else e
+        d = own[r - 1, c + 1, k] if r > 0 and c + 1 < cols else (own[r - 1, c, k] if r > 0 else e)
+        if c == 0 and r > 0:
+            w = n
+        if r == 0 and c > 0:
+            n = d = w
+        found[0, k] = median(w, n, d)
+        found[1, k] = e
+        if first:
+            found[1, k] = straight_on(vectors[0, r, c, k], far, near) if number == 1 else e
+        found[2, k] = e
+        found[3, k] = w
+        found[4, k] = n
+    count = 1
+    for k in range(1, CANDIDATES):
+        new = True
+        for m in range(count):
+            if found[m, 0] == found[k, 0] and found[m, 1] == found[k, 1]:
+                new = False
+        if new:
+            found[count, 0], found[count, 1] = found[k, 0], found[k, 1]
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _vector(encoding, vectors, expected, number, both, r, c, near, far, chosen, models, state, words, at, found):
+    count = candidates(vectors, expected, number, r, c, both and number == 1, near, far, found)
+    around = (1 if c > 0 and chosen[number, r, c - 1] else 0) + (1 if r > 0 and chosen[number, r - 1, c] else 0)
+    base = _CHOICE + 18 * (1 if both and number == 1 else 0) + 6 * around
+    pick = count
+    if encoding:
+        for k in range(count):
+            if vectors[number, r, c, 0] == found[k, 0] and vectors[number, r, c, 1] == found[k, 1]:
+                pick = k
+                break
+    k = 0
+    while k < count:
+        bit, at = _bit(encoding, 1 if pick != k else 0, base + k, models, state, words, at)
+        if bit == 0:
+            break
+        k += 1
+    chosen[number, r, c] = k > 0
+    if k < count:
+        vectors[number, r, c, 0], vectors[number, r, c, 1] = found[k, 0], found[k, 1]
+        return at
+    for m in range(2):
+        value = vectors[number, r, c, m] - found[0, m]
+        value, at = _difference(encoding, value, m, models, state, words, at)
+        vectors[number, r, c, m] = found[0, m] + value
+    return at
+
+
+@njit(nogil=True, cache=True)
+def _mode(encoding, modes, two, r, c, models, state, words, at):
+    mode = modes[r, c]
+    w = modes[r, c - 1] if c > 0 else (_BOTH if two else _FORWARD)
+    n = modes[r - 1, c] if r > 0 else (_BOTH if two else _FORWARD)
+    around = (1 if w == _NONE else 0) + (1 if n == _NONE else 0)
+    bit, at = _bit(encoding, 1 if mode == _NONE else 0, _MODE + around, models, state, words, at)
+    if bit:
+        return _NONE, at
+    if not two:
+        return _FORWARD, at
+    around = (1 if w == _BOTH else 0) + (1 if n == _BOTH else 0)
+    bit, at = _bit(encoding, 1 if mode != _BOTH else 0, _MODE + 3 + around, models, state, words, at)
+    if bit == 0:
+        return _BOTH, at
+    around = (1 if w == _BACKWARD else 0) + (1 if n == _BACKWARD else 0) + 1
+    around -= (1 if w == _FORWARD else 0) + (1 if n == _FORWARD else 0)
+    bit, at = _bit(encoding, 1 if mode == _BACKWARD else 0, _MODE + 7 + around, models, state, words, at)
+    return (_BACKWARD if bit else _FORWARD), at
+
+
+@njit(nogil=True, cache=True)
+def joins(vectors, modes, expected, two, r, c, found):
+    """Fills found (JOINS, 5) with modes and vectors that a block may take over whole; returns how many differ."""
+    cols = modes.shape[1]
+    count = 0
+    for k in range(JOINS):
+        if k == 3:
+            mode = _BOTH if two else _FORWARD
+            a, b, d, e = expected[0, r, c, 0], expected[0, r, c, 1], expected[1, r, c, 0], expected[1, r, c, 1]
+        else:
+            y, x = (r, c - 1) if k == 0 else ((r - 1, c) if k == 1 else (r - 1, c + 1))
+            if y < 0 or x < 0 or x >= cols:
+                continue
+            mode = modes[y, x]
+            if mode == _NONE:
+                continue
+            a, b, d, e = vectors[0, y, x, 0], vectors[0, y, x, 1], vectors[1, y, x, 0], vectors[1, y, x, 1]
+        row = found[count]
+        row[0], row[1], row[2], row[3], row[4] = mode, a, b, d, e
+        new = True
+        for m in range(count):
+            other = found[m]
+            if other[0] == mode and other[1] == a and other[2] == b and other[3] == d and other[4] == e:
+                new = False
+        if new:
+            count += 1
+    return count
+
+
+@njit(nogil=True, cache=True)
+def join_base(joined, r, c):
+    """The models of the choice among joins."""
+    around = (1 if c == 0 or joined[r, c - 1] else 0) + (1 if r == 0 or joined[r - 1, c] else 0)
+    return _JOIN + 6 * around
+
+
+@njit(nogil=True, cache=True)
+def code_field(encoding, vectors, modes, expected, near, far, models, state, words, at):
+    """Writes a field, or reads it into vectors and modes; returns the position of words, -1: vectors out of range.
+
+    Args:
+        encoding: Whether to write.
+        vectors: (2, rows, cols, 2) int32.
+        modes: (rows, cols) uint8.
+        expected: As the vectors.
+        near: Frames to parent 0.
+        far: Frames to parent 1, 0 if there is none.
+        models: (MODELS, 2) int32, adapted.
+        state: Of the range coder.
+        words: Of the stream.
+        at: Position in them.
+    """
+    rows, cols = modes.shape
+    chosen = np.zeros((2, rows, cols), np.bool_)
+    found, whole = np.zeros((CANDIDATES, 2), np.int64), np.zeros((JOINS, 5), np.int64)
+    joined = np.zeros((rows, cols), np.bool_)
+    two = far > 0
+    for r in range(rows):
+        for c in range(cols):
+            count = joins(vectors, modes, expected, two, r, c, whole)
+            base = join_base(joined, r, c)
+            pick = count
+            if encoding:
+                for k in range(count):
+                    row = whole[k]
+                    same = row[0] == modes[r, c] and row[1] == vectors[0, r, c, 0] and row[2] == vectors[0, r, c, 1]
+                    if same and row[3] == vectors[1, r, c, 0] and row[4] == vectors[1, r, c, 1]:
+                        pick = k
+                        break
+            # the first decision is whether to join at all, the others which one
+            bit, at = _bit(encoding, 1 if pick == count else 0, base, models, state, words, at)
+            joined[r, c] = bit == 0
+            if bit == 0:
+                k = 0
+                while k < count - 1:
+                    bit, at = _bit(encoding, 1 if pick != k else 0, base + 1 + k, models, state, words, at)
+                    if bit == 0:
+                        break
+                    k += 1
+                row = whole[k]
+                modes[r, c] = row[0]
+                vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1] = row[1], row[2], row[3], row[4]
+                continue
+            mode, at = _mode(encoding, modes, two, r, c, models, state, words, at)
+            modes[r, c] = mode
+            if mode == _FORWARD or mode == _BOTH:
+                at = _vector(
+                    encoding, vectors, expected, 0, mode == _BOTH, r, c, near, far, chosen, models, state, words, at, found
+                )
+            if mode == _BACKWARD or mode == _BOTH:
+                at = _vector(
+                    encoding, vectors, expected, 1, mode == _BOTH, r, c, near, far, chosen, models, state, words, at, found
+                )
+            fill(vectors, expected, mode, r, c, near, far)
+            for number in range(2):
+                for k in range(2):
+                    if abs(vectors[number, r, c, k]) > 16384:
+                        return np.int64(-1)
+    return at
+
+
+@njit(nogil=True, cache=True)
+def fill(vectors, expected, mode, r, c, near, far):
+    """Gives the vectors that a mode does not use the values that everybody can know."""
+    for k in range(2):
+        if mode == _NONE:
+            vectors[0, r, c, k] = expected[0, r, c, k]
+            vectors[1, r, c, k] = expected[1, r, c, k]
+        elif mode == _FORWARD:
+            vectors[1, r, c, k] = straight_on(vectors[0, r, c, k], far, near) if far > 0 else 0
+        elif mode == _BACKWARD:
+            vectors[0, r, c, k] = straight_on(vectors[1, r, c, k], near, far)

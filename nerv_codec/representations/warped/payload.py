@@ -1,0 +1,132 @@
+"""The payload of a GOP: what says how it is coded, then one stream for each part of the picture."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nerv_codec.base.byte_io import ByteReader, ByteWriter
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.video import VideoInfo
+from nerv_codec.media.color import chroma_sites
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.representation import GopSummary
+from nerv_codec.representations.shared.canvas import Part, parts
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS
+from nerv_codec.representations.shared.weights import DIGEST_BYTES
+from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
+from nerv_codec.representations.warped.function import Lattice
+
+MAX_SPAN = 1024
+_PLACES = 3
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Planes of a picture, as a payload says them.
+
+    Attributes:
+        depth: Bits of a sample, 8..16.
+        row_shift: log2 of the vertical subsampling of chroma, 0..2; 0 where there is none.
+        col_shift: The same across.
+        row_place: Where chroma sits between its luma rows, in halves: 0 at the first, 2 at the last.
+        col_place: The same across.
+    """
+
+    depth: int
+    row_shift: int = 0
+    col_shift: int = 0
+    row_place: int = 0
+    col_place: int = 0
+
+    def shapes(self, geometry: GopGeometry) -> list[tuple[int, int]]:
+        """(rows, cols) of every plane."""
+        half = -(-geometry.height >> self.row_shift), -(-geometry.width >> self.col_shift)
+        return [(geometry.height, geometry.width)] + [half] * (geometry.num_planes - 1)
+
+    def parts(self, geometry: GopGeometry) -> tuple[Part, ...]:
+        """What is coded together."""
+        return parts(self.shapes(geometry))
+
+    def lattices(self, geometry: GopGeometry) -> list[Lattice]:
+        """Where samples of every plane lie."""
+        steps = 1 << self.row_shift, 1 << self.col_shift
+        origins = ((step - 1) * place / 2 for step, place in zip(steps, (self.row_place, self.col_place), strict=True))
+        chroma = Lattice(*origins, *steps)
+        return [Lattice(0.0, 0.0, 1, 1)] + [chroma] * (geometry.num_planes - 1)
+
+
+def layout_of(info: VideoInfo) -> Layout:
+    """The layout of a video's planes."""
+    pixels = info.pixel_format
+    if pixels.num_planes == 1:
+        return Layout(pixels.bit_depth)
+    shifts = pixels.chroma_row_shift, pixels.chroma_col_shift
+    origins = (float(axis[0]) for axis in chroma_sites(4, 4, pixels, info.color))
+    places = (round(2 * origin / max((1 << shift) - 1, 1)) for origin, shift in zip(origins, shifts, strict=True))
+    return Layout(pixels.bit_depth, *shifts, *places)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A payload taken apart.
+
+    Attributes:
+        networks: Digest of the shared networks.
+        layout: Planes.
+        ladder: Prices.
+        span: Greatest distance of anchors.
+        checksum: CRC-32 of all decoded planes, in coding order.
+        streams: One for each part.
+    """
+
+    networks: bytes
+    layout: Layout
+    ladder: Ladder
+    span: int
+    checksum: int
+    streams: tuple[bytes, ...]
+
+    def pack(self) -> bytes:
+        """The bytes."""
+        out, layout = ByteWriter(), self.layout
+        out.raw(self.networks)
+        sites = (layout.row_shift, layout.col_shift, layout.row_place, layout.col_place)
+        for value in (layout.depth, *sites, self.ladder.lambda_index, len(self.ladder.offsets)):
+            out.u8(value)
+        for offset in self.ladder.offsets:
+            out.i8(offset)
+        out.varint(self.span)
+        out.u32(self.checksum)
+        for stream in self.streams[:-1]:
+            out.varint(len(stream))
+        for stream in self.streams:
+            out.raw(stream)
+        return out.getvalue()
+
+
+def split(data: bytes, geometry: GopGeometry) -> Payload:
+    """The inverse of :meth:`Payload.pack`.
+
+    Raises:
+        BitstreamError: A value is out of range, or the data ends too soon.
+    """
+    reader = ByteReader(data)
+    networks = reader.raw(DIGEST_BYTES)
+    depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
+    good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
+    if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
+        raise BitstreamError("the head of the GOP is damaged")
+    ladder = Ladder(index, tuple(reader.i8() for _ in range(count)))
+    span = reader.varint(1, MAX_SPAN, "the distance of anchors")
+    checksum = reader.u32()
+    layout = Layout(depth, row_shift, col_shift, row_place, col_place)
+    sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
+    streams = tuple(reader.raw(size) for size in sizes)
+    return Payload(networks, layout, ladder, span, checksum, (*streams, reader.rest()))
+
+
+def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:
+    """What a payload says without being decoded. Raises BitstreamError."""
+    payload = split(data, geometry)
+    sizes = {"streams": sum(len(stream) for stream in payload.streams)}
+    return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, 2000)

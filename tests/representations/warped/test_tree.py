@@ -1,0 +1,36 @@
+"""The order in which nodes are coded."""
+
+from __future__ import annotations
+
+import pytest
+
+from nerv_codec.representations.warped.tree import coding_order
+
+
+@pytest.mark.parametrize("span", [1, 2, 3, 8, 32])
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 9, 10, 33])
+def test_every_frame_once_and_parents_first(num_frames: int, span: int) -> None:
+    nodes = coding_order(num_frames, span)
+    assert sorted(node.frame for node in nodes) == list(range(num_frames))
+    known: set[int] = set()
+    for node in nodes:
+        assert set(node.parents) <= known
+        if len(node.parents) == 2:
+            assert node.parents[0] < node.frame < node.parents[1]
+        assert all(abs(parent - node.frame) <= span for parent in node.parents)
+        known.add(node.frame)
+    assert nodes[0].parents == () and all(node.parents for node in nodes[1:])
+
+
+@pytest.mark.parametrize("span", [1, 5, 8])
+def test_neighbours_in_time_are_parent_and_child(span: int) -> None:
+    """So there is motion between any two frames that follow each other."""
+    nodes = {node.frame: node for node in coding_order(30, span)}
+    for frame in range(29):
+        assert frame in nodes[frame + 1].parents or frame + 1 in nodes[frame].parents
+
+
+def test_anchors_come_with_what_lies_between() -> None:
+    """A decoder can show the first span before it has read the second."""
+    order = [node.frame for node in coding_order(17, 8)]
+    assert order == [0, 8, 4, 2, 6, 1, 3, 5, 7, 16, 12, 10, 14, 9, 11, 13, 15]
