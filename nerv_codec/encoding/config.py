@@ -17,6 +17,7 @@ from nerv_codec.base.errors import UsageError, expect
 from nerv_codec.representations.registry import MODELS
 from nerv_codec.representations.siren.config import SirenConfig
 from nerv_codec.representations.tracked.config import TrackedConfig
+from nerv_codec.representations.warped.config import WarpedConfig
 
 REFERENCE_CRF = 28.0
 """The crf at which the defaults stand."""
@@ -35,6 +36,7 @@ class EncoderConfig:
     """Where all randomness begins, 0..2**63-1."""
     siren: SirenConfig = field(default_factory=SirenConfig)
     tracked: TrackedConfig = field(default_factory=TrackedConfig)
+    warped: WarpedConfig = field(default_factory=WarpedConfig)
 
     def __post_init__(self) -> None:
         expect(self.model in MODELS, f"a model of {', '.join(MODELS)}", self.model)
@@ -66,6 +68,7 @@ def at_crf(config: EncoderConfig, crf: float) -> EncoderConfig:
             rd_lambda=min(0.5, config.siren.rd_lambda * 2 ** (steps / 3)),
         ),
         tracked=dataclasses.replace(config.tracked, rd_lambda=min(0.5, config.tracked.rd_lambda * 2 ** (steps / 3))),
+        warped=dataclasses.replace(config.warped, rd_lambda=min(0.5, config.warped.rd_lambda * 2 ** (steps / 3))),
     )
 
 
@@ -109,7 +112,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
-_Config = TypeVar("_Config", EncoderConfig, SirenConfig, TrackedConfig)
+_Config = TypeVar("_Config", EncoderConfig, SirenConfig, TrackedConfig, WarpedConfig)
 
 
 def override(config: _Config, values: Mapping[str, Any], prefix: str = "") -> _Config:

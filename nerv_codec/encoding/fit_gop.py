@@ -47,6 +47,12 @@ def _tracked(config: EncoderConfig) -> Fitter:
     return Fitter(partial(fit_tracked, config.tracked), partial(prepare_tracked, config.tracked), share_networks)
 
 
+def _warped(config: EncoderConfig) -> Fitter:
+    from nerv_codec.representations.warped.fit import fit_warped  # numba and OpenCV
+
+    return Fitter(partial(fit_warped, config.warped))
+
+
 @dataclass(frozen=True)
 class FitMethod:
     """What a fit of a representation can do, known before it is imported."""
@@ -58,7 +64,11 @@ class FitMethod:
     """Whether it can begin with what an earlier encode came to."""
 
 
-FITS = {"siren": FitMethod(_siren), "tracked": FitMethod(_tracked, reaches_psnr=True, starts_from_gop=True)}
+FITS = {
+    "siren": FitMethod(_siren),
+    "tracked": FitMethod(_tracked, reaches_psnr=True, starts_from_gop=True),
+    "warped": FitMethod(_warped),
+}
 """By the name of the representation."""
 
 

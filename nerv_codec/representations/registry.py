@@ -66,10 +66,24 @@ def _summarise_tracked(payload: bytes, geometry: GopGeometry, shared: bytes) -> 
     return summarise(payload, geometry, read_shared(shared, geometry.num_planes))
 
 
+def _unpack_warped(payload: bytes, geometry: GopGeometry, _: bytes, __: torch.device) -> Unpacked:
+    from nerv_codec.representations.warped.decode import unpack_warped
+
+    return unpack_warped(payload, geometry)
+
+
+def _summarise_warped(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+    from nerv_codec.representations.warped.payload import summarise
+
+    return summarise(payload, geometry)
+
+
 _TABLE = (
     Model("siren", 1, _unpack_siren, _summarise_siren),
     # A decoder of `tracked` allocates in proportion to the pixels before it has read a latent.
     Model("tracked", 2, _unpack_tracked, _summarise_tracked, may_share=True, max_gop_pixels=1 << 29),
+    # Planes of all frames are kept.
+    Model("warped", 3, _unpack_warped, _summarise_warped, max_gop_pixels=1 << 29),
 )
 MODELS = {model.name: model for model in _TABLE}
 """By name, in the order of their numbers."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.latent_coder import _PRECISION, _advance, _put
+from nerv_codec.representations.warped.motion import MAX_VECTOR
 
 MODELS = 112
 _ONE = 1 << 16
@@ -260,10 +261,11 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
                     encoding, vectors, expected, 1, mode == _BOTH, r, c, near, far, chosen, models, state, words, at, found
                 )
             fill(vectors, expected, mode, r, c, near, far)
-            for number in range(2):
-                for k in range(2):
-                    if abs(vectors[number, r, c, k]) > 16384:
-                        return np.int64(-1)
+    for number in range(2):
+        for r in range(rows):
+            for c in range(cols):
+                if max(abs(vectors[number, r, c, 0]), abs(vectors[number, r, c, 1])) > MAX_VECTOR:
+                    return np.int64(-1)
     return at
 
 

@@ -1,0 +1,173 @@
+"""Motion: compensation against its plain form, the coder's round trip, damage, and what the search finds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
+from nerv_codec.representations.warped.compensate import CHROMA_TAPS, GRAY, LUMA_TAPS, compensate
+from nerv_codec.representations.warped.motion import (
+    BACKWARD,
+    BOTH,
+    FORWARD,
+    NONE,
+    Expectation,
+    MotionField,
+    expected,
+    straight,
+)
+from nerv_codec.representations.warped.motion_coder import MotionModels, put_field, take_field
+from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.tree import Node
+
+Ints = npt.NDArray[np.int64]
+
+
+def random_planes(rng: np.random.Generator, rows: int, cols: int) -> Planes:
+    def plane(scale: int) -> npt.NDArray[np.int16]:
+        return rng.integers(0, 4096, (rows // scale, cols // scale)).astype(np.int16)
+
+    return Planes(plane(1), plane(2), plane(2))
+
+
+def random_field(rng: np.random.Generator, rows: int, cols: int, near: int, far: int, reach: int) -> MotionField:
+    """As the coder gives it: vectors that a mode does not use go straight on, or are as expected (zero)."""
+    vectors = rng.integers(-reach, reach + 1, (2, rows, cols, 2)).astype(np.int32)
+    modes = rng.choice([FORWARD, BACKWARD, BOTH, NONE] if far else [FORWARD, NONE], (rows, cols)).astype(np.uint8)
+    calm = rng.random((rows, cols)) < 0.5
+    vectors[:, calm] = 3
+    modes[calm] = BOTH if far else FORWARD
+    vectors[:, modes == NONE] = 0
+    if far:
+        vectors[1][modes == FORWARD] = straight(vectors[0], near, far, 1)[modes == FORWARD]
+        vectors[0][modes == BACKWARD] = straight(vectors[1], near, far, 0)[modes == BACKWARD]
+    else:
+        vectors[1] = 0
+    return MotionField(vectors, modes)
+
+
+def plain(parents: list[npt.NDArray[np.int16]], field: MotionField, block: int, taps: Ints, bits: int) -> tuple[Ints, Ints]:
+    """Prediction and doubt of a plane, sample by sample."""
+    rows, cols = field.modes.shape
+    height, width = parents[0].shape
+
+    def read(plane: npt.NDArray[np.int16], y: int, x: int, vector: npt.NDArray[np.int32]) -> int:
+        down, right = int(vector[0]), int(vector[1])
+        before, mask = taps.shape[1] // 2 - 1, (1 << bits) - 1
+        total = 0
+        for i in range(taps.shape[1]):
+            row = min(max(y + (down >> bits) - before + i, 0), height - 1)
+            for j in range(taps.shape[1]):
+                col = min(max(x + (right >> bits) - before + j, 0), width - 1)
+                total += int(taps[down & mask, i]) * int(taps[right & mask, j]) * int(plane[row, col])
+        return (total + 2048) >> 12
+
+    prediction, doubt = np.zeros((height, width), np.int64), np.zeros((height, width), np.int64)
+    for y in range(height):
+        for x in range(width):
+            for down in (0, 1):
+                for across in (0, 1):
+                    r, c = (y - block // 2) // block + down, (x - block // 2) // block + across
+                    part_y = 2 * ((y - block // 2) % block) + 1
+                    part_x = 2 * ((x - block // 2) % block) + 1
+                    weight = (part_y if down else 2 * block - part_y) * (part_x if across else 2 * block - part_x)
+                    r, c = min(max(r, 0), rows - 1), min(max(c, 0), cols - 1)
+                    mode = field.modes[r, c]
+                    one = read(parents[0], y, x, field.vectors[0, r, c]) if mode in (FORWARD, BOTH) else 0
+                    two = read(parents[-1], y, x, field.vectors[1, r, c]) if mode in (BACKWARD, BOTH) else 0
+                    value = {FORWARD: one, BACKWARD: two, BOTH: (one + two + 1) >> 1, NONE: GRAY}[int(mode)]
+                    prediction[y, x] += weight * value
+                    doubt[y, x] += weight * ((one - two) >> 1) if mode == BOTH else 0
+    scale = 4 * block * block
+    return (prediction + scale // 2) // scale, (doubt + scale // 2) // scale
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_compensation_is_its_plain_form(count: int) -> None:
+    rng = np.random.default_rng(count)
+    parents = [random_planes(rng, 32, 48) for _ in range(count)]
+    field = random_field(rng, 4, 6, 3, 5 * (count - 1), 90)
+    prediction, doubt = compensate(parents, field)
+    for name, block, taps, bits in (("y", 8, LUMA_TAPS, 2), ("u", 4, CHROMA_TAPS, 3)):
+        planes = [getattr(parent, name) for parent in parents]
+        one, two = plain(planes, field, block, taps.astype(np.int64), bits)
+        np.testing.assert_array_equal(getattr(prediction, name), one)
+        np.testing.assert_array_equal(getattr(doubt, name), two)
+
+
+@pytest.mark.parametrize("far", [0, 1, 4])
+@pytest.mark.parametrize("reach", [2, 40, 8000])
+def test_fields_come_back(far: int, reach: int) -> None:
+    rng = np.random.default_rng(reach)
+    out, writer = StreamWriter(), MotionModels()
+    fields = [random_field(rng, 5, 7, 2, far, reach) for _ in range(4)]
+    known = Expectation(np.zeros((2, 5, 7, 2), np.int32), 2, far)
+    for field in fields:
+        put_field(field, known, writer, out)
+    source, reader = StreamReader(out.bytes()), MotionModels()
+    for field in fields:
+        found = take_field((40, 56), known, reader, source)
+        np.testing.assert_array_equal(found.modes, field.modes)
+        np.testing.assert_array_equal(found.vectors, field.vectors)
+    source.check_end()
+
+
+def test_a_field_as_expected_costs_next_to_nothing() -> None:
+    expectation = Expectation(np.full((2, 36, 44, 2), 7, np.int32), 4, 4)
+    field = MotionField(expectation.vectors.copy(), np.full((36, 44), BOTH, np.uint8))
+    out, models = StreamWriter(), MotionModels()
+    for _ in range(10):
+        put_field(field, expectation, models, out)
+    assert 32 * out.used < 0.05 * 10 * field.modes.size
+
+
+def test_noise_is_read_and_motion_that_leads_nowhere_refused() -> None:
+    rng = np.random.default_rng(0)
+    for reach, good in ((0, True), (1 << 20, False)):
+        for _ in range(20):
+            source = StreamReader(rng.integers(0, 256, 400, np.uint8).tobytes())
+            known = Expectation(np.full((2, 8, 8, 2), reach, np.int32), 1, 1)
+            if good:
+                take_field((64, 64), known, MotionModels(), source)
+            else:
+                with pytest.raises(BitstreamError):
+                    take_field((64, 64), known, MotionModels(), source)
+
+
+def test_motion_before_is_divided_by_time() -> None:
+    way = np.zeros((2, 1, 1, 2), np.int32)
+    way[0] = 16, -8
+    fields = {
+        0: (Node(0, 0, ()), None),
+        8: (Node(8, 1, (0,)), MotionField(way, np.zeros((1, 1), np.uint8))),
+    }
+    inner = expected(Node(2, 2, (0, 8)), (1, 1), fields)
+    assert (inner.near, inner.far) == (2, 6)
+    assert inner.vectors[:, 0, 0].tolist() == [[4, -2], [-12, 6]]
+    assert expected(Node(12, 1, (8,)), (1, 1), fields).vectors[0, 0, 0].tolist() == [8, -4]
+
+
+def drawn(shift: tuple[float, float], rows: int = 96, cols: int = 128) -> Planes:
+    """A smooth pattern, moved."""
+    y, x = np.arange(rows)[:, None] - shift[0], np.arange(cols)[None] - shift[1]
+    luma = 2000 + 700 * np.sin(y / 5 + np.sin(x / 17)) + 700 * np.cos(x / 6 + np.sin(y / 13))
+    half = np.full((rows // 2, cols // 2), 2048, np.int16)
+    return Planes(luma.astype(np.int16), half, half)
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.25, -0.5), (0.0, 21.0), (-17.0, 9.0)])
+def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> None:
+    source, parents = drawn((0.0, 0.0)), [drawn(shift), drawn((-shift[0], -shift[1]))]
+    known = Expectation(np.zeros((2, 12, 16, 2), np.int32), 4, 4)
+    models, out = MotionModels(), StreamWriter()
+    field = search(source, parents, 1e-3, known, models.of(known))
+    prediction, _ = compensate(parents, field)
+    inner = slice(24, -24)
+    error = (prediction.y.astype(float) - source.y)[inner, inner]
+    assert np.sqrt((error**2).mean()) < 16 * 1.5
+    put_field(field, known, models, out)
+    assert 32 * out.used < (64 if shift == (0.0, 0.0) else 400)
