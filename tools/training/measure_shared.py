@@ -19,10 +19,12 @@ import torch
 from nerv_codec.evaluation.metrics.bd_rate import bjontegaard_deltas
 from nerv_codec.representations.shared.band_coder import Conditions, encode_latents
 from nerv_codec.representations.shared.codec import analyse, decode_picture, pack_picture
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
+from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.quality import conditions, lambda_value
+from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.transform import pack
 from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
 from tools.training import anchors, checkpoint
@@ -78,7 +80,7 @@ class HeldOut:
         cost: D / lambda + R in floats, ideal code length.
         bits: Ideal bits of each grid in floats, over luma samples.
         coding: Real bytes over ideal ones, same latents.
-        error: Distortion of the 8-bit synthesis over that of the float one, same latents.
+        error: Distortion of the integer synthesis over that of the float one, same latents.
     """
 
     cost: float
@@ -100,7 +102,8 @@ def held_out(networks: SharedNetworks, weights: SharedWeights, picture: Picture,
     integers = {level: grid[0].numpy().astype(np.int32) for level, grid in coded.latents.items()}
     size = len(encode_latents(integers, weights.context, Conditions(index)))
     error = distortion(planes, coded.planes)
-    shipped = distortion(planes, weights.synthesis(coded.latents, prediction, conditions(at, torch.zeros(1))))
+    samples = weights.synthesis(integers, IntegerPrediction.none(side, side), index)
+    shipped = distortion(planes, six_planes(samples) / SAMPLE_SCALE)
     return HeldOut(
         float(error) / lambda_value(index) + sum(bits), bits, 8 * size / side**2 / sum(bits), float(shipped / error)
     )
@@ -117,7 +120,7 @@ def report_held_out(networks: SharedNetworks, weights: SharedWeights, pictures: 
         coding, error = (np.median([getattr(one, name) for one in found]) for name in ("coding", "error"))
         print(
             f"lambda {lambda_value(index):.2e}: D / lambda + R {math.exp(logs[-1]):.4f}, bits: {listed}; real bytes "
-            f"{coding - 1:+.2%} on ideal ones (median), 8-bit synthesis {error - 1:+.2%} squared error (median)"
+            f"{coding - 1:+.2%} on ideal ones (median), integer synthesis {error - 1:+.2%} squared error (median)"
         )
     print(f"geometric mean of all: {math.exp(np.mean(logs)):.4f}")
 

@@ -53,7 +53,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
     for node in coded:
         if not node.node.parents:
             continue
-        prediction = node.told.prediction
+        prediction = node.told.prediction.floating()
         planes = torch.cat([sources[node.node.frame], prediction.planes, prediction.doubt])
         rows, cols = planes.shape[-2:]
         if min(rows, cols) < SIDE // 2:

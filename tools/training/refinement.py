@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import parts, to_canvas
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import conditions, lambda_value
@@ -38,16 +39,20 @@ def refine(
     prediction = Prediction.none(canvas)
     networks = SharedNetworks()
     networks.context = weights.context.floating()
-    networks.synthesis = weights.synthesis
+    networks.synthesis = weights.synthesis.floating()
     networks.eval().requires_grad_(False)
     at = torch.tensor([float(index)])
     price, pixels = lambda_value(index), planes[0].size
 
     def cost(latents: Subbands) -> Tensor:
         bits = torch.stack([grid.sum() for grid in networks.rates(latents, prediction, at).values()]).sum()
-        return distortion(canvas, networks.synthesis(latents, prediction, conditions(at, torch.zeros(1))))[0] + price * bits / pixels
+        return (
+            distortion(canvas, networks.synthesis(latents, prediction, conditions(at, torch.zeros(1))))[0]
+            + price * bits / pixels
+        )
 
-    real, _ = analysed(canvas, prediction, Conditions(index), weights)
+    nothing = IntegerPrediction.none(2 * canvas.shape[2], 2 * canvas.shape[3])
+    real, _ = analysed(canvas, nothing, Conditions(index), weights)
     with torch.no_grad():
         latents = {level: nn.Parameter(grid.clone()) for level, grid in real.items()}
         integers = {level: torch.from_numpy(grid)[None].float() for level, grid in start.items()}

@@ -14,9 +14,11 @@ import torch
 
 from nerv_codec.entropy.laplace import latent_code_lengths
 from nerv_codec.representations.shared import band_kernel
-from nerv_codec.representations.shared.band_coder import Conditions, Latents, Sides, coded_symbols, walk
+from nerv_codec.representations.shared.band_coder import Conditions, Latents, coded_symbols, walk
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
+from nerv_codec.representations.shared.integer_synthesis import FEATURE_BITS
+from nerv_codec.representations.shared.integer_transform import STEP_SCALE, Grids, dequantised
 from nerv_codec.representations.shared.layout import LEVELS, bands
-from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import Subbands, forward
 from nerv_codec.representations.shared.weights import SharedWeights
@@ -28,18 +30,8 @@ _EAGERNESS, _EAGERNESS_SLOPE = 2.3, 0.017
 
 
 @torch.no_grad()
-def sides(prediction: Prediction, conditions: torch.Tensor, weights: SharedWeights) -> Sides:
-    """The prediction as the contexts of one picture see it."""
-    found = {}
-    for level in LEVELS:
-        seen = prediction.quantised(level, weights.synthesis.steps(level, conditions))[0]
-        found[level] = seen.clamp(-band_kernel.LARGEST, band_kernel.LARGEST).to(torch.int8).numpy()
-    return found
-
-
-@torch.no_grad()
 def analysed(
-    canvas: torch.Tensor, prediction: Prediction, told: Conditions, weights: SharedWeights, decide: bool = True
+    canvas: torch.Tensor, prediction: IntegerPrediction, told: Conditions, weights: SharedWeights, decide: bool = True
 ) -> tuple[Subbands, Latents]:
     """Latents of a picture, before rounding and as integers.
 
@@ -50,25 +42,28 @@ def analysed(
         weights: The shared networks.
         decide: Whether rounding weighs error against bits, or just rounds.
     """
-    at = conditions(torch.tensor([told.lambda_index]), prediction.parents)
-    subbands = forward(canvas - prediction.planes)
-    shown = weights.analysis.features(canvas, prediction, at)
+    expected = prediction.floating()
+    at = conditions(torch.tensor([told.lambda_index]), expected.parents)
+    subbands = forward(canvas - expected.planes)
+    shown = weights.analysis.features(canvas, expected, at)
+    synthesis, decoder = weights.synthesis, weights.synthesis.told(told.lambda_index, prediction.parents)
     steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
-    lifted = known = None
+    lifted = features = seen = None
     real: Subbands = {}
-    decoded: Subbands = {}
+    decoded: Grids = {}
     integers: Latents = {}
     for level in LEVELS:
-        if known is not None:
-            lifted = weights.synthesis.lifted(level, known)
-        real[level] = weights.analysis.latents(level, subbands[level], shown[level], lifted, at)
+        if features is not None:
+            lifted = synthesis.lifted(level, features)
+            seen = lifted * 2.0 ** -FEATURE_BITS[level]
+        real[level] = weights.analysis.latents(level, subbands[level], shown[level], seen, at)
         values = real[level][0].double().numpy()
-        widths = weights.synthesis.steps(level, at)
+        widths = decoder.steps[level]
         grid = np.zeros(values.shape, np.int32)
         coded = [band for band in bands(level) if band.component < told.components]
         for step in islice(steps, len(coded)):
             share = _LUMA_SHARE if bands(level)[step.index].component == 0 else _CHROMA_SHARE
-            price = share * float(widths[0, step.index]) ** 2 / lambda_value(told.lambda_index)
+            price = share * (widths[step.index] / STEP_SCALE) ** 2 / lambda_value(told.lambda_index)
             price *= _EAGERNESS * (1 + _EAGERNESS_SLOPE) ** told.lambda_index
             arguments = step.arguments(grid[0].size)
             if decide and not step.low_pass:
@@ -80,6 +75,6 @@ def analysed(
                 step.show(coded_symbols(grid[step.index], step.low_pass))
         integers[level] = grid
         if level != LEVELS[-1]:
-            decoded[level] = torch.from_numpy(grid)[None].float() * widths[..., None, None]
-            known = weights.synthesis.stage(level, lifted, decoded, prediction, at)
+            decoded[level] = dequantised(grid, widths)
+            features = synthesis.stage(level, lifted, decoded, prediction, decoder)
     return real, integers

@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from nerv_codec.representations.shared.integer_transform import SAMPLE_BITS, Yuv
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE
-from nerv_codec.representations.shared.transform import pack, unpack
+from nerv_codec.representations.shared.transform import pack
 
 Plane = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 Shape = tuple[int, int]
@@ -90,13 +91,13 @@ def to_canvas(planes: Sequence[Plane], depth: int, part: Part) -> Tensor:
     return pack(luma, _padded(chroma, LEVELS[0] // 2, part.rows, part.cols))
 
 
-def from_canvas(canvas: Tensor, depth: int, part: Part) -> list[Plane]:
-    """The planes of a part, rounded and clipped to the depth."""
-    luma, chroma = unpack(canvas)
+def from_samples(planes: Yuv, depth: int, part: Part) -> list[Plane]:
+    """The planes of a part, cut to its size, rounded half up and clipped to the depth."""
     half = -(-part.rows // 2), -(-part.cols // 2)
-    found = [luma[0, 0, : part.rows, : part.cols]]
+    found = [planes[0][: part.rows, : part.cols]]
     if part.components == 3:
-        found += [chroma[0, number, : half[0], : half[1]] for number in range(2)]
+        found += [plane[: half[0], : half[1]] for plane in planes[1:]]
     dtype = np.uint8 if depth <= 8 else np.uint16
-    scaled = (torch.round(plane * (255 * 2 ** (depth - 8))).clamp(0, 2**depth - 1) for plane in found)
-    return [plane.numpy().astype(dtype) for plane in scaled]
+    half_unit = 1 << SAMPLE_BITS - 1
+    scaled = (((plane.astype(np.int32) << depth - 8) + half_unit) >> SAMPLE_BITS for plane in found)
+    return [np.minimum(plane, 2**depth - 1).astype(dtype) for plane in scaled]

@@ -1,30 +1,27 @@
 """Planes to latents and back: the seams between the shared networks and the rest of the codec.
 
-``analyse`` and ``synthesise`` are torch, in floating point; ``encode_latents`` and ``decode_latents``
-(`band_coder`) are integers. Whoever fits latents does it between the two.
+``analyse`` is torch, in floating point; ``synthesise``, and ``encode_latents`` and ``decode_latents`` (`band_coder`),
+are integers, so that a file gives the same samples on every machine. Whoever fits latents does it in between.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
-
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Conditions, Latents, decode_latents, encode_latents
-from nerv_codec.representations.shared.canvas import Plane, Shape, from_canvas, parts, to_canvas
+from nerv_codec.representations.shared.canvas import Plane, Shape, from_samples, parts, to_canvas
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.layout import LEVELS
-from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import DIGEST_BYTES, SharedWeights, load_weights
 
 MAX_SIDE = 65535
 _GRAY, _YUV420, _ANY = range(3)
 
 
-@torch.no_grad()
 def analyse(planes: Sequence[Plane], depth: int, lambda_index: int, weights: SharedWeights) -> list[Latents]:
     """Integer latents of a picture.
 
@@ -41,11 +38,11 @@ def analyse(planes: Sequence[Plane], depth: int, lambda_index: int, weights: Sha
     for part in parts([plane.shape for plane in planes]):
         canvas = to_canvas(planes, depth, part)
         told = Conditions(part.lambda_index(lambda_index), components=part.components)
-        found.append(analysed(canvas, Prediction.none(canvas), told, weights)[1])
+        prediction = IntegerPrediction.none(2 * canvas.shape[2], 2 * canvas.shape[3])
+        found.append(analysed(canvas, prediction, told, weights)[1])
     return found
 
 
-@torch.no_grad()
 def synthesise(
     latents: Sequence[Latents], shapes: Sequence[Shape], depth: int, lambda_index: int, weights: SharedWeights
 ) -> list[Plane]:
@@ -60,10 +57,10 @@ def synthesise(
     """
     planes: list[Plane] = []
     for part, integers in zip(parts(shapes), latents, strict=True):
-        at = conditions(torch.tensor([part.lambda_index(lambda_index)]), torch.zeros(1))
-        tensors = {level: torch.from_numpy(grid)[None].float() for level, grid in integers.items()}
-        prediction = Prediction.none(torch.zeros(1, 6, *integers[LEVELS[-1]].shape[1:]))
-        planes += from_canvas(weights.synthesis(tensors, prediction, at), depth, part)
+        rows, cols = (LEVELS[-1] * extent for extent in integers[LEVELS[-1]].shape[1:])
+        prediction = IntegerPrediction.none(rows, cols)
+        samples = weights.synthesis(integers, prediction, part.lambda_index(lambda_index))
+        planes += from_samples(samples, depth, part)
     return planes
 
 

@@ -16,7 +16,7 @@ import torch
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.context import SATURATION, TABLE_UNIT
 from nerv_codec.representations.shared.layout import Tap
-from nerv_codec.representations.shared.quality import CENTRE
+from nerv_codec.representations.shared.quality import CENTRE, mixed
 
 INPUT_BITS, WEIGHT_BITS, BIAS_BITS = 4, 9, 10
 SUM_BITS = INPUT_BITS + WEIGHT_BITS
@@ -67,12 +67,8 @@ class IntegerNetwork:
 
     def biases(self, lambda_index: int = CENTRE, parents: int = 0) -> Ints:
         """The first bias at a lambda and for a number of parents, in units of sums."""
-        u = lambda_index - CENTRE
         scaled = self.bias.astype(np.int64) << (SUM_BITS - BIAS_BITS)
-        total = scaled[0]
-        if len(scaled) > 1:
-            total = total + (scaled[1] * u >> 5) + (scaled[2] * u * u >> 10)
-            total = total + scaled[3] * (parents > 0) + scaled[4] * (parents == 2)
+        total = scaled[0] if len(scaled) == 1 else mixed(scaled, lambda_index, parents)
         biases: Ints = total.astype(np.int32)
         return biases
 

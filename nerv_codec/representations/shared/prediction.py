@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.transform import GRAY, Subbands, forward
 
 
@@ -53,9 +52,3 @@ class Prediction:
         """
         sides = torch.cat([self.subbands[level], 2 * self.doubt_subbands[level]], 1)
         return torch.round(sides / steps.repeat(1, 2)[..., None, None])
-
-
-def blank(rows: int, cols: int) -> Prediction:
-    """No prediction for one picture of six planes (rows, cols)."""
-    assert rows % (LEVELS[0] // 2) == 0 and cols % (LEVELS[0] // 2) == 0
-    return Prediction.none(torch.zeros(1, 6, rows, cols))

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -47,3 +49,18 @@ def conditions(index: Tensor, parents: Tensor) -> Tensor:
     """
     u = (index.float() - CENTRE) / HALF_RANGE
     return torch.stack([torch.ones_like(u), u, u * u, (parents > 0).float(), (parents == 2).float()], -1)
+
+
+def mixed(values: npt.NDArray[np.generic], lambda_index: int, parents: int) -> npt.NDArray[np.int64]:
+    """Integers (NUM_CONDITIONS, ...) mixed with :func:`conditions` by an exact rule, rounded half up.
+
+    Args:
+        values: What every condition adds.
+        lambda_index: 0 to NUM_LAMBDAS - 1.
+        parents: 0 to 2.
+    """
+    u = lambda_index - CENTRE
+    v = values.astype(np.int64)
+    bits = HALF_RANGE.bit_length() - 1
+    slope = ((v[1] * u << bits) + v[2] * u * u + (1 << 2 * bits - 1)) >> 2 * bits
+    return v[0] + slope + v[3] * (parents > 0) + v[4] * (parents == 2)

@@ -18,7 +18,8 @@ from nerv_codec.representations.shared.transform import GRAY, Subbands, inverse
 
 WIDTHS = {16: 32, 8: 32, 4: 24, 2: 24}
 """Features of each stage."""
-_LATENT_GAIN = 4.0
+LATENT_GAIN = 4.0
+"""Of everything that stages see."""
 NUM_PLANES = 6
 
 
@@ -89,7 +90,7 @@ class Synthesis(nn.Module):
         seen = [subbands[level], prediction.subbands[level], prediction.doubt_subbands[level]]
         if level == LEVELS[-1]:
             seen += [inverse(subbands) + prediction.planes - GRAY, prediction.doubt]
-        features: Tensor = self.stages[str(level)](lifted, torch.cat(seen, 1) * _LATENT_GAIN, conditions)
+        features: Tensor = self.stages[str(level)](lifted, torch.cat(seen, 1) * LATENT_GAIN, conditions)
         return features
 
     def planes(self, features: Tensor, subbands: Subbands, prediction: Prediction) -> Tensor:

@@ -1,8 +1,8 @@
 """The file of the shared networks: a safetensors file of bytes and scales, named by its digest.
 
-Convolutions are int8 with a float32 scale per output channel (`<name>.scale`), the context model is stored in its
-integer form, the rest (biases, gains, modulation) as float32. The digest is the first 8 bytes of the file's SHA-256;
-streams carry it, and a decoder that does not have the file refuses them.
+Synthesis and context model, which decode, are stored in their integer forms. Of the analysis, convolutions are int8
+with a float32 scale per output channel (`<name>.scale`), the rest (biases, gains, modulation) is float32. The digest is
+the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have the file refuses them.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from torch import nn
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.integer_context import IntegerContext
+from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
 from nerv_codec.representations.shared.networks import SharedNetworks
-from nerv_codec.representations.shared.synthesis import Synthesis
 
 FOLDER = Path(__file__).parent / "weights"
 CURRENT = FOLDER / "current.txt"
 """Says the digest of the file that encoders use."""
 DIGEST_BYTES = 8
-FORMAT = "nerv-codec shared networks, version 1"
+FORMAT = "nerv-codec shared networks, version 2"
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,28 @@ class SharedWeights:
     Attributes:
         digest: What streams call them, DIGEST_BYTES bytes.
         analysis: Encoder only.
-        synthesis: Latents to planes.
+        synthesis: Latents to planes, in integers.
         context: The integer context model.
     """
 
     digest: bytes
     analysis: Analysis
-    synthesis: Synthesis
+    synthesis: IntegerSynthesis
     context: IntegerContext
 
 
 def to_bytes(networks: SharedNetworks) -> bytes:
     """The file of trained networks."""
-    arrays: dict[str, npt.NDArray[np.generic]] = dict(IntegerContext.quantised(networks.context).arrays())
-    for part, module in (("analysis", networks.analysis), ("synthesis", networks.synthesis)):
-        for name, value in module.state_dict().items():
-            values = value.detach().float().cpu().numpy()
-            if values.ndim == 4:
-                scale = np.maximum(np.abs(values).max((1, 2, 3)) / 127, 1e-12).astype(np.float32)
-                arrays[f"{part}.{name}"] = np.rint(values / scale[:, None, None, None]).astype(np.int8)
-                arrays[f"{part}.{name}.scale"] = scale
-            else:
-                arrays[f"{part}.{name}"] = values
+    context, synthesis = IntegerContext.quantised(networks.context), IntegerSynthesis.quantised(networks.synthesis)
+    arrays = {**context.arrays(), **synthesis.arrays()}
+    for name, value in networks.analysis.state_dict().items():
+        values = value.detach().float().cpu().numpy()
+        if values.ndim == 4:
+            scale = np.maximum(np.abs(values).max((1, 2, 3)) / 127, 1e-12).astype(np.float32)
+            arrays[f"analysis.{name}"] = np.rint(values / scale[:, None, None, None]).astype(np.int8)
+            arrays[f"analysis.{name}.scale"] = scale
+        else:
+            arrays[f"analysis.{name}"] = values
     return save(arrays, {"format": FORMAT})
 
 
@@ -74,10 +74,11 @@ def from_bytes(data: bytes) -> SharedWeights:
         arrays = load(data)
     except SafetensorError as error:
         raise BitstreamError(f"not a file of shared networks ({error})") from error
-    analysis, synthesis = Analysis(), Synthesis()
-    for part, module in (("analysis", analysis), ("synthesis", synthesis)):
-        _fill(module, {name.removeprefix(f"{part}."): a for name, a in arrays.items() if name.startswith(part)})
-    return SharedWeights(digest(data), analysis, synthesis, IntegerContext.from_arrays(arrays))
+    analysis = Analysis()
+    _fill(analysis, {name.removeprefix("analysis."): array for name, array in arrays.items()})
+    return SharedWeights(
+        digest(data), analysis, IntegerSynthesis.from_arrays(arrays), IntegerContext.from_arrays(arrays)
+    )
 
 
 def _fill(module: nn.Module, arrays: dict[str, npt.NDArray[np.generic]]) -> None:

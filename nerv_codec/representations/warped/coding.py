@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
-from nerv_codec.representations.shared.analysing import sides
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import Part
-from nerv_codec.representations.shared.prediction import Prediction, blank
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.motion import MotionField
@@ -45,30 +42,29 @@ class Told:
     Attributes:
         prediction: For the networks.
         conditions: For the context model.
-        at: For the networks, beside the prediction (`quality.conditions`).
     """
 
-    prediction: Prediction
+    prediction: IntegerPrediction
     conditions: Conditions
-    at: torch.Tensor
 
 
 def predicted(
-    parents: Sequence[Planes], field: MotionField | None, extent: tuple[int, int], lambda_index: int, part: Part,
+    parents: Sequence[Planes],
+    field: MotionField | None,
+    extent: tuple[int, int],
+    lambda_index: int,
+    part: Part,
     weights: SharedWeights,
 ) -> Told:
     """What parents and motion say of a node whose canvas has ``extent`` luma samples."""
     if field is None:
-        prediction = blank(extent[0] // 2, extent[1] // 2)
+        prediction = IntegerPrediction.none(*extent)
     else:
         prediction = prediction_of(*compensate(parents, field), len(parents))
-    at = conditions(torch.tensor([lambda_index]), prediction.parents)
-    seen = None if field is None else sides(prediction, at, weights)
-    return Told(prediction, Conditions(lambda_index, len(parents), seen, part.components), at)
+    seen = prediction.sides(weights.synthesis.told(lambda_index, prediction.parents).steps)
+    return Told(prediction, Conditions(lambda_index, prediction.parents, seen, part.components))
 
 
-@torch.no_grad()
 def reconstructed(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
     """The planes of a node."""
-    tensors = {level: torch.from_numpy(grid)[None].float() for level, grid in latents.items()}
-    return Planes.rounded(weights.synthesis(tensors, told.prediction, told.at))
+    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from nerv_codec.representations.shared.canvas import Part
-from nerv_codec.representations.shared.prediction import Prediction
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.transform import pack, unpack
 
 Samples = npt.NDArray[np.int16]
@@ -51,6 +51,7 @@ class Planes:
         return [self.y[: part.rows, : part.cols], *chroma]
 
 
-def prediction_of(planes: Planes, doubt: Planes, parents: int) -> Prediction:
+def prediction_of(planes: Planes, doubt: Planes, parents: int) -> IntegerPrediction:
     """What the networks are told of a picture that motion predicts."""
-    return Prediction.of(planes.tensor(), doubt.tensor(), torch.tensor([parents]))
+    expected, doubted = ((found.y, found.u, found.v) for found in (planes, doubt))
+    return IntegerPrediction.of(expected, doubted, parents)

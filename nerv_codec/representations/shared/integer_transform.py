@@ -1,0 +1,97 @@
+"""The wavelet of `transform` on integers: what decoder and encoder run alike on every machine.
+
+Samples are int16 in 1/16 of an 8-bit code value (255 is 4080), bands int32 in 1/256 of it,
+steps of latents int32 in 2**-16.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from nerv_codec.representations.shared import band_kernel
+from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.lifting_kernel import dequantise, forward_level, inverse_level, quantise
+
+Ints = npt.NDArray[np.int32]
+Samples = npt.NDArray[np.int16]
+Yuv = tuple[Samples, Samples, Samples]
+"""Y (rows, cols), multiples of 16, and U and V of half its size."""
+Grids = dict[int, Ints]
+"""Level to (bands in coding order, rows, cols)."""
+Steps = Mapping[int, Ints]
+"""Level to the step of each band, below 2**28."""
+
+SAMPLE_BITS, EXTRA_BITS, STEP_BITS = 4, 4, 8
+SAMPLE_SCALE = 255 << SAMPLE_BITS
+"""A sample of 1.0."""
+BAND_SCALE = SAMPLE_SCALE << EXTRA_BITS
+"""A band value of 1.0."""
+STEP_SCALE = BAND_SCALE << STEP_BITS
+"""A step of 1.0."""
+GRAY_SAMPLE = SAMPLE_SCALE // 2
+LARGEST_SAMPLE = (256 << SAMPLE_BITS) - 1
+_LARGEST_BAND = (1 << 20) - 1
+"""Twice what a picture can have; the inverse of such bands stays in 32 bits."""
+
+
+def _places(component: int) -> list[tuple[int, int]]:
+    """Level, and the index of HL there, of a component, fine to coarse; LH and HH follow 1 (luma) or 2 later."""
+    levels = LEVELS[:-1] if component else LEVELS
+    return [(level, (3 if level == LEVELS[0] else 0) + (2 + component if component else 0)) for level in levels[::-1]]
+
+
+def zeros(rows: int, cols: int) -> Grids:
+    """The bands of nothing, for a luma of (rows, cols)."""
+    return {level: np.zeros((len(bands(level)), rows // level, cols // level), np.int32) for level in LEVELS}
+
+
+def forward(planes: Yuv, gray: int) -> Grids:
+    """Bands of samples less ``gray``."""
+    rows, cols = planes[0].shape
+    found = zeros(rows, cols)
+    for component, samples in enumerate(planes):
+        low = (samples.astype(np.int32) - gray) << EXTRA_BITS
+        stride = 2 if component else 1
+        for level, first in _places(component):
+            plane, grid = low, found[level]
+            low = grid[component] if level == LEVELS[0] else np.empty(grid.shape[1:], np.int32)
+            forward_level(plane, low, *grid[first : first + 3 * stride : stride])
+    return found
+
+
+def inverse(grids: Grids) -> tuple[Ints, Ints, Ints]:
+    """Planes of bands, in 1/256 of a code value."""
+    grids = {level: grid.copy() for level, grid in grids.items()}  # lifting is in place
+    planes = []
+    for component in range(3):
+        stride = 2 if component else 1
+        low = grids[LEVELS[0]][component]
+        for level, first in _places(component)[::-1]:
+            details = grids[level][first : first + 3 * stride : stride]
+            plane = np.empty((2 * low.shape[0], 2 * low.shape[1]), np.int32)
+            inverse_level(low, *details, plane)
+            low = plane
+        planes.append(low)
+    return planes[0], planes[1], planes[2]
+
+
+def quantised(values: Grids, steps: Steps, times: int) -> dict[int, npt.NDArray[np.int8]]:
+    """Bands in steps, ``times`` their size, rounded half up and cut to what contexts tell apart."""
+    found = {}
+    for level, grid in values.items():
+        out = np.empty(grid.shape, np.int8)
+        for band, step, into in zip(grid, steps[level], out, strict=True):
+            quantise(band, times << STEP_BITS, int(step), band_kernel.LARGEST, into)
+        found[level] = out
+    return found
+
+
+def dequantised(latents: Ints, steps: Ints) -> Ints:
+    """Bands (bands, rows, cols) from latents of the same shape and the step of each band."""
+    out = np.empty(latents.shape, np.int32)
+    for band, step, into in zip(latents, steps, out, strict=True):
+        dequantise(band, int(step), STEP_BITS, _LARGEST_BAND, into)
+    return out
