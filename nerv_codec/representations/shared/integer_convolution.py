@@ -31,7 +31,8 @@ class Range:
         """The largest magnitude of any partial sum, for each row of weights (out, ...)."""
         flat = weight.reshape(len(weight), -1)
         positive, negative = np.maximum(flat, 0).sum(1), np.maximum(-flat, 0).sum(1)
-        return self.largest * (positive + negative if self.signed else np.maximum(positive, negative))
+        worst: npt.NDArray[np.int64] = positive + negative if self.signed else np.maximum(positive, negative)
+        return self.largest * worst
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from nerv_codec.representations.shared.integer_transform import (
     GRAY_SAMPLE,
     SAMPLE_SCALE,
     Grids,
+    Ints,
     Steps,
     Yuv,
     forward,
@@ -51,10 +52,8 @@ class IntegerPrediction:
     def none(cls, rows: int, cols: int) -> IntegerPrediction:
         """Mid-gray, for a picture without parents whose luma has (rows, cols), multiples of 16."""
         assert rows % LEVELS[0] == 0 and cols % LEVELS[0] == 0
-        shapes = ((rows, cols), *[(rows // 2, cols // 2)] * 2)
-        gray, nothing = (tuple(np.full(shape, value, np.int16) for shape in shapes) for value in (GRAY_SAMPLE, 0))
         bands = zeros(rows, cols)
-        return cls(gray, nothing, bands, bands, 0)
+        return cls(_flat(rows, cols, GRAY_SAMPLE), _flat(rows, cols, 0), bands, bands, 0)
 
     def sides(self, steps: Steps) -> Sides | None:
         """What contexts see: bands of the planes, then of the doubt, which counts twice, in steps of the latents."""
@@ -74,7 +73,12 @@ class IntegerPrediction:
         )
 
 
-def six_planes(planes: tuple[np.ndarray, np.ndarray, np.ndarray]) -> torch.Tensor:
+def _flat(rows: int, cols: int, value: int) -> Yuv:
+    chroma = np.full((rows // 2, cols // 2), value, np.int16)
+    return np.full((rows, cols), value, np.int16), chroma, chroma
+
+
+def six_planes(planes: Yuv | tuple[Ints, Ints, Ints]) -> torch.Tensor:
     """Y, U and V as (1, 6, rows / 2, cols / 2), float32."""
     y, u, v = (torch.from_numpy(plane.astype(np.float32))[None, None] for plane in planes)
     return pack(y, torch.cat([u, v], 1))

@@ -72,10 +72,10 @@ class IntegerStage:
     """See `synthesis.Stage`; modulation (NUM_CONDITIONS, 2 * width) holds scales and shifts."""
 
     merge: Convolution
-    above: Convolution | None
     modulation: Conditioned
     first: Convolution
     second: Convolution
+    above: Convolution | None = None
 
     def modulators(self, level: int, lambda_index: int, parents: int) -> tuple[Ints, Ints]:
         """Scales in 2**-_MODULATION_BITS and shifts in that of a feature."""
@@ -166,7 +166,7 @@ class IntegerSynthesis:
         features, grids = None, {}
         for level in LEVELS:
             grids[level] = dequantised(latents[level], told.steps[level])
-            lifted = None if features is None else self.lifted(level, features)
+            lifted: Tensor | None = None if features is None else self.lifted(level, features)
             features = self.stage(level, lifted, grids, prediction, told)
         assert features is not None
         return self.planes(features, grids, prediction)
@@ -180,11 +180,9 @@ class IntegerSynthesis:
             assert isinstance(stage, Stage)
             made = {
                 name: Convolution.quantised(getattr(stage, name), *_units(level, name), _given(name))
-                for name in _layers(level)
+                for name in _layer_names(level)
             }
-            stages[level] = IntegerStage(
-                modulation=_fixed(stage.modulation.weight, _MODULATION_BITS), **{"above": None, **made}
-            )
+            stages[level] = IntegerStage(modulation=_fixed(stage.modulation.weight, _MODULATION_BITS), **made)
         gains = {}
         for level in LEVELS:
             octaves = model.gains[str(level)].detach().double() / math.log(2)
@@ -198,19 +196,20 @@ class IntegerSynthesis:
         with torch.no_grad():
             for level, stage in self.stages.items():
                 target = model.stages[str(level)]
-                for name in _layers(level):
+                for name in _layer_names(level):
                     getattr(stage, name).copy_to(getattr(target, name), *_units(level, name))
                 target.modulation.weight.copy_(_unfixed(stage.modulation, _MODULATION_BITS))
                 octaves = _unfixed(self.gains[level], _GAIN_BITS)
                 octaves[0] -= math.log2(STEP_SCALE)
                 model.gains[str(level)].copy_(octaves * math.log(2))
             self.out.copy_to(model.out, *_units(LEVELS[-1], "out"))
-        return model.eval().requires_grad_(False)
+        model.eval().requires_grad_(False)
+        return model
 
     def arrays(self) -> Arrays:
         """Named arrays for the weights file."""
         found: Arrays = {}
-        for name, layer in self._layers():
+        for name, layer in self._named():
             found[f"{name}.weight"], found[f"{name}.shift"], found[f"{name}.bias"] = (
                 layer.weight,
                 layer.shift,
@@ -221,11 +220,11 @@ class IntegerSynthesis:
             found[f"synthesis.{level}.gains"] = self.gains[level]
         return found
 
-    def _layers(self) -> list[tuple[str, Convolution]]:
+    def _named(self) -> list[tuple[str, Convolution]]:
         named = [
             (f"synthesis.{level}.{name}", getattr(stage, name))
             for level, stage in self.stages.items()
-            for name in _layers(level)
+            for name in _layer_names(level)
         ]
         return [*named, ("synthesis.out", self.out)]
 
@@ -256,9 +255,9 @@ class IntegerSynthesis:
         model, stages, gains = Synthesis(), {}, {}
         for level in LEVELS:
             target = model.stages[str(level)]
-            made = {name: layer(f"{level}.{name}", getattr(target, name)) for name in _layers(level)}
+            made = {name: layer(f"{level}.{name}", getattr(target, name)) for name in _layer_names(level)}
             modulation = read(f"{level}.modulation", np.int32, (NUM_CONDITIONS, 2 * WIDTHS[level]))
-            stages[level] = IntegerStage(modulation=modulation, **{"above": None, **made})  # type: ignore[arg-type]
+            stages[level] = IntegerStage(modulation=modulation, **made)  # type: ignore[arg-type]
             gains[level] = read(f"{level}.gains", np.int32, (NUM_CONDITIONS, len(bands(level))))
         found = cls(stages, layer("out", model.out), gains)  # type: ignore[arg-type]
         found._check_conditions()
@@ -278,7 +277,7 @@ class IntegerSynthesis:
                         raise BitstreamError(f"the modulation of synthesis.{level} is too large for exact sums")
 
 
-def _layers(level: int) -> tuple[str, ...]:
+def _layer_names(level: int) -> tuple[str, ...]:
     return ("merge", "first", "second") if level == LEVELS[0] else ("merge", "above", "first", "second")
 
 

@@ -63,4 +63,5 @@ def mixed(values: npt.NDArray[np.generic], lambda_index: int, parents: int) -> n
     v = values.astype(np.int64)
     bits = HALF_RANGE.bit_length() - 1
     slope = ((v[1] * u << bits) + v[2] * u * u + (1 << 2 * bits - 1)) >> 2 * bits
-    return v[0] + slope + v[3] * (parents > 0) + v[4] * (parents == 2)
+    total: npt.NDArray[np.int64] = v[0] + slope + v[3] * (parents > 0) + v[4] * (parents == 2)
+    return total
