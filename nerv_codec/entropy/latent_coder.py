@@ -22,22 +22,30 @@ from nerv_codec.entropy.context_model import (
     NUM_INPUTS,
 )
 from nerv_codec.entropy.grids import ACTIVE, COARSE, COLS, CONTEXT_CLASS, OFFSET, REF0, REF1, ROWS, SHIFT
+from nerv_codec.entropy.range_kernel import (
+    ESCAPE,
+    FULL,
+    PRECISION,
+    WINDOW,
+    ZERO_SCALE,
+    advance,
+    begin,
+    finish,
+    put,
+    put_escape,
+    put_flag,
+    take_escape,
+    take_flag,
+    words_left,
+)
 
 OK, BAD_SYMBOL, WORDS_LEFT, NO_ROOM = range(4)
 
 _LANES = 8
-_ZERO_SCALE, _SCALES, _WINDOW = 16, 48, 31
-_ESCAPE = 2 * _WINDOW + 1
-_MAX_PREFIX = 15
+_SCALES = 48
 _LOCATION_SHIFT = np.int64(2 * FRACTION_BITS - 4)
 _SCALE_SHIFT = np.int64(2 * FRACTION_BITS - 2)
 
-_PRECISION = np.uint64(24)
-_WORD = np.uint64(32)
-_WORD_MASK = np.uint64(0xFFFFFFFF)
-_RENORM = np.uint64(1 << 32)
-_BIT = np.uint64(1 << 23)
-_Z, _UNIT, _FULL = np.uint64(0), np.uint64(1), np.uint64(0xFFFFFFFFFFFFFFFF)
 _CLIP = np.int32(CLIP)
 _NIL = np.int32(0)
 _PEAK = np.int32(MAX_ACTIVATION)
@@ -180,13 +188,8 @@ def _indices(base, skip, j, left, w2, w, ww, lanes):
             mu += np.int64(v) * np.int64(w2[0, block + h])
             scale += np.int64(v) * np.int64(w2[1, block + h])
     location = (mu + (1 << (_LOCATION_SHIFT - 1))) >> _LOCATION_SHIFT
-    index = _ZERO_SCALE + ((scale + (1 << (_SCALE_SHIFT - 1))) >> _SCALE_SHIFT)
+    index = ZERO_SCALE + ((scale + (1 << (_SCALE_SHIFT - 1))) >> _SCALE_SHIFT)
     return min(max(location, -MAX_LOCATION), MAX_LOCATION), min(max(index, 0), _SCALES - 1)
-
-
-@njit(nogil=True, cache=True)
-def _golomb_order(index):
-    return max(0, (index - _ZERO_SCALE) >> 2)
 
 
 @njit(nogil=True, cache=True)
@@ -253,73 +256,18 @@ def predict(y, grids, maps, w1, b1, w2, b2, w3, locations, scales):
 
 
 @njit(nogil=True, cache=True)
-def _put(state, words, used, start, count):
-    """Encodes one code; returns the number of words. state: low, range. With no room left, words are dropped."""
-    scale = state[1] >> _PRECISION
-    low = state[0] + scale * start
-    if low < state[0]:  # carry into what was written
-        k = min(used, np.int64(words.shape[0])) - 1
-        while k >= 0:
-            words[k] = np.uint32(words[k] + np.uint32(1))
-            if words[k] != 0:
-                break
-            k -= 1
-    state[1] = scale * count
-    if state[1] < _RENORM:
-        if used < words.shape[0]:
-            words[used] = np.uint32(low >> _WORD)
-        used += 1
-        low = low << _WORD
-        state[1] = state[1] << _WORD
-    state[0] = low
-    return used
-
-
-@njit(nogil=True, cache=True)
-def _put_bit(state, words, used, bit):
-    return _put(state, words, used, _BIT if bit else _Z, _BIT)
-
-
-@njit(nogil=True, cache=True)
-def _put_escape(state, words, used, distance, index):
-    """A symbol `distance` from its rounded location, outside the window: sign, then exp-Golomb of what exceeds it."""
-    used = _put_bit(state, words, used, distance < 0)
-    order = _golomb_order(index)
-    excess = abs(distance) - _WINDOW - 1 + (1 << order)
-    prefix = 0
-    while excess >> (order + prefix + 1) != 0:
-        prefix += 1
-    for _ in range(prefix):
-        used = _put_bit(state, words, used, True)
-    used = _put_bit(state, words, used, False)
-    for k in range(order + prefix - 1, -1, -1):
-        used = _put_bit(state, words, used, (excess >> k) & 1 != 0)
-    return used
-
-
-@njit(nogil=True, cache=True)
-def _flag_split(seen, context_class):
-    """Counts of 2**24 for `all zero`, from the flags of the class so far."""
-    zeros, ones = seen[context_class, 0], seen[context_class, 1]
-    return np.uint64(((2 * zeros + 1) << 24) // (2 * (zeros + ones) + 2))
-
-
-@njit(nogil=True, cache=True)
 def encode(y, grids, maps, w1, b1, w2, b2, w3, cumulative, words):
     """Returns (status, number of words): NO_ROOM asks for a longer `words`."""
     lanes, padded, x, base, skip, planes, refs, own = _buffers(grids, w1, w2)
     left = _left_tables(w1, w3, lanes)
     seen = np.zeros((b2.shape[0], 2), np.int64)
-    state = np.array([_Z, _FULL], np.uint64)
+    state = np.array([np.uint64(0), FULL], np.uint64)
     used = np.int64(0)
     for g in range(grids.shape[0]):
         context_class, active = grids[g, CONTEXT_CLASS], grids[g, ACTIVE]
-        split = _flag_split(seen, context_class)
-        seen[context_class, active] += 1
+        used = put_flag(active, seen[context_class], state, words, used)
         if active == 0:
-            used = _put(state, words, used, _Z, split)
             continue
-        used = _put(state, words, used, split, np.uint64(1 << 24) - split)
         rows, cols = grids[g, ROWS], grids[g, COLS]
         inputs = _known_inputs(grids[g, COARSE] >= 0, grids[g, REF0] >= 0 or grids[g, REF1] >= 0)
         own[:, : cols + 4] = _NIL
@@ -332,79 +280,18 @@ def encode(y, grids, maps, w1, b1, w2, b2, w3, cumulative, words):
                     return BAD_SYMBOL, np.int64(0)
                 rounded = (location + 8) >> 4
                 distance = symbol - rounded
-                code = distance + _WINDOW if abs(distance) <= _WINDOW else _ESCAPE
+                code = distance + WINDOW if abs(distance) <= WINDOW else ESCAPE
                 table = cumulative[index, location - 16 * rounded + 8]
                 start = np.uint64(table[code])
-                used = _put(state, words, used, start, np.uint64(table[code + 1]) - start)
-                if code == _ESCAPE:
-                    used = _put_escape(state, words, used, distance, index)
+                used = put(state, words, used, start, np.uint64(table[code + 1]) - start)
+                if code == ESCAPE:
+                    used = put_escape(state, words, used, distance, index)
                 v0[j + 2] = _cut(symbol)
         if used + 2 > words.shape[0]:
             return NO_ROOM, np.int64(0)
     if used + 2 > words.shape[0]:
         return NO_ROOM, np.int64(0)
-    if state[0] != _Z:
-        # The end is 2**64 (only a carry) if that lies in the range, else the next multiple of 2**32, which always does.
-        end = (state[0] + _WORD_MASK) & ~_WORD_MASK
-        if state[0] + (state[1] - _UNIT) < state[0]:
-            k = used - 1
-            while k >= 0:
-                words[k] = np.uint32(words[k] + np.uint32(1))
-                if words[k] != 0:
-                    break
-                k -= 1
-        else:
-            words[used] = np.uint32(end >> _WORD)
-            used += 1
-    while used > 0 and words[used - 1] == 0:
-        used -= 1
-    return OK, used
-
-
-@njit(nogil=True, cache=True)
-def _next_word(words, position):
-    return np.uint64(words[position]) if position < words.shape[0] else _Z
-
-
-@njit(nogil=True, cache=True)
-def _advance(state, words, position, start, count):
-    """Removes a decoded code. state: low, range, point."""
-    scale = state[1] >> _PRECISION
-    state[0] += scale * start
-    state[1] = scale * count
-    if state[1] < _RENORM:
-        state[0] = state[0] << _WORD
-        state[1] = state[1] << _WORD
-        state[2] = (state[2] << _WORD) | _next_word(words, position)
-        position += 1
-    return position
-
-
-@njit(nogil=True, cache=True)
-def _take_bit(state, words, position):
-    bit = state[2] - state[0] >= (state[1] >> _PRECISION) * _BIT
-    return bit, _advance(state, words, position, _BIT if bit else _Z, _BIT)
-
-
-@njit(nogil=True, cache=True)
-def _take_escape(state, words, position, index):
-    """(distance, position); a distance of 0 says that it was too long."""
-    negative, position = _take_bit(state, words, position)
-    order = _golomb_order(index)
-    prefix = 0
-    while True:
-        more, position = _take_bit(state, words, position)
-        if not more:
-            break
-        prefix += 1
-        if prefix > _MAX_PREFIX:
-            return 0, position
-    excess = 1
-    for _ in range(order + prefix):
-        bit, position = _take_bit(state, words, position)
-        excess = 2 * excess + (1 if bit else 0)
-    distance = excess - (1 << order) + _WINDOW + 1
-    return -distance if negative else distance, position
+    return OK, finish(state, words, used)
 
 
 @njit(nogil=True, cache=True)
@@ -413,20 +300,16 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
     lanes, padded, x, base, skip, planes, refs, own = _buffers(grids, w1, w2)
     left = _left_tables(w1, w3, lanes)
     seen = np.zeros((b2.shape[0], 2), np.int64)
-    state = np.array([_Z, _FULL, (_next_word(words, 0) << _WORD) | _next_word(words, 1)], np.uint64)
+    state = begin(words)
     position = np.int64(2)
     for g in range(grids.shape[0]):
         context_class = grids[g, CONTEXT_CLASS]
         rows, cols = grids[g, ROWS], grids[g, COLS]
-        split = _flag_split(seen, context_class)
-        active = 1 if state[2] - state[0] >= (state[1] >> _PRECISION) * split else 0
-        seen[context_class, active] += 1
+        active, position = take_flag(seen[context_class], state, words, position)
         grids[g, ACTIVE] = active
         if active == 0:
-            position = _advance(state, words, position, _Z, split)
             y[grids[g, OFFSET] : grids[g, OFFSET] + rows * cols] = _NIL
             continue
-        position = _advance(state, words, position, split, np.uint64(1 << 24) - split)
         inputs = _known_inputs(grids[g, COARSE] >= 0, grids[g, REF0] >= 0 or grids[g, REF1] >= 0)
         own[:, : cols + 4] = _NIL
         for i in range(rows):
@@ -435,21 +318,21 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
                 location, index = _indices(base, skip, j, left, padded, v0[j + 1], v0[j], lanes)
                 rounded = (location + 8) >> 4
                 table = cumulative[index, location - 16 * rounded + 8]
-                scale = state[1] >> _PRECISION
+                scale = state[1] >> PRECISION
                 point = state[2] - state[0]
-                code = _WINDOW  # the likely codes are around it
+                code = WINDOW  # the likely codes are around it
                 if point >= scale * np.uint64(table[code + 1]):
                     code += 1
-                    while code < _ESCAPE and point >= scale * np.uint64(table[code + 1]):
+                    while code < ESCAPE and point >= scale * np.uint64(table[code + 1]):
                         code += 1
                 else:
                     while code > 0 and point < scale * np.uint64(table[code]):
                         code -= 1
                 start = np.uint64(table[code])
-                position = _advance(state, words, position, start, np.uint64(table[code + 1]) - start)
-                distance = np.int64(code - _WINDOW)
-                if code == _ESCAPE:
-                    distance, position = _take_escape(state, words, position, index)
+                position = advance(state, words, position, start, np.uint64(table[code + 1]) - start)
+                distance = np.int64(code - WINDOW)
+                if code == ESCAPE:
+                    distance, position = take_escape(state, words, position, index)
                     if distance == 0:
                         return BAD_SYMBOL
                 symbol = rounded + distance
@@ -457,6 +340,4 @@ def decode(words, grids, maps, w1, b1, w2, b2, w3, cumulative, y):
                     return BAD_SYMBOL
                 y[at + j] = np.int32(symbol)
                 v0[j + 2] = _cut(symbol)
-    # an encoder writes a word whenever this loop reads one, and at most one more; never a zero at the end
-    count = words.shape[0]
-    return WORDS_LEFT if position - 1 < count or (count > 0 and words[count - 1] == 0) else OK
+    return WORDS_LEFT if words_left(words, position) else OK

@@ -29,6 +29,7 @@ os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "nerv-codec-fu
 
 KERNELS = [
     "nerv_codec.entropy.latent_coder",
+    "nerv_codec.entropy.range_kernel",
     "nerv_codec.entropy.rate_cpu",
     *(module.name for module in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}.")),
 ]

@@ -12,14 +12,14 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.context_model import MAX_LATENT, MAX_LOCATION
-from nerv_codec.entropy.latent_coder import _ESCAPE, _PRECISION, _WINDOW, _advance, _put, _put_escape, _take_escape
+from nerv_codec.entropy.range_kernel import ESCAPE, PRECISION, WINDOW, ZERO_SCALE, advance, put, put_escape, take_escape
 
 MARGIN = 2
 LARGEST = 127
 _MAX_HIDDEN = 1023
 _HIDDEN_SHIFT, _HIDDEN_HALF = np.int32(8), np.int32(128)
 _LOCATION_SHIFT, _SCALE_SHIFT = 10, 12
-_ZERO_SCALE, _SCALES = 16, 48
+_SCALES = 48
 _NIL, _PEAK = np.int32(0), np.int32(_MAX_HIDDEN)
 
 
@@ -64,7 +64,7 @@ def _indices(sums, known, place, flat, at, taps, weights, inputs, second):
         location += np.int32(v * second[0, h])
         scale += np.int32(v * second[1, h])
     sixteenths = (np.int64(location) + (1 << (_LOCATION_SHIFT - 1))) >> _LOCATION_SHIFT
-    index = _ZERO_SCALE + ((np.int64(scale) + (1 << (_SCALE_SHIFT - 1))) >> _SCALE_SHIFT)
+    index = ZERO_SCALE + ((np.int64(scale) + (1 << (_SCALE_SHIFT - 1))) >> _SCALE_SHIFT)
     return min(max(sixteenths, -MAX_LOCATION), MAX_LOCATION), min(max(index, 0), _SCALES - 1)
 
 
@@ -105,12 +105,12 @@ def encode_band(symbols, band, planes, known, taps, weights, inputs, second, cum
                 return np.int64(-1)
             rounded = (location + 8) >> 4
             distance = symbol - rounded
-            code = distance + _WINDOW if abs(distance) <= _WINDOW else _ESCAPE
+            code = distance + WINDOW if abs(distance) <= WINDOW else ESCAPE
             table = cumulative[index, location - 16 * rounded + 8]
             start = np.uint64(table[code])
-            used = _put(state, words, used, start, np.uint64(table[code + 1]) - start)
-            if code == _ESCAPE:
-                used = _put_escape(state, words, used, distance, index)
+            used = put(state, words, used, start, np.uint64(table[code + 1]) - start)
+            if code == ESCAPE:
+                used = put_escape(state, words, used, distance, index)
             flat[start_of_band + at] = _cut(symbol)
     return used
 
@@ -120,9 +120,9 @@ def _length(symbol, location, index, lengths):
     """Bits of a symbol; escapes about as they are."""
     rounded = (location + 8) >> 4
     distance = symbol - rounded
-    if abs(distance) <= _WINDOW:
-        return lengths[index, location - 16 * rounded + 8, distance + _WINDOW]
-    return lengths[index, location - 16 * rounded + 8, _ESCAPE] + 2 + 2 * np.log2(abs(distance) - _WINDOW)
+    if abs(distance) <= WINDOW:
+        return lengths[index, location - 16 * rounded + 8, distance + WINDOW]
+    return lengths[index, location - 16 * rounded + 8, ESCAPE] + 2 + 2 * np.log2(abs(distance) - WINDOW)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -168,21 +168,21 @@ def decode_band(words, position, state, symbols, band, planes, known, taps, weig
             location, index = _indices(sums, known, i * cols + j, flat, at, taps, weights, inputs, second)
             rounded = (location + 8) >> 4
             table = cumulative[index, location - 16 * rounded + 8]
-            scale = state[1] >> _PRECISION
+            scale = state[1] >> PRECISION
             point = state[2] - state[0]
-            code = _WINDOW  # the likely codes are around it
+            code = WINDOW  # the likely codes are around it
             if point >= scale * np.uint64(table[code + 1]):
                 code += 1
-                while code < _ESCAPE and point >= scale * np.uint64(table[code + 1]):
+                while code < ESCAPE and point >= scale * np.uint64(table[code + 1]):
                     code += 1
             else:
                 while code > 0 and point < scale * np.uint64(table[code]):
                     code -= 1
             start = np.uint64(table[code])
-            position = _advance(state, words, position, start, np.uint64(table[code + 1]) - start)
-            distance = np.int64(code - _WINDOW)
-            if code == _ESCAPE:
-                distance, position = _take_escape(state, words, position, index)
+            position = advance(state, words, position, start, np.uint64(table[code + 1]) - start)
+            distance = np.int64(code - WINDOW)
+            if code == ESCAPE:
+                distance, position = take_escape(state, words, position, index)
                 if distance == 0:
                     return np.int64(-1)
             symbol = rounded + distance

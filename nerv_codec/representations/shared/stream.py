@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.representations.shared.stream_kernel import finish, put_flag, take_flag
+from nerv_codec.entropy.range_kernel import FULL, begin, finish, put_flag, take_flag, words_left
 
-_FULL = 0xFFFFFFFFFFFFFFFF
 _MARGIN_WORDS = 64
 
 Counts = npt.NDArray[np.int64]
@@ -20,7 +19,7 @@ class StreamWriter:
 
     def __init__(self) -> None:
         self.words = np.empty(1 << 12, np.uint32)
-        self.state = np.array([0, _FULL], np.uint64)
+        self.state = np.array([0, FULL], np.uint64)
         self.used = 0
 
     def reserve(self, symbols: int) -> None:
@@ -50,8 +49,7 @@ class StreamReader:
         if len(data) % 4:
             raise BitstreamError(f"expected whole 32-bit words, found {len(data)} bytes")
         self.words = np.frombuffer(data, "<u4").astype(np.uint32)
-        start = [int(word) for word in self.words[:2]] + [0, 0]
-        self.state = np.array([0, _FULL, start[0] << 32 | start[1]], np.uint64)
+        self.state = begin(self.words)
         self.position = 2
 
     def flag(self, counts: Counts) -> bool:
@@ -61,5 +59,5 @@ class StreamReader:
 
     def check_end(self) -> None:
         """Refuses words that nothing was read from."""
-        if self.position - 1 < len(self.words) or (len(self.words) and self.words[-1] == 0):
+        if words_left(self.words, self.position):
             raise BitstreamError("the entropy-coded data is longer than expected")
