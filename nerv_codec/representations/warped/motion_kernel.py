@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.entropy.latent_coder import _PRECISION, _advance, _put
+from nerv_codec.entropy.range_kernel import put_bit, put_split, take_bit, take_split
 from nerv_codec.representations.warped.motion import MAX_VECTOR
 
 MODELS = 112
@@ -30,12 +30,10 @@ def _bit(encoding, bit, number, models, state, words, at):
     p = np.int64(models[number, 0] + models[number, 1]) >> 1
     p = min(max(p, 64), _ONE - 64)
     split = np.uint64(p << 8)
-    rest = np.uint64((_ONE - p) << 8)
     if encoding:
-        at = _put(state, words, at, split, rest) if bit else _put(state, words, at, np.uint64(0), split)
+        at = put_split(state, words, at, bit, split)
     else:
-        bit = 1 if state[2] - state[0] >= (state[1] >> _PRECISION) * split else 0
-        at = _advance(state, words, at, split, rest) if bit else _advance(state, words, at, np.uint64(0), split)
+        bit, at = take_split(state, words, at, split)
     goal = np.int32(0 if bit else _ONE - 1)
     models[number, 0] += (goal - models[number, 0]) >> 4
     models[number, 1] += (goal - models[number, 1]) >> 7
@@ -66,8 +64,11 @@ def _difference(encoding, value, base, models, state, words, at):
             bits += 1
         number = 1
         for k in range(bits - 1, -1, -1):
-            bit, at = _bit(encoding, (over >> k) & 1, MODELS - 1, models, state, words, at)
-            models[MODELS - 1, 0] = models[MODELS - 1, 1] = _ONE >> 1
+            if encoding:
+                bit = (over >> k) & 1
+                at = put_bit(state, words, at, bit)
+            else:
+                bit, at = take_bit(state, words, at)
             number = number << 1 | bit
         size = number + _UNARY - 1
     return (-size if sign else size), at
