@@ -47,7 +47,7 @@ def main() -> None:
     encoding = nerv_codec("encode", SAMPLE, coded, "--preset", options.preset, "-y")
     decoding = nerv_codec("decode", coded, played, "--fps", "60", "--scale", "2", "-y")
     nerv_codec("info", coded)
-    nerv_codec("eval", SAMPLE, coded, "--metrics", "psnr,ssim", "--json", report, "--html", page, "-y")
+    nerv_codec("eval", SAMPLE, coded, "--metrics", "psnr,ssim", f"--json={report}", "--html", page, "-y")
 
     psnr = measured(json.loads(report.read_text()), "psnr_y_db")
     sizes = [path.stat().st_size for path in (SAMPLE, coded, played)]

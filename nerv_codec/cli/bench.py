@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import argparse
-import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import shtab
 
-from nerv_codec.base.files import atomic_output, check_input, check_output
-from nerv_codec.base.progress import format_bytes, ignore_progress, make_sink
-from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.base.files import check_input
+from nerv_codec.base.progress import format_bytes
+from nerv_codec.cli.output import (
+    STDOUT,
+    add_json,
+    add_overwrite,
+    add_progress,
+    check_json,
+    chosen_sink,
+    json_file,
+    skip_existing,
+    told,
+    write_json,
+)
 
 _EPILOG = """examples:
   nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
-  nerv-codec bench out.nvc --json bench.json   the same, to compare machines with"""
+  nerv-codec bench out.nvc --json=bench.json   the same, to compare machines with"""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
@@ -29,7 +40,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     source.complete = shtab.FILE  # type: ignore[attr-defined]
-    parser.add_argument("--json", type=Path, metavar="F", help="the report as JSON, schema_version 1")
+    add_json(parser)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     add_overwrite(parser)
     add_progress(parser)
@@ -38,21 +49,18 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if options.json and skip_existing(options, options.json):
+    path, on_stdout = json_file(options), options.json == STDOUT
+    if path is not None and skip_existing(options, path):
         return 0
-    sink = ignore_progress if options.quiet else make_sink(options.progress)
-    with told(sink) as progress:
-        if options.json:
-            check_output(options.json, source=options.input, overwrite=options.overwrite)
+    with told(chosen_sink(options, stdout_taken=on_stdout)) as progress:
+        check_json(options, options.input)
         check_input(options.input)
         from nerv_codec.evaluation.decode_speed import benchmark_decode  # brings torch
 
         report = benchmark_decode(options.input, device=options.device, progress=progress)
-    if options.json:
-        with atomic_output(options.json, overwrite=options.overwrite) as temporary:
-            temporary.write_text(json.dumps(report, indent=2) + "\n")
+    write_json(options, report)
     if not options.quiet:
-        print(_text(report))
+        print(_text(report), file=sys.stderr if on_stdout else sys.stdout)
     return 0
 
 

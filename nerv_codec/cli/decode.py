@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Any
 
 import shtab
 
+from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import check_input, check_output
-from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
-from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.cli.output import (
+    STDOUT,
+    add_json,
+    add_overwrite,
+    add_progress,
+    check_json,
+    chosen_sink,
+    skip_existing,
+    told,
+    write_json,
+)
 from nerv_codec.decoding.output_name import choose_format, default_target, is_folder
 
 FORMATS = ("mp4", "mkv", "y4m", "png", "md5", "null")
@@ -70,16 +81,17 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     add_overwrite(output)
     add_progress(output)
+    add_json(output)
     parser.set_defaults(run=_run)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
     where = {name: getattr(options, name) for name in ("fps", "scale", "size", "crop")}
-    to_stdout = options.output == "-"
-    kind = "none" if to_stdout and options.progress == "json" else options.progress  # stdout carries the video
-    sink = ignore_progress if options.quiet else make_sink(kind)
-    with told(sink) as progress:
+    to_stdout = options.output == STDOUT
+    if to_stdout and options.json == STDOUT:
+        raise UsageError("expected one output for stdout, found the video and --json (--json=FILE writes a file)")
+    with told(chosen_sink(options, stdout_taken=to_stdout or options.json == STDOUT)) as progress:
         target: Any = sys.stdout.buffer if to_stdout else options.output
         format: Any = choose_format(target, options.format)
         if target is None and format != "null":
@@ -89,6 +101,7 @@ def _run(options: argparse.Namespace) -> int:
             if skip_existing(options, path):
                 return 0
             check_output(path, source=options.input, overwrite=options.overwrite, directory=is_folder(path, format))
+        check_json(options, options.input, Path(target) if isinstance(target, str | Path) else None)
         check_input(options.input)
         from nerv_codec.decoding.decode import decode  # brings torch
 
@@ -114,4 +127,5 @@ def _run(options: argparse.Namespace) -> int:
             f"{report.seconds:.1f} s, {speed:.1f} fps",
             file=sys.stderr,
         )
+    write_json(options, dataclasses.asdict(report))
     return 0

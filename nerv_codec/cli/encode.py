@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,19 @@ import shtab
 
 from nerv_codec.base.errors import TargetNotReachedError, UsageError
 from nerv_codec.base.files import check_input, check_output
-from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, make_sink
+from nerv_codec.base.progress import Progress, ProgressSink
 from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, rate, time_or_frame, track
-from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.cli.output import (
+    STDOUT,
+    add_json,
+    add_overwrite,
+    add_progress,
+    check_json,
+    chosen_sink,
+    skip_existing,
+    told,
+    write_json,
+)
 from nerv_codec.cli.settings import add_settings, chosen_settings
 
 _OTHERS = {".avi", ".avif", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".png", ".ts", ".webm", ".y4m"}
@@ -107,7 +116,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         help="leave out version and encoding time: same command, same bytes",
     )
     add_progress(output)
-    output.add_argument("--json", action="store_true", help="print a report as JSON on stdout")
+    add_json(output)
 
 
 def _after(sink: ProgressSink, note: str) -> ProgressSink:
@@ -125,18 +134,16 @@ def _after(sink: ProgressSink, note: str) -> ProgressSink:
 def _run(options: argparse.Namespace) -> int:
     if str(options.output) == "-":
         raise UsageError("expected a file for the .nvc, found -: only decode writes to stdout")
-    if options.json and options.progress == "json":
-        raise UsageError("expected --json or --progress json, found both: they share stdout")
     if skip_existing(options, options.output):
         return 0
-    sink = ignore_progress if options.quiet else make_sink(options.progress)
-    with told(sink) as told_to:
+    with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as told_to:
         progress = told_to
         config = chosen_settings(options, options.crf)
         source = None if options.input == "-" else Path(options.input)
         if source is not None:
             check_input(source)
         check_output(options.output, source=source, overwrite=options.overwrite)
+        check_json(options, source, options.output)
         if options.output.suffix.lower() in _OTHERS and not options.quiet:
             progress = _after(progress, f"nerv-codec: note: {options.output} will be a .nvc, which no player opens")
         from nerv_codec.encoding.encode import encode  # brings torch, which a wrong word need not wait for
@@ -169,8 +176,7 @@ def _run(options: argparse.Namespace) -> int:
         for warning in report.warnings:
             print(f"nerv-codec: note: {warning}", file=sys.stderr)
         print(report.summary(), file=sys.stderr)
-    if options.json:
-        print(json.dumps(dataclasses.asdict(report)))
+    write_json(options, dataclasses.asdict(report))
     if report.missed:
         raise TargetNotReachedError(f"{options.output} is written, but misses its target: {report.missed}")
     return 0

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import atomic_output, check_input, check_output
-from nerv_codec.base.progress import ignore_progress, make_sink
 from nerv_codec.cli.arguments import count, crfs, rate
-from nerv_codec.cli.output import add_overwrite, add_progress, skip_existing, told
+from nerv_codec.cli.output import STDOUT, add_json, add_overwrite, add_progress, chosen_sink, skip_existing, told
 from nerv_codec.cli.settings import add_settings, chosen_settings, describe_settings
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ _EPILOG = """examples:
   nerv-codec eval video.mp4 a.nvc --points b.nvc c.nvc --baselines x264,svtav1 --html report.html
   nerv-codec eval video.mp4 out.nvc --crf 20,26,32,38 --preset fast --baselines x265
   nerv-codec eval video.mp4 out.nvc --holdout 2 --holdout-scale 2 --preset fast
-  nerv-codec eval video.mp4 other.mkv --json - | jq .metrics"""
+  nerv-codec eval video.mp4 other.mkv --json | jq .metrics"""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
@@ -55,7 +54,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
     add_settings(parser.add_argument_group("settings of fits, for --crf and held-out samples"))
     output = parser.add_argument_group("output")
-    output.add_argument("--json", metavar="F", help="the whole report as JSON; - is stdout")
+    add_json(output)
     output.add_argument("--csv", metavar="F", help="one row a frame; - is stdout")
     output.add_argument("--html", metavar="F", help="a page with plots and pictures; - is stdout")
     output.add_argument("--rd", metavar="F", help="the curve as CompressAI's JSON, baselines as F's name with theirs")
@@ -92,7 +91,7 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     wanted = {name: target for name in _CONTENTS if (target := getattr(options, name)) is not None}
-    if list(wanted.values()).count("-") > 1:
+    if list(wanted.values()).count(STDOUT) > 1:
         raise UsageError("expected - (stdout) for one output, found it for two")
     files = dict(_files(options, wanted))
     if len({path.resolve() for path in files.values()}) < len(files):
@@ -101,10 +100,8 @@ def _run(options: argparse.Namespace) -> int:
         return 0
     if options.no_overwrite:
         files = {name: path for name, path in files.items() if not path.exists()}
-    on_stdout = "-" in wanted.values()
-    kind = "none" if on_stdout and options.progress == "json" else options.progress  # stdout carries the report
-    sink = ignore_progress if options.quiet else make_sink(kind)
-    with told(sink) as progress:
+    on_stdout = STDOUT in wanted.values()
+    with told(chosen_sink(options, stdout_taken=on_stdout)) as progress:
         sources = (options.reference, options.input, *options.points)
         for path in files.values():
             for source in sources:
@@ -118,13 +115,13 @@ def _run(options: argparse.Namespace) -> int:
         found = study(options.reference, options.input, _plan(options, config), progress=progress)
     found = replace(found, command=_command(sys.argv))
     for name, target in wanted.items():
-        if target == "-":
+        if target == STDOUT:
             sys.stdout.write(_CONTENTS[name](found, 0))
     for (name, index), path in files.items():
         with atomic_output(path, overwrite=options.overwrite) as temporary:
             temporary.write_text(_CONTENTS[name](found, index), encoding="utf-8")
     if not options.quiet:
-        print(text_report(found), file=sys.stderr if on_stdout or kind == "json" else sys.stdout)
+        print(text_report(found), file=sys.stderr if on_stdout or options.progress == "json" else sys.stdout)
     return 0
 
 
@@ -157,7 +154,7 @@ _CONTENTS: dict[str, Callable[[Evaluation, int], str]] = {"json": _json, "csv": 
 def _files(options: argparse.Namespace, wanted: dict[str, str]) -> Iterator[tuple[tuple[str, int], Path]]:
     """Every file to write, by output and curve."""
     for name, target in wanted.items():
-        if target == "-":
+        if target == STDOUT:
             continue
         path = Path(target)
         yield (name, 0), path

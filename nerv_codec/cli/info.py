@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import shtab
 
 from nerv_codec.base.files import check_input
+from nerv_codec.cli.output import STDOUT, add_json, add_overwrite, check_json, json_file, skip_existing, write_json
 
 _EPILOG = """examples:
   nerv-codec info out.nvc                              size, rate, colour, tracks, GOPs
@@ -28,17 +28,24 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     )
     source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
     source.complete = shtab.FILE  # type: ignore[attr-defined]
-    parser.add_argument("--json", action="store_true", help="as JSON, schema_version 1")
+    add_json(parser)
+    add_overwrite(parser)
     parser.set_defaults(run=_run)
     return parser
 
 
 def _run(options: argparse.Namespace) -> int:
+    path = json_file(options)
+    if path is not None and skip_existing(options, path):
+        return 0
+    check_json(options, options.input)
     check_input(options.input)
     from nerv_codec.decoding.inspection import inspect
 
     report = inspect(options.input)
-    print(json.dumps(report, indent=2) if options.json else _text(report))
+    write_json(options, report)
+    if options.json != STDOUT:
+        print(_text(report))
     return 0
 
 

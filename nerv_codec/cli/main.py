@@ -15,7 +15,7 @@ import shtab
 
 from nerv_codec.base.errors import NervCodecError
 from nerv_codec.cli import bench, decode, encode, evaluate, info
-from nerv_codec.cli.output import exit_code
+from nerv_codec.cli.output import STDOUT, bare_json, exit_code
 from nerv_codec.cli.streams import flush_stdout, give_up_stdout, mend_streams
 
 _EPILOG = """examples:
@@ -68,12 +68,13 @@ def run(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = parser.parse_known_args(bare_json(arguments))
     # argparse gives up on an optional operand that follows an option: decode IN --fps 60 OUT.
     if len(rest) == 1 and getattr(options, "output", "") is None and (rest[0] == "-" or rest[0][:1] != "-"):
         options.output = rest.pop()
     if rest:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        hint = "; --json=FILE writes into a file" if getattr(options, "json", None) == STDOUT else ""
+        parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     signal.signal(signal.SIGTERM, _terminated)
     try:
         code = int(options.run(options))

@@ -22,7 +22,7 @@ def test_table_on_stdout(clip, capsys):
 
 
 def test_json_to_stdout_is_json_alone(clip, capsys):
-    assert run(["eval", str(clip), str(clip), "--json", "-", "--progress", "json"]) == 0
+    assert run(["eval", str(clip), str(clip), "--json", "--progress", "json"]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
     assert report["frames"]["compared"] == 3
@@ -31,7 +31,7 @@ def test_json_to_stdout_is_json_alone(clip, capsys):
 
 def test_outputs_are_not_overwritten(clip, tmp_path, capsys):
     report, table = tmp_path / "r.json", tmp_path / "r.csv"
-    arguments = ["eval", str(clip), str(clip), "-q", "--json", str(report), "--csv", str(table)]
+    arguments = ["eval", str(clip), str(clip), "-q", f"--json={report}", "--csv", str(table)]
     assert run(arguments) == 0
     assert len(table.read_text().splitlines()) == 4
     before = report.read_bytes()
@@ -52,7 +52,7 @@ def test_input_is_never_an_output(clip):
 def test_errors_leave_nothing(clip, tmp_path, capsys):
     other = tmp_path / "broken.nvc"
     other.write_bytes(b"\x93NVC\x01garbage")
-    assert run(["eval", str(clip), str(other), "--json", str(tmp_path / "r.json"), "--progress", "none"]) == 4
+    assert run(["eval", str(clip), str(other), f"--json={tmp_path / 'r.json'}", "--progress", "none"]) == 4
     assert run(["eval", str(clip), str(tmp_path / "none.nvc"), "--progress", "none"]) == 3
     assert not (tmp_path / "r.json").exists()
     assert capsys.readouterr().err.count("error:") == 2
@@ -61,4 +61,4 @@ def test_errors_leave_nothing(clip, tmp_path, capsys):
 def test_wrong_words_are_usage_errors(clip):
     with pytest.raises(SystemExit, match="2"):
         run(["eval", str(clip), str(clip), "--metrics", "psnr,nonsense"])
-    assert run(["eval", str(clip), str(clip), "--json", "-", "--csv", "-"]) == 2
+    assert run(["eval", str(clip), str(clip), "--json", "--csv", "-"]) == 2

@@ -99,6 +99,23 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
 
 
+@pytest.mark.parametrize("verb", ["encode", "decode", "eval", "info", "bench"])
+def test_json_means_the_same_to_every_verb(nerv, clip, tiny_clip, tmp_path, verb):
+    words = {"encode": [tiny_clip, tmp_path / "a.nvc", *QUICK, "--frames", 2], "decode": [clip, tmp_path / "a.y4m"]}
+    words["eval"], progress = [clip, clip], [] if verb == "info" else ["--progress", "json"]
+    command = [*words.get(verb, [clip]), *progress]
+    code, out, err = nerv(verb, "--json", *command)
+    report = json.loads(out)
+    assert code == 0 and len(report) > 3 and ('"type": "done"' in err) == bool(progress)
+    path = tmp_path / "report.json"
+    code, out, _ = nerv(verb, *command, f"--json={path}", "-y")
+    assert code == 0 and json.loads(path.read_text()).keys() == report.keys() and "schema_version" not in out
+    files = [word for word in command if isinstance(word, Path)]
+    for taken, flag in ((path, []), *((file, ["-y"]) for file in files)):
+        before = taken.read_bytes()
+        assert nerv(verb, *command, f"--json={taken}", *flag)[0] == 2 and taken.read_bytes() == before
+
+
 def test_encode_to_a_size(nerv, tiny_clip, tmp_path, monkeypatch):
     words = ["encode", tiny_clip, tmp_path / "a.nvc", *QUICK[:2], *QUICK[4:], "-y", "--frames", 3, "-j", 2]
     code, _, err = nerv(*words, "--target-size", "2kB")
@@ -193,14 +210,14 @@ def test_info(nerv, clip):
 
 
 def test_bench(nerv, clip, tmp_path):
-    code, out, err = nerv("bench", clip, "--json", tmp_path / "b.json", "--progress", "none")
+    code, out, err = nerv("bench", clip, f"--json={tmp_path / 'b.json'}", "--progress", "none")
     assert (code, err) == (0, "") and "entropy decoding" in out and "GOP decodes" in out
     report = json.loads((tmp_path / "b.json").read_text())
     assert report["num_frames"] == 18 and report["random_frame"]["gop_decodes"] > 0
     assert list(report["stages"]) == ["entropy decoding", "planes", "evaluation", "colour conversion", "writing"]
     assert names(tmp_path) == ["b.json", "clip.nvc"]
     expect_error(nerv("bench", tmp_path / "missing.nvc"), 3, "no such file")
-    expect_error(nerv("bench", clip, "--json", tmp_path / "b.json"), 2, "exists already")
+    expect_error(nerv("bench", clip, f"--json={tmp_path / 'b.json'}"), 2, "exists already")
 
 
 def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
@@ -220,7 +237,7 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     expect_error(nerv("encode", tiny_clip, "-"), 2, "expected a file")
     expect_error(nerv("encode", tiny_clip, out, "--set", "siren.depth=3"), 2, "siren.depth", "siren.width")
     expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
-    expect_error(nerv("encode", tiny_clip, out, "--json", "--progress", "json"), 2, "stdout")
+    expect_error(nerv("encode", tiny_clip, out, "--json", "report.json"), 2, "--json=FILE")
     expect_error(nerv("encode", tiny_clip), 2, "OUT")
     expect_error(nerv("encode", tiny_clip, out, "--crf", 20, "--bitrate", "1M"), 2, "not allowed with")
     expect_error(nerv("encode", tiny_clip, out, "--target-size", "much"), 2, "300kB", "'much'")

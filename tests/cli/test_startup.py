@@ -53,7 +53,8 @@ def test_help_imports_nothing_heavy(words):
         (["encode", "IN", "new.nvc", "--preset", "veryslow"], 2),
         (["encode", "IN", "new.nvc", "--set", "training.steps=5"], 2),
         (["encode", "IN", "new.nvc", "--config", "missing.toml"], 2),
-        (["encode", "IN", "new.nvc", "--json", "--progress", "json"], 2),
+        (["encode", "IN", "new.nvc", "--json=OLD"], 2),
+        (["decode", "NVC", "-", "--json"], 2),
         (["encode", "IN", "-"], 2),
         (["encode", "IN", "IN"], 2),
         (["encode", "IN", "OLD"], 2),
@@ -65,11 +66,11 @@ def test_help_imports_nothing_heavy(words):
         (["decode", "NVC", "--crop", "1x1"], 2),
         (["decode", "missing.nvc", "new.y4m"], 3),
         (["eval", "IN", "NVC", "--metrics", "beauty"], 2),
-        (["eval", "IN", "NVC", "--json", "OLD"], 2),
+        (["eval", "IN", "NVC", "--json=OLD"], 2),
         (["eval", "IN", "NVC", "--set", "tracked.stepz=5"], 2),
         (["eval", "IN", "missing.nvc"], 3),
         (["info", "missing.nvc"], 3),
-        (["bench", "NVC", "--json", "OLD"], 2),
+        (["bench", "NVC", "--json=OLD"], 2),
         (["bench", "missing.nvc"], 3),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -77,7 +78,8 @@ def test_help_imports_nothing_heavy(words):
 def test_errors_of_usage_import_nothing_heavy(words, code, tmp_path):
     (tmp_path / "old").write_bytes(b"old")
     places = {"IN": SAMPLES / "sample.mp4", "NVC": SAMPLES / "golden.nvc", "OLD": tmp_path / "old"}
-    assert imported(*(str(places.get(word, word)) for word in words)) == (code, set())
+    named = (f"--json={places['OLD']}" if word == "--json=OLD" else str(places.get(word, word)) for word in words)
+    assert imported(*named) == (code, set())
     assert (tmp_path / "old").read_bytes() == b"old"
 
 
