@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nerv_codec.base.errors import InputError, OutputExistsError, UsageError
+from nerv_codec.base.numbering import numbered_files
 
 _NO_ROOM = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _STEM_BYTES = 64
@@ -55,6 +56,13 @@ def check_output(target: Path, *, source: Path | None, overwrite: bool, director
         raise UsageError(f"{target}: the folder {target.parent} does not exist")
     if not os.access(target.parent, os.W_OK):
         raise UsageError(f"{target}: the folder {target.parent} cannot be written to")
+
+
+def check_numbered(pattern: Path, *, overwrite: bool) -> None:
+    """The same for numbered files: refuses a pattern whose names are taken. Raises OutputExistsError, UsageError."""
+    for path in sorted(numbered_files(pattern)):
+        check_output(path, source=None, overwrite=overwrite)
+    check_output(pattern, source=None, overwrite=overwrite)
 
 
 def remove_stale(target: Path) -> None:
@@ -119,8 +127,7 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
     """
     target = Path(os.path.realpath(target))
     remove_stale(target)
-    stem = f".{_short(target.stem)}.{_process()}-{uuid.uuid4().hex[:12]}"
-    temporary, old = target.with_name(f"{stem}.tmp{_short(target.suffix)}"), target.with_name(f"{stem}.old")
+    temporary, old = _beside(target, "tmp", _short(target.suffix)), _beside(target, "old")
     try:
         if directory:
             temporary.mkdir()
@@ -136,6 +143,29 @@ def atomic_output(target: Path, *, overwrite: bool, directory: bool = False) -> 
     finally:
         for left in (temporary, old):
             _remove(left)
+
+
+@contextlib.contextmanager
+def atomic_numbered(pattern: Path, *, overwrite: bool) -> Iterator[Path]:
+    """The same for numbered files: the pattern in a temporary folder, from which they move when the block ends.
+
+    Those of other numbers stay where they are.
+    """
+    remove_stale(pattern)
+    temporary = _beside(pattern, "tmp")
+    try:
+        temporary.mkdir()
+        yield temporary / pattern.name
+        check_numbered(pattern, overwrite=overwrite)
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, pattern.with_name(path.name))
+    finally:
+        _remove(temporary)
+
+
+def _beside(target: Path, kind: str, suffix: str = "") -> Path:
+    """A name for a temporary of ``target``, which :func:`remove_stale` knows."""
+    return target.with_name(f".{_short(target.stem)}.{_process()}-{uuid.uuid4().hex[:12]}.{kind}{suffix}")
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import shtab
 
 from nerv_codec.base.errors import UsageError
-from nerv_codec.base.files import check_input, check_output
+from nerv_codec.base.files import check_input
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
 from nerv_codec.cli.output import (
     STDOUT,
@@ -24,7 +24,7 @@ from nerv_codec.cli.output import (
     told,
     write_json,
 )
-from nerv_codec.decoding.output_name import choose_format, default_target, is_folder
+from nerv_codec.decoding.output_name import check_target, choose_format, default_target, exists
 
 FORMATS = ("mp4", "mkv", "y4m", "png", "md5", "null")
 """Names of formats as ``media.writer.Format`` has them, which is not imported to parse a command line."""
@@ -32,7 +32,8 @@ _EPILOG = """examples:
   nerv-codec decode out.nvc                            out.mp4, at the source's size and times
   nerv-codec decode out.nvc --fps 60 --scale 2         out.60fps.x2.mp4: f between frames and pixels
   nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200 --start f:9 --end f:10
-  nerv-codec decode out.nvc frames --format png        a folder of numbered pictures
+  nerv-codec decode out.nvc frames/                    a folder of numbered pictures
+  nerv-codec decode out.nvc zoom_%04d.png --scale 8    numbered pictures, from zoom_0000.png on
   nerv-codec decode out.nvc - | ffplay -               y4m on stdout
   nerv-codec decode damaged.nvc --keep-going           what is left of it
 
@@ -54,7 +55,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         "output",
         metavar="OUT",
         nargs="?",
-        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .md5, .png (one frame); - is stdout",
+        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .md5, .png (one frame), a folder, zoom_%%04d.png; - is stdout",
     )
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     where = parser.add_argument_group("where to evaluate")
@@ -98,9 +99,9 @@ def _run(options: argparse.Namespace) -> int:
             target = default_target(options.input, format, **where)
         if target is not None and not to_stdout:
             path = Path(target)
-            if skip_existing(options, path):
+            if skip_existing(options, path, exists(path, format)):
                 return 0
-            check_output(path, source=options.input, overwrite=options.overwrite, directory=is_folder(path, format))
+            check_target(path, format, source=options.input, overwrite=options.overwrite)
         check_json(options, options.input, Path(target) if isinstance(target, str | Path) else None)
         check_input(options.input)
         from nerv_codec.decoding.decode import decode  # brings torch

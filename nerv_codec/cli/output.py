@@ -33,7 +33,8 @@ def add_progress(group: Any) -> None:
         "--progress",
         choices=("auto", "bar", "plain", "json", "none"),
         default="auto",
-        help="how to tell how far it is: a bar, lines, NDJSON on stdout, or stderr if that is taken (auto: a bar on a terminal, else lines)",
+        help="how to tell how far it is: a bar, lines, NDJSON on stdout, or stderr if that is taken "
+        "(auto: a bar on a terminal, else lines)",
     )
 
 
@@ -91,9 +92,9 @@ def write_json(options: argparse.Namespace, report: Any) -> None:
             temporary.write_text(text, encoding="utf-8")
 
 
-def skip_existing(options: argparse.Namespace, target: Path) -> bool:
-    """Whether ``-n`` asks to leave ``target`` alone; says so."""
-    if not (options.no_overwrite and target.exists()):
+def skip_existing(options: argparse.Namespace, target: Path, exists: bool | None = None) -> bool:
+    """Whether ``-n`` asks to leave ``target`` alone; says so. ``exists`` is known where the name is not a file's."""
+    if not (options.no_overwrite and (target.exists() if exists is None else exists)):
         return False
     if not options.quiet:
         print(f"nerv-codec: {target} exists already, skipped", file=sys.stderr)

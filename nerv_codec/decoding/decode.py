@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from nerv_codec.base.background import write_behind
 from nerv_codec.base.errors import BitstreamError, UsageError
-from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.moments import time_or_number
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
 from nerv_codec.base.video import PlanarFrame, Plane
-from nerv_codec.decoding.output_name import choose_format, default_target, is_folder
+from nerv_codec.decoding.output_name import atomic_target, check_target, choose_format, default_target, is_one_picture
 from nerv_codec.decoding.timeline import Timeline, exact_rate
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.media.writer import Format, open_writer
@@ -94,9 +92,9 @@ def decode(
 
     Args:
         source: The ``.nvc``.
-        target: A file; for ``png`` one of one frame where the name ends in ``.png``, else a folder of them; or a
-            binary stream for ``y4m`` and ``md5``. Where it is not
-            given, a name is made from the source's and what is asked for, as ``clip.60fps.x2.mp4``.
+        target: A file; for ``png`` one of one frame where the name ends in ``.png``, several where it has a
+            number as ``zoom_%04d.png`` has, else a folder of them; or a binary stream for ``y4m`` and ``md5``. Where
+            it is not given, a name is made from the source's and what is asked for, as ``clip.60fps.x2.mp4``.
         fps: Frames a second on a uniform clock from the first frame; None gives the source's own times.
         scale: Size against the source's; or give ``size``, (width, height).
         crop: (width, height, left, top) in pixels of the picture after scaling.
@@ -150,8 +148,8 @@ def decode(
             warnings.extend([*video.damage, *writer.notes])
 
         place = Path("null") if target is None else Path(target) if isinstance(target, str | Path) else target
-        if chosen == "png" and isinstance(place, Path) and place.suffix.lower() == ".png" and schedule.length != 1:
-            several = f"found {schedule.length}; for several name a folder, with format png"
+        if isinstance(place, Path) and is_one_picture(place, chosen) and schedule.length != 1:
+            several = f"found {schedule.length}; for several name a folder, or a pattern as {place.stem}_%04d.png"
             raise UsageError(f"{place}: expected one frame for one picture, {several}")
         _deliver(place, chosen, write, source=source, overwrite=overwrite)
     progress(Progress("done", 1.0))
@@ -172,16 +170,9 @@ def _deliver(
     if chosen == "null":
         write(target)
     elif isinstance(target, Path):
-        folder = is_folder(target, chosen)
-        check_output(target, source=source, overwrite=overwrite, directory=folder)
-        with atomic_output(target, overwrite=overwrite, directory=folder) as temporary:
-            if folder or chosen != "png":
-                write(temporary)
-                return
-            with TemporaryDirectory(dir=target.parent, prefix=".") as numbered:
-                write(Path(numbered))
-                (picture,) = Path(numbered).iterdir()
-                picture.replace(temporary)
+        check_target(target, chosen, source=source, overwrite=overwrite)
+        with atomic_target(target, chosen, overwrite=overwrite) as temporary:
+            write(temporary)
     elif chosen == "mp4" and not target.seekable():
         raise UsageError("expected y4m, mkv or md5 for a pipe, found mp4: its writer has to seek")
     else:

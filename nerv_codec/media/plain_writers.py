@@ -13,6 +13,7 @@ from typing import BinaryIO, Self
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from nerv_codec.base.numbering import numbered
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media import layout
 from nerv_codec.media.color import planes_to_rgb
@@ -103,11 +104,19 @@ class Y4mWriter(_StreamWriter):
 
 
 class PngWriter(VideoWriter):
-    """Writes 8-bit RGB pictures ``000000.png``, ``000001.png`` ... into a directory, which is made if need be."""
+    """Writes 8-bit RGB pictures.
 
-    def __init__(self, directory: Path, info: VideoInfo) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self._directory = directory
+    Args:
+        target: A pattern such as ``zoom_%04d.png``, whose numbers begin at 0; a name that ends in ``.png``, for one
+            picture; or a directory, which is made if need be, for ``000000.png``, ``000001.png`` ...
+        info: What the frames look like.
+    """
+
+    def __init__(self, target: Path, info: VideoInfo) -> None:
+        if target.is_dir() or target.suffix.lower() != ".png":
+            target.mkdir(parents=True, exist_ok=True)
+            target = target / "%06d.png"
+        self._target = target
         self._info = info
         self._numbers = count()
         self._encoder = VideoCodecContext.create("png", "w")
@@ -117,7 +126,7 @@ class PngWriter(VideoWriter):
     def write(self, frame: PlanarFrame) -> None:
         picture = planes_to_rgb(frame.planes, self._info).permute(1, 2, 0).contiguous().numpy()
         packets = self._encoder.encode(VideoFrame.from_ndarray(picture, format="rgb24"))
-        (self._directory / f"{next(self._numbers):06}.png").write_bytes(b"".join(map(bytes, packets)))
+        numbered(self._target, next(self._numbers)).write_bytes(b"".join(map(bytes, packets)))
 
 
 def _y4m_colour(form: Encodable) -> str:

@@ -12,15 +12,15 @@ import av
 from av.container import InputContainer
 
 from nerv_codec.base.errors import InputError
+from nerv_codec.base.numbering import is_pattern, numbered_files
 from nerv_codec.base.video import DEFAULT_RATE
 
 _KINDS = r"\.(bmp|dpx|exr|j2k|jp2|jpe?g|jxl|p[bgpn]m|png|qoi|tga|tiff?|webp)"
-_NUMBER = re.compile(r"%(?:0(\d+))?d")
 
 
 def is_sequence(source: Path) -> bool:
     """Whether a path is a folder, or a pattern that is not the name of a file."""
-    return source.is_dir() or (_NUMBER.search(source.name) is not None and not source.exists())
+    return source.is_dir() or is_pattern(source)
 
 
 def source_files(source: Path) -> Sequence[Path]:
@@ -34,9 +34,7 @@ def source_files(source: Path) -> Sequence[Path]:
     if source.is_dir():
         found = [path for path in source.iterdir() if re.fullmatch(rf"[^.].*{_KINDS}", path.name, re.IGNORECASE)]
     else:
-        name = _NUMBER.sub("\0", source.name)
-        pattern = re.compile(re.escape(name).replace(re.escape("\0"), r"(\d+)"))
-        found = [path for path in source.parent.glob("*") if pattern.fullmatch(path.name)]
+        found = numbered_files(source)
     if not found:
         raise InputError(f"{source}: expected a video or pictures, found no picture")
     kinds = sorted({path.suffix.lower() for path in found})

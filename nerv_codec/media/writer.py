@@ -35,7 +35,7 @@ def open_writer(
     * ``mkv``: FFV1, which gives back every code value. Times are rounded to Matroska's milliseconds, and the shape
       of pixels is lost, because PyAV cannot set it on a Matroska track.
     * ``y4m``: raw frames at a constant rate; RGB becomes BT.709 4:4:4.
-    * ``png``: a directory of 8-bit RGB pictures ``000000.png`` and so on.
+    * ``png``: 8-bit RGB pictures: ``000000.png`` and so on in a directory, those of a pattern, or a single one.
     * ``md5``: one line, the digest of all planes of all frames, 16-bit samples as little endian.
     * ``null``: nothing.
 
@@ -43,8 +43,9 @@ def open_writer(
     that a part of a video and a recording whose clock says ten o'clock play at once, and in sync.
 
     Args:
-        target: A path (a directory for ``png``), which is written over if it exists; or, except for ``png``, a
-            binary stream, which stays open.
+        target: A path, which is written over if it exists (for ``png`` a directory, a pattern such as
+            ``zoom_%04d.png``, or for one picture a name that ends in ``.png``); or, except for ``png``, a binary
+            stream, which stays open.
         format: One of the above.
         info: What all frames look like.
         frame_rate: Frames per second, where the format asks for it; None is 25.

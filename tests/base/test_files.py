@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 
 import pytest
 
 from nerv_codec.base.errors import OutputExistsError, UsageError
-from nerv_codec.base.files import atomic_output, check_output, write_atomically
+from nerv_codec.base.files import atomic_numbered, atomic_output, check_output, write_atomically
 
 
 def names(folder):
@@ -141,3 +143,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused_before_any_work(tmp_path,
     monkeypatch.setattr(os, "access", lambda path, mode: str(path) != str(tmp_path))  # root may write anywhere
     with pytest.raises(UsageError, match="cannot be written to"):
         check_output(tmp_path / "a.nvc", source=None, overwrite=False)
+
+
+def test_numbered_files_of_a_killed_process_are_cleared_away(tmp_path):
+    pattern = tmp_path / "zoom_%04d.png"
+    code = (
+        "import os, signal, sys; from pathlib import Path; from nerv_codec.base.files import atomic_numbered\n"
+        f"with atomic_numbered(Path({str(pattern)!r}), overwrite=False) as names:\n"
+        "    names.with_name('zoom_0000.png').write_bytes(b'half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    with atomic_numbered(pattern, overwrite=False) as names:
+        names.with_name("zoom_0000.png").write_bytes(b"whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["zoom_0000.png"]

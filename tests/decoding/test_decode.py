@@ -117,7 +117,25 @@ def test_png_folder(tiny_nvc, tmp_path):
     decode(tiny_nvc, tmp_path / "a.png", end=1, device="cpu")
     decode(tiny_nvc, tmp_path / "a", format="png", end=2, device="cpu")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "a/000000.png").read_bytes()
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["000000.png", "000001.png"]
+    (tmp_path / "b").mkdir()
+    for folder in (tmp_path / "b", f"{tmp_path}/c/"):
+        decode(tiny_nvc, folder, end=2, device="cpu")
+    for folder in ("a", "b", "c"):
+        assert sorted(path.name for path in (tmp_path / folder).iterdir()) == ["000000.png", "000001.png"]
+
+
+def test_png_pattern(tiny_nvc, tmp_path):
+    pattern, names = tmp_path / "zoom_%03d.png", ["zoom_000.png", "zoom_001.png"]
+    decode(tiny_nvc, pattern, end=2, device="cpu")
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    decode(tiny_nvc, tmp_path / "one.png", start=1, end=2, device="cpu")
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / names[1]).read_bytes()
+    with pytest.raises(OutputExistsError, match=f"{names[0]}: exists already"):
+        decode(tiny_nvc, pattern, end=2, device="cpu")
+    (tmp_path / names[1]).write_bytes(b"old")
+    decode(tiny_nvc, pattern, end=1, device="cpu", overwrite=True)
+    assert (tmp_path / names[1]).read_bytes() == b"old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png", *names]
 
 
 def test_streams(tiny_nvc, tmp_path):
