@@ -42,6 +42,19 @@ class TrackPacket:
 
 
 @dataclass(frozen=True)
+class Attachment:
+    """A file that travels along: a font of the subtitles, or cover art."""
+
+    name: str
+    """Without a path: ``font.ttf``."""
+    media_type: str
+    """``font/ttf``, ``image/jpeg`` ..."""
+    data: bytes
+    is_cover: bool = False
+    """Whether players show it as the picture of the whole file."""
+
+
+@dataclass(frozen=True)
 class Chapter:
     """A named part of the video, in microseconds on the video's clock."""
 
@@ -80,6 +93,7 @@ class Companions:
     """Tags of the video track: language, title."""
     mastering: MasteringDisplay | None = None
     light: LightLevel | None = None
+    attachments: tuple[Attachment, ...] = ()
 
     def __bool__(self) -> bool:
         return self != Companions()

@@ -1,4 +1,4 @@
-"""The sections for what travels beside the pictures: one that describes it, and those with packets (format.md, 8)."""
+"""The sections for what travels beside the pictures: what describes it, packets and attachments (format.md, 8)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,15 @@ from fractions import Fraction
 from typing import TypeVar
 
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
-from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.companions import (
+    Attachment,
+    Chapter,
+    Companions,
+    LightLevel,
+    MasteringDisplay,
+    Track,
+    TrackPacket,
+)
 from nerv_codec.base.errors import BitstreamError
 
 MAX_TRACKS = 64
@@ -18,6 +26,7 @@ MAX_STUB_BYTES = 1 << 20
 MAX_PACKET_BYTES = 1 << 24
 MAX_COMPANIONS_BYTES = 1 << 24
 MAX_PACKETS_BYTES = 1 << 25
+MAX_ATTACHMENTS = 256
 MAX_TIME = 1 << 59
 _STUB_FORMATS = ("matroska", "mp4")
 _SECTION_BYTES = 1 << 18
@@ -28,7 +37,11 @@ _Item = TypeVar("_Item")
 
 
 def write_companions(companions: Companions) -> bytes:
-    """Returns the payload of the companions section. Raises BitstreamError where a limit of the format is broken."""
+    """Returns the payload of the companions section; attachments have sections of their own.
+
+    Raises:
+        BitstreamError: A limit of the format is broken.
+    """
     out = ByteWriter()
     mastering, light = companions.mastering, companions.light
     out.u8((mastering is not None) | (light is not None) << 1)
@@ -76,6 +89,32 @@ def parse_companions(payload: bytes) -> Companions:
     tracks = _parse_list(data, MAX_TRACKS, "tracks", _parse_track)
     data.expect_end("the companions section")
     return Companions(tuple(tracks), tuple(chapters), tags, video_tags, mastering, light)
+
+
+def write_attachment(attachment: Attachment) -> bytes:
+    """Returns the payload of an attachment's section. Raises BitstreamError where a limit of the format is broken."""
+    out = ByteWriter()
+    out.u8(attachment.is_cover)
+    _write_bytes(out, attachment.name.encode())
+    _write_bytes(out, attachment.media_type.encode())
+    out.raw(attachment.data)
+    payload = out.getvalue()
+    parse_attachment(payload)
+    return payload
+
+
+def parse_attachment(payload: bytes) -> Attachment:
+    """Returns what an attachment's section holds. Raises BitstreamError for what docs/format.md does not allow."""
+    data = ByteReader(payload)
+    role = data.u8()
+    if role > 1:
+        raise BitstreamError(f"unknown role of an attachment {role}")
+    name, media_type, content = _parse_text(data), _parse_text(data), data.rest()
+    if not name or "/" in name or "\\" in name:
+        raise BitstreamError(f"expected an attachment's name without a path, found {name!r}")
+    if not content:
+        raise BitstreamError(f"the attachment {name!r} is empty")
+    return Attachment(name, media_type, content, role == 1)
 
 
 def write_packets(packets: Iterable[TrackPacket]) -> Iterator[bytes]:

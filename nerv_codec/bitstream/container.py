@@ -20,12 +20,13 @@ from nerv_codec.bitstream.headers import (
 )
 
 MAGIC = b"\x93NVC"
-VERSION = 1
+VERSION = 2
 SECTION_HEADER = 1
 SECTION_GOP = 2
 SECTION_TOOL = 0x81
 SECTION_COMPANIONS = 0x82
 SECTION_PACKETS = 0x83
+SECTION_ATTACHMENT = 0x84
 ANCILLARY = 0x80
 """A decoder may skip sections of this type and above if it does not know them."""
 
@@ -86,8 +87,8 @@ class ContainerReader:
         damage: What was found wrong with the file, one plain sentence each; empty without ``keep_going``.
 
     Raises:
-        BitstreamError: The file is no ``.nvc``, it is shorter than its index says, or anything but its GOPs is
-            damaged; GOPs are checked when they are read.
+        BitstreamError: The file is no ``.nvc``, it is shorter or longer than its header says, or anything but its
+            GOPs is damaged; GOPs are checked when they are read.
         UnsupportedVersionError: The file was written for another version of the format.
     """
 
@@ -124,15 +125,17 @@ class ContainerReader:
 
     def _check_end(self) -> None:
         """Checks all sections behind the GOPs. Raises BitstreamError for damage and for one that may not be skipped."""
-        if self._trailing_end > self.file_bytes:
-            missing = self._trailing_end - self.file_bytes
-            raise BitstreamError(f"the file is truncated: {missing} bytes are missing at its end")
-        while self._trailing_end < self.file_bytes:
-            frame = self._frame(self._trailing_end, MAX_SECTION_BYTES)
+        end = self._offsets[-1] + self.header.other_bytes
+        while self._trailing_end < min(end, self.file_bytes):
+            frame = self._frame(self._trailing_end, min(MAX_SECTION_BYTES, end - self._trailing_end))
             if frame.kind < ANCILLARY:
                 raise UnsupportedVersionError(f"unknown section type {frame.kind}")
             self._check(frame)
             self._trailing_end += frame.section_bytes
+        if end > self.file_bytes:
+            raise BitstreamError(f"the file is truncated: {end - self.file_bytes} bytes are missing at its end")
+        if end < self.file_bytes:
+            raise BitstreamError(f"the file has {self.file_bytes - end} bytes more than its header says")
 
     @property
     def num_gops_present(self) -> int:

@@ -21,6 +21,7 @@ MAX_GOP_FRAMES = 1025
 MIN_SECTION_BYTES = 6
 MAX_SECTION_BYTES = 1 << 28
 MAX_HEADER_BYTES = 1 << 24
+MAX_OTHER_BYTES = 1 << 62
 MAX_DURATION = 1 << 48
 _MAX_PTS = (1 << 62) - 1
 
@@ -49,6 +50,8 @@ class StreamHeader:
     last_duration: int
     """How long the last frame is shown, in units of ``info.time_base``; at least 1."""
     gops: tuple[GopEntry, ...]
+    other_bytes: int = 0
+    """Length of all sections behind the GOPs together."""
     shared: bytes = b""
     """What the representation stores once for all GOPs."""
 
@@ -90,6 +93,7 @@ def write_header(header: StreamHeader) -> bytes:
     for gop in header.gops:
         out.varint(gop.num_frames << 1 | gop.shares_first)
         out.varint(gop.section_bytes)
+    out.varint(header.other_bytes)
     out.raw(header.shared)
     payload = out.getvalue()
     parse_header(payload)  # whatever a decoder would refuse is never written
@@ -103,7 +107,8 @@ def parse_header(payload: bytes) -> StreamHeader:
     info = _parse_info(data)
     pts, last_duration = _parse_times(data)
     gops = _parse_index(data, len(pts))
-    return StreamHeader(model_id, info, pts, last_duration, gops, shared=data.rest())
+    other_bytes = data.varint(0, MAX_OTHER_BYTES, "the bytes behind the GOPs")
+    return StreamHeader(model_id, info, pts, last_duration, gops, other_bytes, shared=data.rest())
 
 
 def _parse_times(data: ByteReader) -> tuple[Sequence[int], int]:

@@ -68,6 +68,8 @@ def _text(report: dict[str, Any]) -> str:
     for track in report["tracks"]:
         words = " ".join(f"{key}={value}" for key, value in track["tags"].items())
         lines.append(f"  track    {track['kind']} {track['codec']} {words}".rstrip())
+    for attachment in report["attachments"]:
+        lines.append("  attached {name}, {media_type}, {bytes} bytes".format(**attachment))
     if report["tool"]:
         lines.append(f"  made by  {report['tool']['name']} in {report['tool']['encode_seconds']:.1f} s")
     lines.append("  part            bytes       share")

@@ -7,14 +7,20 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, SECTION_TOOL, VERSION
+from nerv_codec.bitstream.container import (
+    SECTION_ATTACHMENT,
+    SECTION_COMPANIONS,
+    SECTION_PACKETS,
+    SECTION_TOOL,
+    VERSION,
+)
 from nerv_codec.bitstream.tool import parse_tool
 from nerv_codec.decoding.gop_loader import open_container
 from nerv_codec.decoding.metadata import read_companions, read_metadata, read_summary
 from nerv_codec.media.stubs import describe_stub
 
 SCHEMA_VERSION = 1
-_PARTS = {SECTION_COMPANIONS: "companions", SECTION_PACKETS: "audio"}
+_PARTS = {SECTION_COMPANIONS: "companions", SECTION_PACKETS: "audio", SECTION_ATTACHMENT: "attachments"}
 
 
 def inspect(source: str | Path) -> dict[str, Any]:
@@ -23,7 +29,7 @@ def inspect(source: str | Path) -> dict[str, Any]:
     The parts of ``bytes_by_part`` add up to ``file_bytes``: ``header`` (magic, header section),
     ``framing`` (types, lengths and checksums of the other sections), what the representation names
     (``weights`` ...), ``audio`` (packets of sound and subtitles), ``companions`` (what describes them, chapters,
-    tags) and ``other`` sections.
+    tags), ``attachments`` (fonts, cover art) and ``other`` sections.
 
     Raises:
         InputError: The file cannot be opened. BitstreamError: Any of it is damaged.
@@ -84,6 +90,10 @@ def inspect(source: str | Path) -> dict[str, Any]:
             "orientation": header.info.orientation,
         },
         "tracks": tracks,
+        "attachments": [
+            {"name": one.name, "media_type": one.media_type, "bytes": len(one.data), "is_cover": one.is_cover}
+            for one in companions.attachments
+        ],
         "chapters": [dataclasses.asdict(chapter) for chapter in companions.chapters],
         "tags": dict(companions.tags),
         "bytes_by_part": dict(parts),

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from nerv_codec.base.companions import Companions, TrackPacket
+from nerv_codec.base.companions import Attachment, Companions, TrackPacket
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.video import PixelFormat
-from nerv_codec.bitstream.companions import parse_companions, parse_packets
-from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader
+from nerv_codec.bitstream.companions import MAX_ATTACHMENTS, parse_attachment, parse_companions, parse_packets
+from nerv_codec.bitstream.container import (
+    SECTION_ATTACHMENT,
+    SECTION_COMPANIONS,
+    SECTION_PACKETS,
+    ContainerReader,
+)
 from nerv_codec.bitstream.headers import StreamHeader
 from nerv_codec.decoding.timeline import Timeline
 from nerv_codec.representations.coordinates import GopGeometry
@@ -90,10 +95,15 @@ def own_frames(header: StreamHeader, index: int) -> tuple[int, int]:
 
 def read_companions(container: ContainerReader) -> Companions:
     """What travels beside the pictures, but for the packets. Raises BitstreamError."""
+    found, attachments = Companions(), list[Attachment]()
     for section in container.trailing_sections():
         if section.kind == SECTION_COMPANIONS:
-            return parse_companions(section.payload)
-    return Companions()
+            found = parse_companions(section.payload)
+        elif section.kind == SECTION_ATTACHMENT:
+            attachments.append(parse_attachment(section.payload))
+            if len(attachments) > MAX_ATTACHMENTS:
+                raise BitstreamError(f"expected at most {MAX_ATTACHMENTS} attachments, found more")
+    return replace(found, attachments=tuple(attachments))
 
 
 def read_packets(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -66,14 +67,16 @@ def assemble(
             gops=tuple(gop.entry for gop in gops),
             shared=gops[0].shared,
         )
+        end_of_gops = sections.tell()
+        beside = write_beside(sections, source, reader, header)
+        if began is not None:
+            tool = ToolInfo(tool_name(), round(1000 * (time.monotonic() - began)))
+            sections.write(pack_section(SECTION_TOOL, write_tool(tool)))
+        header = dataclasses.replace(header, other_bytes=sections.tell() - end_of_gops)
         sections.seek(0)
         with path.open("wb") as file:
             file.write(write_prologue(header))
             shutil.copyfileobj(sections, file)
-            beside = write_beside(file, source, reader, header)
-            if began is not None:
-                tool = ToolInfo(tool_name(), round(1000 * (time.monotonic() - began)))
-                file.write(pack_section(SECTION_TOOL, write_tool(tool)))
             file.flush()
             os.fsync(file.fileno())
     return Assembled(tuple(gops), beside)
@@ -88,12 +91,12 @@ def verify_file(video: VideoDecoder, meant: Assembled) -> None:
             raise VerificationError(f"the written file cannot be decoded: {error}") from error
         if digest != gop.digest:
             raise VerificationError(f"GOP {index} does not decode to the integers that were encoded")
-    if meant.beside.packets_digest is not None:
-        found = hashlib.sha256()
+    if meant.beside.digest is not None:
+        found = hashlib.sha256(b"".join(one.data for one in video.companions.attachments))
         for _ in digested(video.packets(), found):
             pass
-        if found.hexdigest() != meant.beside.packets_digest:
-            raise VerificationError("sound or subtitles do not come back as they were written")
+        if found.hexdigest() != meant.beside.digest:
+            raise VerificationError("sound, subtitles or attachments do not come back as they were written")
 
 
 def tool_name() -> str:

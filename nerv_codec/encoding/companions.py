@@ -1,4 +1,4 @@
-"""What travels beside the pictures, from the source into sections of the file: sound, subtitles, chapters, tags."""
+"""What travels beside the pictures, from the source into sections of the file: sound, subtitles, fonts, tags."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import IO, Protocol
 
 from nerv_codec.base.companions import TrackPacket
-from nerv_codec.bitstream.companions import write_companions, write_packets
-from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, pack_section
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.bitstream.companions import MAX_ATTACHMENTS, write_attachment, write_companions, write_packets
+from nerv_codec.bitstream.container import SECTION_ATTACHMENT, SECTION_COMPANIONS, SECTION_PACKETS, pack_section
 from nerv_codec.bitstream.headers import StreamHeader
 from nerv_codec.encoding.source import EncodeSource
 from nerv_codec.media.reader import VideoReader
@@ -20,8 +21,8 @@ from nerv_codec.media.tracks import open_tracks
 class WrittenCompanions:
     """What was written beside the pictures."""
 
-    packets_digest: str | None = None
-    """SHA-256 of all packets and their times; None where there are none."""
+    digest: str | None = None
+    """SHA-256 of all attachments, and of all packets and their times; None where there is nothing."""
     notes: tuple[str, ...] = ()
     """What had to be left out, a sentence each."""
 
@@ -33,7 +34,7 @@ class Digest(Protocol):
 
 
 def write_beside(file: IO[bytes], source: EncodeSource, reader: VideoReader, header: StreamHeader) -> WrittenCompanions:
-    """Writes sound, subtitles, tags and chapters of the source into the ``.nvc``, behind the pictures.
+    """Writes sound, subtitles, tags, chapters and attachments of the source into the ``.nvc``, behind the pictures.
 
     Args:
         file: Takes the sections.
@@ -48,10 +49,21 @@ def write_beside(file: IO[bytes], source: EncodeSource, reader: VideoReader, hea
         if not companions:
             return WrittenCompanions(notes=tuple(tracks.notes))
         file.write(pack_section(SECTION_COMPANIONS, write_companions(companions)))
-        digest = hashlib.sha256()
+        digest, left_out = hashlib.sha256(), 0
+        for number, attachment in enumerate(companions.attachments):
+            try:
+                section = pack_section(SECTION_ATTACHMENT, write_attachment(attachment))
+            except BitstreamError:
+                section = b""
+            if not section or number - left_out == MAX_ATTACHMENTS:
+                left_out += 1
+                continue
+            file.write(section)
+            digest.update(attachment.data)
+        notes = [f"attachments that the format cannot hold, left out: {left_out}"] if left_out else []
         for payload in write_packets(digested(tracks.packets(*source.bounds(header)), digest)):
             file.write(pack_section(SECTION_PACKETS, payload))
-        return WrittenCompanions(digest.hexdigest(), tuple(tracks.notes))
+        return WrittenCompanions(digest.hexdigest(), (*tracks.notes, *notes))
 
 
 def digested(packets: Iterable[TrackPacket], digest: Digest) -> Iterator[TrackPacket]:

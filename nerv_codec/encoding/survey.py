@@ -15,7 +15,8 @@ from nerv_codec.representations.registry import MODELS
 _TYPICAL_SECTION_BYTES = 1 << 14
 _SECTION_FRAME_BYTES = 8
 """Type, length and checksum."""
-_TOOL_BYTES = 32
+_TOOL_BYTES = 36
+"""With what its length adds to the header's."""
 
 
 def survey(goal: Goal, source: EncodeSource, config: EncoderConfig) -> Steering:

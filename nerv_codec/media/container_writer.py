@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from nerv_codec.base.companions import Companions, TrackPacket
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PlanarFrame, VideoInfo
+from nerv_codec.media.attachments import AttachmentMuxer
 from nerv_codec.media.encodable import Encodable, encodable
 from nerv_codec.media.matroska_hdr import add_hdr_stream
 from nerv_codec.media.plain_writers import VideoWriter
@@ -80,6 +81,7 @@ class ContainerWriter(VideoWriter):
             codec = self._stream.codec_context.name
             raise UsageError(f"{format}: expected pictures that {codec} can encode, found {what}") from error
         self._tracks = TrackMuxer(self._container, muxer, companions, packets, self.notes)
+        self._attachments = AttachmentMuxer(self._container, muxer, companions.attachments, self.notes)
 
     def write(self, frame: PlanarFrame) -> None:
         if self._shift is None:
@@ -101,6 +103,7 @@ class ContainerWriter(VideoWriter):
         shift = -first if first < 0 else min(0, -earliest)
         self._tracks.begin(shift * self._time_base)
         self._container.start_encoding()
+        self._attachments.write()
         return shift
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from av.stream import Disposition, Stream
 
 from nerv_codec.base.companions import Companions, Track, TrackPacket
 from nerv_codec.media.packet_setup import PacketSetup
-from nerv_codec.media.plain_text import TEXT_CODECS, mov_text
+from nerv_codec.media.plain_text import TEXT_CODECS, mov_text, words_of
 from nerv_codec.media.stubs import open_stub
 
 _NAMES = {"matroska": "mkv", "mp4": "mp4"}
@@ -33,13 +33,15 @@ class _Output:
     """ffmpeg's name of what the packets come in."""
     setup: PacketSetup | None
     """What is taken out of the packets, where they carry it."""
-    to_text: bool
-    """Whether the packets are subtitles that become plain text."""
+    text: str | None
+    """The codec that subtitles are converted to, if they are."""
 
     def data(self, packet: bytes) -> bytes:
-        """Returns a packet's data as the file holds it."""
-        if self.to_text:
+        """Returns a packet's data as the file holds it; empty where there is nothing to write."""
+        if self.text == "mov_text":
             return mov_text(self.codec, packet)
+        if self.text is not None:
+            return words_of(packet)
         return packet if self.setup is None else self.setup.stripped(packet)
 
 
@@ -131,7 +133,10 @@ class TrackMuxer:
         dts = max(packet.dts + shift, self._last_dts.get(packet.track, packet.dts + shift - 1) + 1)
         self._last_dts[packet.track] = dts
         try:
-            out = av.Packet(output.data(packet.data))
+            data = output.data(packet.data)
+            if not data:
+                return
+            out = av.Packet(data)
             out.stream, out.time_base = output.stream, unit
             out.dts, out.pts, out.duration = dts, max(dts, packet.pts + shift), packet.duration
             out.is_keyframe = packet.is_key
@@ -148,10 +153,10 @@ def _add(container: OutputContainer, muxer: str, track: Track, first: bytes, not
             source = template.streams[0]
             kind, codec = source.type, source.codec_context.codec.canonical_name
             setup = PacketSetup.found(codec, first)
-            to_text = muxer == "mp4" and codec in TEXT_CODECS
-            if to_text:
-                stream = container.add_mux_stream("mov_text")
-                notes.append(f"mp4: subtitles in {codec} become plain text (mov_text)")
+            text = _text_codec(muxer, codec)
+            if text is not None:
+                stream = container.add_mux_stream(text)
+                notes.append(f"{_NAMES[muxer]}: subtitles in {codec} become plain text ({text})")
             elif not _holds(muxer, source):
                 notes.append(f"{_NAMES[muxer]}: cannot hold {kind} in {codec}; the track is left out")
                 return None
@@ -165,7 +170,14 @@ def _add(container: OutputContainer, muxer: str, track: Track, first: bytes, not
     stream.time_base = track.time_base
     stream.disposition = Disposition(track.disposition)
     stream.metadata.update(track.tags)
-    return _Output(stream, codec, setup, to_text)
+    return _Output(stream, codec, setup, text)
+
+
+def _text_codec(muxer: str, codec: str) -> str | None:
+    """What subtitles are converted to, where a format cannot hold them as they are but can hold their words."""
+    if muxer == "mp4":
+        return "mov_text" if codec in TEXT_CODECS else None
+    return "subrip" if codec == "mov_text" else None
 
 
 def _holds(muxer: str, template: Stream) -> bool:

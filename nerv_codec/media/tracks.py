@@ -15,9 +15,18 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.companions import (
+    Attachment,
+    Chapter,
+    Companions,
+    LightLevel,
+    MasteringDisplay,
+    Track,
+    TrackPacket,
+)
 from nerv_codec.base.errors import InputError
 from nerv_codec.media import probe
+from nerv_codec.media.attachments import read_attachments
 from nerv_codec.media.continuity import clock_streams, continuous
 from nerv_codec.media.packet_setup import SETUP_CODECS, PacketSetup
 from nerv_codec.media.sequence import is_sequence
@@ -50,15 +59,22 @@ def open_tracks(source: str | Path, *, audio: bool = True) -> TrackReader:
     """
     if is_sequence(Path(source)):
         return TrackReader(None, audio=audio)
+    notes = Counter[str]()
+    with _open(source) as once:
+        attachments = read_attachments(once, notes)
+    container = _open(source)
     try:
-        container = av.open(f"file:{source}", "r", metadata_errors="replace")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{source}: expected a video, found {probe.plain_reason(error)}") from error
-    try:
-        return TrackReader(container, audio=audio)
+        return TrackReader(container, audio=audio, attachments=attachments, notes=notes)
     except BaseException:
         container.close()
         raise
+
+
+def _open(source: str | Path) -> InputContainer:
+    try:
+        return av.open(f"file:{source}", "r", metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise InputError(f"{source}: expected a video, found {probe.plain_reason(error)}") from error
 
 
 class TrackReader:
@@ -68,9 +84,17 @@ class TrackReader:
         tracks: The tracks that can be kept.
     """
 
-    def __init__(self, container: InputContainer | None, *, audio: bool) -> None:
+    def __init__(
+        self,
+        container: InputContainer | None,
+        *,
+        audio: bool,
+        attachments: Sequence[Attachment] = (),
+        notes: Counter[str] | None = None,
+    ) -> None:
         self._container = container
-        self._notes: Counter[str] = Counter()
+        self._attachments = tuple(attachments)
+        self._notes = Counter[str]() if notes is None else notes
         self._streams: list[Stream] = []
         self._setups: dict[int, PacketSetup] = {}
         self._encrypted: set[int] = set()
@@ -88,9 +112,8 @@ class TrackReader:
 
     def _is_wanted(self, stream: Stream, audio: bool) -> bool:
         """Whether a stream is one to keep; what is left out gets a note."""
-        if stream.type in ("attachment", "data", "unknown"):
-            kind = "attachments" if stream.type == "attachment" else "tracks of data (timecode, telemetry)"
-            self._notes[f"{kind} left out: {{}}"] += 1
+        if stream.type in ("data", "unknown"):
+            self._notes["tracks of data (timecode, telemetry) left out: {}"] += 1
         if stream.type != "subtitle" and not (stream.type == "audio" and audio):
             return False
         if probe.codec_context(stream) is None or not stream.time_base:
@@ -99,8 +122,6 @@ class TrackReader:
         return True
 
     def _note_pictures(self, container: InputContainer) -> None:
-        if covers := sum(map(probe.is_cover_art, container.streams.video)):
-            self._notes["pictures of cover art left out: {}"] += covers
         if (videos := len(probe.picture_tracks(container))) > 1:
             self._notes["further video tracks left out: {}"] += videos - 1
 
@@ -156,7 +177,7 @@ class TrackReader:
         found = self._container.chapters() if self._container is not None else []
         chapters = tuple(_chapter(chapter) for chapter in found if chapter["time_base"] and chapter["end"] is not None)
         tags = _kept(self._container.metadata, _FILE_TAGS) if self._container is not None else {}
-        return Companions(self.tracks, chapters, tags, _kept(video, _TRACK_TAGS), mastering, light)
+        return Companions(self.tracks, chapters, tags, _kept(video, _TRACK_TAGS), mastering, light, self._attachments)
 
     def packets(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[TrackPacket]:
         """Yields the packets that play within [begin, end) seconds on the file's clock, whole, in the file's order."""

@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.companions import Attachment, Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.bitstream.companions import (
     MAX_TIME,
+    parse_attachment,
     parse_companions,
     parse_packets,
+    write_attachment,
     write_companions,
     write_packets,
 )
@@ -47,6 +49,26 @@ def test_companions_come_back(companions):
     for end in range(len(payload)):
         with pytest.raises(BitstreamError):
             parse_companions(payload[:end])
+
+
+@given(st.builds(Attachment, st.just("ü.ttf"), st.just("font/ttf"), st.binary(min_size=1), st.booleans()))
+def test_attachments_come_back(given):
+    payload = write_attachment(given)
+    assert parse_attachment(payload) == given
+    for end in range(len(payload) - len(given.data) + 1):
+        with pytest.raises(BitstreamError):
+            parse_attachment(payload[:end])
+
+
+@pytest.mark.parametrize("name", ["", "../a.ttf", "/etc/passwd", "c:\\a.ttf", "a\0b", "x" * 5000])
+def test_an_attachment_has_a_plain_name(name):
+    with pytest.raises(BitstreamError):
+        write_attachment(Attachment(name, "font/ttf", b"font"))
+
+
+def test_an_unknown_role_is_refused():
+    with pytest.raises(BitstreamError, match="role of an attachment 2"):
+        parse_attachment(b"\2" + write_attachment(Attachment("a", "", b"b"))[1:])
 
 
 @given(st.lists(packets, max_size=20))

@@ -24,8 +24,9 @@ from nerv_codec.bitstream.tool import ToolInfo, parse_tool, write_tool
 
 INFO = VideoInfo(2, 1, PixelFormat(1, 0, 0, 8), ColorInfo(), Fraction(1), Fraction(1, 25))
 GOPS = (pack_section(SECTION_GOP, b"first"), pack_section(SECTION_GOP, b"2"))
-HEADER = StreamHeader(1, INFO, (0, 1, 2), 1, (GopEntry(2, False, len(GOPS[0])), GopEntry(2, True, len(GOPS[1]))))
 TOOL = pack_section(SECTION_TOOL, write_tool(ToolInfo("test", 1500)))
+ENTRIES = (GopEntry(2, False, len(GOPS[0])), GopEntry(2, True, len(GOPS[1])))
+HEADER = StreamHeader(1, INFO, (0, 1, 2), 1, ENTRIES, len(TOOL))
 FILE = write_prologue(HEADER) + b"".join(GOPS) + TOOL
 
 
@@ -37,14 +38,14 @@ def read_all(data: bytes) -> list[bytes]:
 
 def test_exact_bytes():
     sections = (
-        "01 17 0102 0100 0802 0202 0201 0101 1900 01 010102 02040b0507",  # header: 2x1, gray, 8 bits, 1/25 s ...
+        "01 18 0102 0100 0802 0202 0201 0101 1900 01 010102 02040b0507 0c",  # header: 2x1, gray, 8 bits, 1/25 s ...
         "02 05 6669727374",
         "02 01 32",
         "81 06 dc0b 74657374",
     )
     plain = [bytes.fromhex(section) for section in sections]
     framed = [section + zlib.crc32(section).to_bytes(4, "little") for section in plain]
-    assert b"\x93NVC\x01" + b"".join(framed) == FILE
+    assert b"\x93NVC\x02" + b"".join(framed) == FILE
 
 
 def test_reads_back():
@@ -72,34 +73,49 @@ def test_every_damaged_byte_is_detected(position):
             read_all(bytes(data))
 
 
-@pytest.mark.parametrize("size", [size for size in range(len(FILE)) if size != len(FILE) - len(TOOL)])
+@pytest.mark.parametrize("size", range(len(FILE)))
 def test_every_truncation_is_detected(size):
     with pytest.raises(BitstreamError):
         read_all(FILE[:size])
 
 
-def test_a_lost_ancillary_section_is_no_damage():
-    assert read_all(FILE[: -len(TOOL)]) == [b"first", b"2"]
+def with_sections(*sections: bytes) -> bytes:
+    """A file with these behind its GOPs."""
+    return write_prologue(dataclasses.replace(HEADER, other_bytes=len(b"".join(sections)))) + b"".join(
+        [*GOPS, *sections]
+    )
+
+
+def test_every_lost_section_is_detected():
+    sections = [TOOL, pack_section(0x83, b"sound"), pack_section(0x83, b"more")]
+    whole = with_sections(*sections)
+    for count in range(3):
+        lost = sum(map(len, sections[count:]))
+        with pytest.raises(BitstreamError, match=f"truncated: {lost} bytes are missing"):
+            read_all(whole[:-lost])
+        cut = ContainerReader(io.BytesIO(whole[:-lost]), keep_going=True)
+        assert len(list(cut.trailing_sections())) == count and f"{lost} bytes" in cut.damage[0]
 
 
 def test_unknown_ancillary_section_is_skipped():
-    assert read_all(FILE + pack_section(0xFE, b"from the future")) == [b"first", b"2"]
+    assert read_all(with_sections(TOOL, pack_section(0xFE, b"from the future"))) == [b"first", b"2"]
 
 
 @pytest.mark.parametrize("kind", [0, 1, 2, 3, 0x7F])
 def test_unknown_critical_section_is_refused(kind):
     with pytest.raises(UnsupportedVersionError, match=f"section type {kind}"):
-        ContainerReader(io.BytesIO(FILE + pack_section(kind, b"")))
+        ContainerReader(io.BytesIO(with_sections(TOOL, pack_section(kind, b""))))
 
 
 def test_bytes_behind_the_last_section_are_refused():
-    with pytest.raises(BitstreamError):
-        ContainerReader(io.BytesIO(FILE + b"\0"))
+    for more in (b"\0", pack_section(0xFE, b"whole")):
+        with pytest.raises(BitstreamError, match=f"{len(more)} bytes more than its header says"):
+            ContainerReader(io.BytesIO(FILE + more))
 
 
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, 1, 3, 255])
 def test_other_versions_are_named(version):
-    with pytest.raises(UnsupportedVersionError, match=f"expected format version 1, found {version}"):
+    with pytest.raises(UnsupportedVersionError, match=f"expected format version 2, found {version}"):
         ContainerReader(io.BytesIO(FILE[:4] + bytes([version]) + FILE[5:]))
 
 
@@ -122,7 +138,7 @@ def test_section_limit(monkeypatch):
     reader = ContainerReader(io.BytesIO(FILE))
     assert reader.read_gop(0) == b"first"
     with pytest.raises(BitstreamError, match="at most 30 bytes"):
-        ContainerReader(io.BytesIO(FILE + bytes([0x90, 25]) + bytes(29)))
+        ContainerReader(io.BytesIO(with_sections(bytes([0x90, 25]) + bytes(29))))
 
 
 def test_tool_section_limits():

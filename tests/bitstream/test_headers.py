@@ -15,7 +15,7 @@ from nerv_codec.bitstream import headers
 from nerv_codec.bitstream.headers import GopEntry, StreamHeader, parse_header, write_header
 
 INFO = VideoInfo(40, 24, PixelFormat(3, 1, 1, 8), ColorInfo(1, 1, 1, False, 1), Fraction(4, 3), Fraction(1, 24))
-SMALL = StreamHeader(1, INFO, (0, 1, 2, 4), 3, (GopEntry(3, False, 300), GopEntry(2, True, 70)))
+SMALL = StreamHeader(1, INFO, (0, 1, 2, 4), 3, (GopEntry(3, False, 300), GopEntry(2, True, 70)), 300)
 
 
 def test_exact_bytes():
@@ -28,6 +28,7 @@ def test_exact_bytes():
         "00 03"  # first pts, last duration
         "02 01 02 02 01"  # two runs: two frames one unit apart, one frame two units later
         "02 06 ac02 05 46"  # two GOPs: 3 frames, 300 bytes; 2 frames, the first shared, 70 bytes
+        "ac02"  # 300 bytes of other sections
     )
     assert write_header(SMALL) == bytes.fromhex(expected)
     assert SMALL.first_frames == (0, 2)
@@ -55,7 +56,14 @@ def stream_headers(draw):
         shared = bool(gops) and draw(st.booleans())
         gops.append(GopEntry(own + shared, shared, draw(st.integers(6, 1 << 28))))
         left -= own
-    return StreamHeader(draw(st.integers(0, 255)), info, tuple(pts), draw(st.integers(1, 1 << 48)), tuple(gops))
+    return StreamHeader(
+        draw(st.integers(0, 255)),
+        info,
+        tuple(pts),
+        draw(st.integers(1, 1 << 48)),
+        tuple(gops),
+        draw(st.integers(0, 1 << 62)),
+    )
 
 
 @given(stream_headers())
@@ -97,6 +105,7 @@ def changed(**fields: object) -> StreamHeader:
         {"num_planes": 1},  # but with subsampling
         {"chroma_location": 0},
         {"chroma_location": 7},
+        {"other_bytes": (1 << 62) + 1},
         {"sample_aspect": Fraction(0)},
         {"sample_aspect": Fraction((1 << 32) + 1)},
         {"time_base": Fraction(1, (1 << 32) + 1)},
@@ -129,6 +138,7 @@ def test_every_limit_is_enforced_by_reader_and_writer(fields):
         {"sample_aspect": Fraction(1 << 32)},
         {"time_base": Fraction(1, 1 << 32)},
         {"last_duration": 1 << 48},
+        {"other_bytes": 1 << 62},
         {"pts": tuple((1 << 62) - 4 + i for i in range(4))},
         {"gops": (GopEntry(1025, False, 1 << 28),), "pts": tuple(range(1025))},
     ],

@@ -51,7 +51,7 @@ def test_input_is_never_an_output(clip):
 
 def test_errors_leave_nothing(clip, tmp_path, capsys):
     other = tmp_path / "broken.nvc"
-    other.write_bytes(b"\x93NVC\x01garbage")
+    other.write_bytes(b"\x93NVC\x02garbage")
     assert run(["eval", str(clip), str(other), f"--json={tmp_path / 'r.json'}", "--progress", "none"]) == 4
     assert run(["eval", str(clip), str(tmp_path / "none.nvc"), "--progress", "none"]) == 3
     assert not (tmp_path / "r.json").exists()

@@ -11,6 +11,7 @@ import sys
 from fractions import Fraction
 
 import pytest
+from damage import rewritten
 
 from nerv_codec.base.errors import BitstreamError, OutputExistsError
 from nerv_codec.base.files import atomic_output
@@ -98,7 +99,10 @@ def test_nothing_intact(ten, tmp_path):
 
 
 def test_damage_behind_the_gops_costs_what_follows_it(ten, tmp_path):
-    (tmp_path / "a.nvc").write_bytes(ten.read_bytes() + b"\x83\x05ruins")
+    ruins = b"\x83\x05ruins"
+    with ten.open("rb") as file:
+        other_bytes = ContainerReader(file).header.other_bytes
+    (tmp_path / "a.nvc").write_bytes(rewritten(ten, other_bytes=other_bytes + len(ruins) + 4) + ruins)
     with pytest.raises(BitstreamError):
         VideoDecoder(tmp_path / "a.nvc")
     _, warnings = pictures(tmp_path / "a.nvc", tmp_path / "a.y4m", keep_going=True)

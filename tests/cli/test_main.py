@@ -341,7 +341,7 @@ def test_bitstream_errors(nerv, clip, tmp_path):
     data, broken, out = clip.read_bytes(), tmp_path / "broken.nvc", tmp_path / "out.mkv"
     cases = {
         "magic": b"no nvc at all",
-        "version 1, found 9": data[:4] + b"\x09" + data[5:],
+        "version 2, found 9": data[:4] + b"\x09" + data[5:],
         "truncated": data[: len(data) // 2],
         "damaged": data[:200] + bytes([data[200] ^ 1]) + data[201:],
         "expected": b"",

@@ -89,6 +89,7 @@ class Header(NamedTuple):
         runs = [(reader.varint(), reader.varint()) for _ in range(reader.varint())]
         gops = [(reader.varint(), reader.varint())[0] for _ in range(reader.varint())]
         assert sum((gop >> 1) - (gop & 1) for gop in gops) == 1 + sum(repeat for _, repeat in runs)
+        reader.varint()  # bytes behind the GOPs
         shifts, pairs = (layout >> 1 & 3, layout >> 3 & 3), [(gop >> 1, gop & 1) for gop in gops]
         return cls(width, height, 1 + 2 * (layout & 1), shifts, bit_depth, flags >> 1 & 7, pairs, reader.take())
 
@@ -422,7 +423,7 @@ def parse_latents(data: bytes, gop: Gop) -> None:
 def parse(data: bytes) -> tuple[Header, list[Gop]]:
     """The header and the GOPs of a file (1)."""
     reader = Reader(data)
-    assert reader.take(5) == b"\x93NVC\x01", "an .nvc file of version 1"
+    assert reader.take(5) == b"\x93NVC\x02", "an .nvc file of version 2"
     header = Header.parsed(reader.section()[1])
     networks: Networks = {}
     if header.networks:

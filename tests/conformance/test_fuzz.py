@@ -31,13 +31,9 @@ def test_every_damaged_byte_is_detected(tiny_nvc):
 
 def test_every_truncation_is_detected(tiny_nvc):
     data = tiny_nvc.read_bytes()
-    expected = mutate_container.content(data)
     for size in range(len(data)):
-        try:
-            assert mutate_container.content(data[:size]) == expected  # only the tool section is missing
-            assert len(data) - size < 40
-        except BitstreamError:
-            pass
+        with pytest.raises(BitstreamError):
+            mutate_container.content(data[:size])
 
 
 def test_real_damaged_clips(tmp_path, tiny_config):

@@ -26,7 +26,7 @@ def with_payload(source: Path, payload: bytes) -> bytes:
     header = ContainerReader(io.BytesIO(source.read_bytes())).header
     section = pack_section(SECTION_GOP, payload)
     gops = (GopEntry(9, False, len(section)),)
-    return write_prologue(dataclasses.replace(header, pts=tuple(range(9)), gops=gops)) + section
+    return write_prologue(dataclasses.replace(header, pts=tuple(range(9)), gops=gops, other_bytes=0)) + section
 
 
 def network(width: int, layers: int, words: int = 0) -> bytes:
@@ -93,6 +93,12 @@ def test_other_pictures_than_were_fitted(tiny_nvc):
         read_all(rewritten(tiny_nvc, info=dataclasses.replace(info, pixel_format=gray)))
 
 
+@pytest.mark.parametrize("other_bytes", [0, 1, 1 << 62])
+def test_a_header_that_lies_about_what_follows_the_gops(tiny_nvc, other_bytes):
+    with pytest.raises(BitstreamError, match=r"more than its header says|truncated|at most 1 bytes"):
+        read_all(rewritten(tiny_nvc, other_bytes=other_bytes))
+
+
 def huge_header(source: Path) -> bytes:
     """Four million frames in a thousand-byte header, and no GOP behind it."""
     header = ContainerReader(io.BytesIO(source.read_bytes())).header
@@ -104,14 +110,15 @@ def huge_header(source: Path) -> bytes:
 def many_gops(source: Path) -> bytes:
     """A million GOPs, each of one frame."""
     header = ContainerReader(io.BytesIO(source.read_bytes())).header
-    small = write_header(dataclasses.replace(header, pts=(0,), gops=(GopEntry(1, False, 6),)))
+    small = write_header(dataclasses.replace(header, pts=(0,), gops=(GopEntry(1, False, 6),), other_bytes=0))
     out = ByteWriter()
-    out.raw(small[:-4])
+    out.raw(small[:-5])
     out.varint(1)
     out.varint(1)
     out.varint((1 << 20) - 1)
     out.varint(1 << 20)
     out.raw(b"\x02\x06" * (1 << 20))
+    out.varint(0)
     return write_prologue(header)[:5] + pack_section(1, out.getvalue())
 
 

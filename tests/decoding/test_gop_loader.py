@@ -48,7 +48,7 @@ def large_nvc(tiny_nvc, tmp_path):
         sections.append(pack_section(SECTION_GOP, pack_siren(tensors)))
     entries = [replace(entry, section_bytes=len(part)) for entry, part in zip(header.gops, sections, strict=True)]
     path = tmp_path / "large.nvc"
-    path.write_bytes(write_prologue(replace(header, gops=tuple(entries))) + b"".join(sections))
+    path.write_bytes(write_prologue(replace(header, gops=tuple(entries), other_bytes=0)) + b"".join(sections))
     assert all(len(part) > 1 << 13 for part in sections)
     return path
 

@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from nerv_codec.base.companions import Chapter
+from nerv_codec.base.companions import Attachment, Chapter, Companions
 from nerv_codec.base.video import PlanarFrame, VideoInfo
+from nerv_codec.media.plain_text import words_of
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.side_data import display_matrix
 from nerv_codec.media.stubs import make_stub, open_stub
@@ -135,8 +136,68 @@ def test_a_part_keeps_the_packets_that_play_in_it(tmp_path):
 
 def test_what_a_format_cannot_hold_is_a_note(tmp_path, clips):
     _, notes = through(clips / "media" / "tc_nasa_13013.mp4", tmp_path / "out.mkv")
-    assert sum("mov_text" in note for note in notes) == 2
-    assert {track for track, _, _ in packets_of(tmp_path / "out.mkv")} == {0, 1}
+    assert notes[:2] == ["mkv: subtitles in mov_text become plain text (subrip)"] * 2
+    assert {track for track, _, _ in packets_of(tmp_path / "out.mkv")} == {0, 1, 2, 3}
+    with av.open(str(tmp_path / "out.mkv")) as file:
+        lines = [bytes(packet) for packet in file.demux(file.streams.subtitles) if packet.size]
+    assert lines and all(line.decode().replace("\n", "").isprintable() for line in lines)
+
+
+def cover(codec):
+    """A picture of one colour, as players show beside sound."""
+    encoder = av.CodecContext.create(codec, "w")
+    encoder.width, encoder.height, encoder.time_base = 32, 24, Fraction(1, 25)
+    encoder.pix_fmt = "rgb24" if codec == "png" else "yuvj420p"
+    frame = av.VideoFrame.from_ndarray(np.full((24, 32, 3), 200, np.uint8), "rgb24").reformat(format=encoder.pix_fmt)
+    return b"".join(map(bytes, [*encoder.encode(frame), *encoder.encode(None)]))
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_fonts_and_cover_art_come_through(tmp_path, suffix):
+    given = (
+        Attachment("Schrift ü.ttf", "font/ttf", bytes(range(256)) * 9),
+        Attachment("cover.jpg", "image/jpeg", cover("mjpeg"), is_cover=True),
+        Attachment("back.png", "image/png", cover("png"), is_cover=True),
+    )
+    first, second = tmp_path / f"a.{suffix}", tmp_path / f"b.{suffix}"
+    with open_writer(first, suffix, INFO, companions=Companions(attachments=given)) as writer:
+        writer.write(picture(0))
+    companions, notes = through(first, second, pictures=1)
+    said = ["mp4: attachments such as fonts are left out: 1; mkv holds them"]
+    assert writer.notes == (said if suffix == "mp4" else []) and not notes
+    kept = given if suffix == "mkv" else given[1:]
+    assert {one.data for one in companions.attachments} == {one.data for one in kept}
+    assert [one.is_cover for one in companions.attachments] == [one.is_cover for one in kept]
+    if suffix == "mkv":
+        assert companions.attachments == given
+    with open_tracks(second) as tracks:
+        assert tracks.companions({}).attachments == companions.attachments
+    with open_video(second) as video:
+        assert len(list(video)) == 1
+
+
+def test_cover_art_that_is_damaged_does_not_stop_an_mp4(tmp_path):
+    given = (Attachment("cover.jpg", "image/jpeg", b"no picture", is_cover=True),)
+    with open_writer(tmp_path / "a.mp4", "mp4", INFO, companions=Companions(attachments=given)) as writer:
+        writer.write(picture(0))
+    assert len(writer.notes) == 1
+    with open_video(tmp_path / "a.mp4") as video:
+        assert len(list(video)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sample", "words"),
+    [
+        (b"\0\3abc", b"abc"),
+        (b"\0\3abc\0\0\0\x08styl", b"abc"),
+        (b"\0\0", b""),
+        (b"\0\6\xff\xfeh\0i\0", b"hi"),
+        (b"\0\xffcut", b"cut"),
+        (b"", b""),
+    ],
+)
+def test_words_of_a_text_sample(sample, words):
+    assert words_of(sample) == words
 
 
 def test_ten_minutes_do_not_drift(tmp_path):

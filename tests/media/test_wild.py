@@ -295,18 +295,6 @@ def test_the_alpha_plane_of_an_animated_avif_is_not_its_picture(tmp_path):
 def test_what_is_left_out_is_named(tmp_path):
     with open_tracks(make(tmp_path / "a.mov", "mpeg4", timecode="10:00:00:00")) as tracks:
         assert tracks.notes == ["tracks of data (timecode, telemetry) left out: 1"]
-    cover = av.CodecContext.create("png", "w")
-    cover.width, cover.height, cover.pix_fmt, cover.time_base = 64, 64, "rgb24", Fraction(1, 25)
-    with av.open(str(tmp_path / "a.mkv"), "w") as out:
-        video = out.add_stream("mpeg4", rate=RATE)
-        video.width, video.height, video.pix_fmt = 64, 64, "yuv420p"
-        out.add_attachment("font.ttf", "font/ttf", b"no font")
-        out.add_attachment("cover.png", "image/png", bytes(cover.encode(picture(0, "rgb24"))[0]))
-        frame = picture(0)
-        frame.pts, frame.time_base = 0, Fraction(1, RATE)
-        out.mux([*video.encode(frame), *video.encode(None)])
-    with open_tracks(tmp_path / "a.mkv") as tracks:
-        assert {note.split(" left out")[0] for note in tracks.notes} == {"attachments", "pictures of cover art"}
     with open_tracks(make(tmp_path / "a.avi", "mpeg4", "adpcm_ms")) as tracks:
         assert tracks.notes == ["audio tracks in adpcm_ms, which no output can hold, left out: 1"]
 

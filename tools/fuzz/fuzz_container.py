@@ -16,7 +16,7 @@ import common
 with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
     from nerv_codec.base.errors import NervCodecError
     from nerv_codec.bitstream import container
-    from nerv_codec.bitstream.companions import parse_companions, parse_packets
+    from nerv_codec.bitstream.companions import parse_attachment, parse_companions, parse_packets
     from nerv_codec.bitstream.tool import parse_tool
     from nerv_codec.representations.registry import unpack_gop
     from nerv_codec.representations.tracked import payload as tracked_codec
@@ -45,6 +45,8 @@ def _read(data: bytes) -> None:
             parse_tool(section.payload)
         if section.kind == container.SECTION_COMPANIONS:
             num_tracks = len(parse_companions(section.payload).tracks)
+        if section.kind == container.SECTION_ATTACHMENT:
+            parse_attachment(section.payload)
         if section.kind == container.SECTION_PACKETS:
             for _ in parse_packets(section.payload, num_tracks):
                 pass

@@ -6,15 +6,23 @@ import io
 import itertools
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from nerv_codec.base.companions import Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
+from nerv_codec.base.companions import Attachment, Chapter, Companions, LightLevel, MasteringDisplay, Track, TrackPacket
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo
-from nerv_codec.bitstream.companions import write_companions, write_packets
-from nerv_codec.bitstream.container import SECTION_COMPANIONS, SECTION_PACKETS, ContainerReader, pack_section
+from nerv_codec.bitstream.companions import write_attachment, write_companions, write_packets
+from nerv_codec.bitstream.container import (
+    SECTION_ATTACHMENT,
+    SECTION_COMPANIONS,
+    SECTION_PACKETS,
+    ContainerReader,
+    pack_section,
+    write_prologue,
+)
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.writer import open_writer
@@ -40,11 +48,18 @@ def files() -> Iterator[bytes]:
                 tracked=TrackedConfig(steps=2),
             )
             encode(clip, target, config=config)
-            yield target.read_bytes() + _companions()
+            yield _beside(target.read_bytes(), _companions())
+
+
+def _beside(file: bytes, sections: bytes) -> bytes:
+    """The file with more sections behind its others."""
+    reader = ContainerReader(io.BytesIO(file))
+    header = replace(reader.header, other_bytes=reader.header.other_bytes + len(sections))
+    return write_prologue(header) + file[reader.header_bytes :] + sections
 
 
 def _companions() -> bytes:
-    """Both kinds of sections that hold what travels beside the pictures."""
+    """All kinds of sections that hold what travels beside the pictures."""
     companions = Companions(
         tracks=(Track("matroska", b"stub", Fraction(1, 48000), 1, {"language": "deu"}), Track("mp4", b"", Fraction(1))),
         chapters=(Chapter(0, 1_000_000, "one"),),
@@ -53,7 +68,10 @@ def _companions() -> bytes:
         light=LightLevel(1000, 400),
     )
     packets = [TrackPacket(n % 2, bytes(n), 1024 * n, 1024 * n - 7, 1024) for n in range(6)]
-    sections = [pack_section(SECTION_COMPANIONS, write_companions(companions))]
+    sections = [
+        pack_section(SECTION_COMPANIONS, write_companions(companions)),
+        pack_section(SECTION_ATTACHMENT, write_attachment(Attachment("a.ttf", "font/ttf", b"font", is_cover=True))),
+    ]
     return b"".join(sections + [pack_section(SECTION_PACKETS, part) for part in write_packets(packets)])
 
 
