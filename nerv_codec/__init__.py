@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nerv_codec.decoding.video_decoder import VideoDecoder
     from nerv_codec.encoding.config import EncoderConfig
     from nerv_codec.encoding.encode import encode
+    from nerv_codec.encoding.estimate import EstimateReport, estimate
     from nerv_codec.encoding.report import EncodeReport
     from nerv_codec.evaluation.evaluate import evaluate
 
@@ -19,12 +20,14 @@ __all__ = [
     "DecodeReport",
     "EncodeReport",
     "EncoderConfig",
+    "EstimateReport",
     "Frame",
     "FrameBatch",
     "VideoDecoder",
     "VideoMetadata",
     "decode",
     "encode",
+    "estimate",
     "evaluate",
 ]
 
@@ -32,12 +35,14 @@ _MODULES = {
     "DecodeReport": "decoding.decode",
     "EncodeReport": "encoding.report",
     "EncoderConfig": "encoding.config",
+    "EstimateReport": "encoding.estimate",
     "Frame": "base.video",
     "FrameBatch": "base.video",
     "VideoDecoder": "decoding.video_decoder",
     "VideoMetadata": "decoding.metadata",
     "decode": "decoding.decode",
     "encode": "encoding.encode",
+    "estimate": "encoding.estimate",
     "evaluate": "evaluation.evaluate",
 }
 

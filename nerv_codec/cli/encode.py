@@ -57,7 +57,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     target = parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     _add_effort(parser)
-    _add_input(parser)
+    add_input(parser)
     _add_output(parser)
     parser.set_defaults(run=_run)
     return parser
@@ -79,7 +79,8 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
 
 
-def _add_input(parser: argparse.ArgumentParser) -> None:
+def add_input(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that say what of a video is encoded."""
     part = parser.add_argument_group("part of the input")
     part.add_argument("--start", type=time_or_frame, metavar="T", help="12.5, 00:00:12.5 or f:300")
     part.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")

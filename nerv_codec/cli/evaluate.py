@@ -119,7 +119,8 @@ def _run(options: argparse.Namespace) -> int:
             sys.stdout.write(_CONTENTS[name](found, 0))
     for (name, index), path in files.items():
         with atomic_output(path, overwrite=options.overwrite) as temporary:
-            temporary.write_text(_CONTENTS[name](found, index), encoding="utf-8")
+            text = _CONTENTS[name](found, index)
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names need not be text
     if not options.quiet:
         print(text_report(found), file=sys.stderr if on_stdout or options.progress == "json" else sys.stdout)
     return 0

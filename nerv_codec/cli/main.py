@@ -14,11 +14,12 @@ from typing import Any, NoReturn
 import shtab
 
 from nerv_codec.base.errors import NervCodecError
-from nerv_codec.cli import bench, decode, encode, evaluate, info
+from nerv_codec.cli import bench, decode, encode, estimate, evaluate, info
 from nerv_codec.cli.output import STDOUT, bare_json, exit_code
 from nerv_codec.cli.streams import flush_stdout, give_up_stdout, mend_streams
 
 _EPILOG = """examples:
+  nerv-codec estimate video.mp4
   nerv-codec encode video.mp4 out.nvc
   nerv-codec decode out.nvc --fps 60 --scale 2
   nerv-codec eval video.mp4 out.nvc
@@ -103,7 +104,7 @@ def build_parser() -> argparse.ArgumentParser:
     shtab.add_argument_to(parser, "--print-completion", help="completion for a shell, to eval or to save")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (encode, decode, evaluate, info, bench):
+    for verb in (encode, decode, evaluate, info, bench, estimate):
         added = verb.add_parser(verbs)
         loudness = added.add_mutually_exclusive_group()
         loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")

@@ -71,13 +71,21 @@ class PositionedFile(io.RawIOBase):
             return self.readall()
         parts: list[bytes] = []
         while size:
-            part = os.pread(self._file.fileno(), size, self._position)
+            part = _read_at(self._file.fileno(), size, self._position)
             if not part:
                 break
             parts.append(part)
             self._position += len(part)
             size -= len(part)
         return b"".join(parts)
+
+
+def _read_at(descriptor: int, size: int, position: int) -> bytes:
+    """Reads without regard to where the descriptor stands; Windows, which cannot, has no forked processes either."""
+    if hasattr(os, "pread"):
+        return os.pread(descriptor, size, position)
+    os.lseek(descriptor, position, os.SEEK_SET)
+    return os.read(descriptor, size)
 
 
 @contextmanager

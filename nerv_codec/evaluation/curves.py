@@ -33,6 +33,7 @@ def compare(
     choice: MetricChoice,
     work: Path,
     device: str = "auto",
+    fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> Evaluation:
     """Adds rate-distortion curves to an evaluation: of its target and other files, and of baselines.
@@ -44,6 +45,7 @@ def compare(
         choice: What to measure.
         work: Folder where encodes and figures of baselines are kept, so that they are made once.
         device: Where a ``.nvc`` is evaluated.
+        fps: Frames per second of a reference that is numbered pictures; None is 25. Baselines have the target's.
         progress: Told about every frame.
 
     Raises:
@@ -60,6 +62,7 @@ def compare(
             path,
             metrics=choice.names,
             device=device,
+            fps=fps,
             lpips_weights=choice.lpips_weights,
             progress=part_of(progress, index / jobs, 1 / jobs, Path(path).name),
         )

@@ -54,6 +54,7 @@ def hold_out_frames(
     settings: str,
     choice: MetricChoice,
     device: str = "auto",
+    fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> Holdout:
     """Fits every ``factor``-th frame and measures those between.
@@ -66,6 +67,7 @@ def hold_out_frames(
         settings: The same in words, for the report.
         choice: What to measure.
         device: Where to fit and evaluate.
+        fps: Frames per second of a reference that is numbered pictures; None is 25.
         progress: Told what happens.
 
     Raises:
@@ -75,7 +77,7 @@ def hold_out_frames(
     if len(kept) < 2:
         raise InputError(f"{reference}: expected at least {factor + 1} frames to hold some out, found {len(numbers)}")
     held = tuple(n for n in numbers if n <= kept[-1] and n not in set(kept))
-    with FrameSource(reference) as source:
+    with FrameSource(reference, rate=fps) as source:
         info, rate = source.info, source.frame_rate / factor
     times = [frame.pts for frame in select_frames(reference, numbers)]
     places = _places(numbers, times, kept, held)
@@ -112,6 +114,7 @@ def hold_out_pixels(
     settings: str,
     choice: MetricChoice,
     device: str = "auto",
+    fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> Holdout:
     """Fits the picture reduced ``factor`` : 1 and measures the function at the full size.
@@ -123,7 +126,7 @@ def hold_out_pixels(
         UsageError: ``factor`` is less than 2, or the pictures are too small.
     """
     _checked(factor)
-    with FrameSource(reference) as source:
+    with FrameSource(reference, rate=fps) as source:
         info, rate = source.info, source.frame_rate
     small = reduced_info(info, factor)
     full = dataclasses.replace(info, height=small.height * factor, width=small.width * factor)

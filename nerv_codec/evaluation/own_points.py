@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec.base.errors import UsageError
@@ -21,6 +22,7 @@ def encode_points(
     config: EncoderConfig,
     work: Path,
     device: str = "auto",
+    fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> tuple[Path, ...]:
     """Encodes the same frames of a reference at each crf, unless an earlier call has done so.
@@ -32,6 +34,7 @@ def encode_points(
         config: How to fit, before the crf.
         work: Folder in which the files are kept.
         device: Where to fit.
+        fps: Frames per second of a reference that is numbered pictures; None is 25.
         progress: Told what happens.
 
     Raises:
@@ -44,7 +47,10 @@ def encode_points(
     paths = []
     for index, crf in enumerate(crfs):
         sink = part_of(progress, index / len(crfs), 1 / len(crfs), f"crf {crf:g}")
-        paths.append(encode_point(reference, first, count, crf, config=config, work=work, device=device, progress=sink))
+        point = encode_point(
+            reference, first, count, crf, config=config, work=work, device=device, fps=fps, progress=sink
+        )
+        paths.append(point)
     return tuple(paths)
 
 
@@ -58,6 +64,7 @@ def encode_point(
     work: Path,
     start_from: Path | None = None,
     device: str = "auto",
+    fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
 ) -> Path:
     """Encodes a run of frames, unless an earlier call has done so; returns the file.
@@ -71,6 +78,7 @@ def encode_point(
         work: Folder in which the file is kept, named after all that decides about its bytes.
         start_from: A file of the same frames to begin with.
         device: Where to fit.
+        fps: Frames per second of a reference that is numbered pictures; None is 25.
         progress: Told what happens.
 
     Raises:
@@ -80,7 +88,7 @@ def encode_point(
     folder.mkdir(parents=True, exist_ok=True)
     begun_with = start_from and source_digest(start_from)
     config = at_crf(config, crf)
-    key = repr((source_digest(Path(reference)), first, count, config, device, begun_with))
+    key = repr((source_digest(Path(reference)), first, count, config, device, begun_with, fps))
     path = folder / f"{Path(reference).stem}.crf{crf:g}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.nvc"
     if not path.exists():
         encode(
@@ -94,6 +102,7 @@ def encode_point(
             drop_alpha=True,
             scale_to_first=True,
             device=device,
+            fps=fps,
             progress=progress,
         )
     return path

@@ -89,6 +89,7 @@ def study(
             config=plan.config,
             work=plan.work,
             device=plan.device,
+            fps=plan.fps,
             progress=part("encode"),
         )
     found = compare(
@@ -98,6 +99,7 @@ def study(
         choice=choice,
         work=plan.work,
         device=plan.device,
+        fps=plan.fps,
         progress=part("compare"),
     )
     holdouts = []
@@ -115,6 +117,7 @@ def study(
                     settings=plan.settings,
                     choice=choice,
                     device=plan.device,
+                    fps=plan.fps,
                     progress=part(name),
                 )
             )

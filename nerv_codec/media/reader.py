@@ -63,7 +63,7 @@ def open_video(
         UsageError: ``rate`` is given for something other than numbered pictures.
     """
     named = isinstance(source, str | Path)
-    name = str(source) if named else str(getattr(source, "name", "input stream"))
+    name = str(source) if named else _stream_name(getattr(source, "name", "input stream"))
     pictures = isinstance(source, str | Path) and sequence.is_sequence(Path(source))
     if rate is not None and not pictures:
         raise UsageError(f"{name}: a rate is for numbered pictures, and a video has its own times")
@@ -91,6 +91,11 @@ def open_video(
             reader.note("numbers without a picture, passed over: {}", missing)
         reader.on_close(stack.pop_all().close)
         return reader
+
+
+def _stream_name(name: str | int) -> str:
+    """What a stream is called in messages: streams of a process have numbers for names."""
+    return {0: "stdin"}.get(name, f"descriptor {name}") if isinstance(name, int) else name
 
 
 class _Pipe:

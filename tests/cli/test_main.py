@@ -99,10 +99,11 @@ def test_encode_json_and_options(nerv, tiny_clip, tmp_path):
     assert json.loads(nerv("info", target, "--json")[1])["tool"] is None
 
 
-@pytest.mark.parametrize("verb", ["encode", "decode", "eval", "info", "bench"])
+@pytest.mark.parametrize("verb", ["encode", "decode", "eval", "info", "bench", "estimate"])
 def test_json_means_the_same_to_every_verb(nerv, clip, tiny_clip, tmp_path, verb):
     words = {"encode": [tiny_clip, tmp_path / "a.nvc", *QUICK, "--frames", 2], "decode": [clip, tmp_path / "a.y4m"]}
-    words["eval"], progress = [clip, clip], [] if verb == "info" else ["--progress", "json"]
+    words |= {"eval": [clip, clip], "estimate": [tiny_clip, *QUICK, "--crf", "30", "--samples", 1]}
+    progress = [] if verb == "info" else ["--progress", "json"]
     command = [*words.get(verb, [clip]), *progress]
     code, out, err = nerv(verb, "--json", *command)
     report = json.loads(out)

@@ -9,7 +9,8 @@ from typing import get_args
 import pytest
 from places import SAMPLES
 
-from nerv_codec.cli import decode, evaluate
+from nerv_codec.cli import decode, estimate, evaluate
+from nerv_codec.encoding.estimate import DEFAULT_CRFS
 from nerv_codec.evaluation.baselines import BASELINES
 from nerv_codec.evaluation.metrics.suite import METRICS
 from nerv_codec.media import writer
@@ -36,7 +37,7 @@ def imported(*words: str) -> tuple[int, set[str]]:
 @pytest.mark.parametrize(
     "words",
     [["--help"], ["--version"], ["--print-completion", "bash"]]
-    + [[verb, "--help"] for verb in ("encode", "decode", "eval", "info", "bench")],
+    + [[verb, "--help"] for verb in ("encode", "decode", "eval", "info", "bench", "estimate")],
     ids=" ".join,
 )
 def test_help_imports_nothing_heavy(words):
@@ -70,6 +71,8 @@ def test_help_imports_nothing_heavy(words):
         (["eval", "IN", "NVC", "--set", "tracked.stepz=5"], 2),
         (["eval", "IN", "missing.nvc"], 3),
         (["info", "missing.nvc"], 3),
+        (["estimate", "missing.mp4"], 3),
+        (["estimate", "-"], 2),
         (["bench", "NVC", "--json=OLD"], 2),
         (["bench", "missing.nvc"], 3),
     ],
@@ -92,4 +95,5 @@ def test_info_needs_neither_torch_nor_a_compiler(name):
 def test_names_on_the_command_line_are_those_of_the_rooms():
     assert get_args(writer.Format) == decode.FORMATS
     assert evaluate.METRICS == METRICS
+    assert estimate.CRFS == DEFAULT_CRFS
     assert tuple(BASELINES) == evaluate.BASELINES

@@ -51,3 +51,8 @@ def test_names_in_another_encoding(shell, tiny_nvc, tmp_path):
                     [sys.executable, "-m", "nerv_codec", *command], capture_output=True, check=False, env=environment
                 )
                 assert done.returncode == 0, done.stderr
+
+
+def test_a_closed_stdin_is_named(shell, tmp_path):
+    done = shell(f"NVC encode - {tmp_path}/a.nvc <&-")
+    assert done.returncode == 3 and done.stderr.startswith(b"nerv-codec: error: stdin: "), done.stderr

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import pickle
 import subprocess
 import sys
@@ -72,7 +73,10 @@ def test_a_decoder_of_a_path_can_be_pickled(tiny_nvc):
         pickle.dumps(VideoDecoder(file, device="cpu"))
 
 
-def test_a_positioned_file_reads_as_files_do(tmp_path):
+@pytest.mark.parametrize("system", ["posix", "windows"])
+def test_a_positioned_file_reads_as_files_do(tmp_path, monkeypatch, system):
+    if system == "windows":
+        monkeypatch.delattr(os, "pread")
     path = tmp_path / "a"
     path.write_bytes(bytes(range(100)))
     with PositionedFile(path) as file, open(path, "rb") as expected:
