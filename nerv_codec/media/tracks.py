@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -28,6 +30,7 @@ from nerv_codec.base.errors import InputError
 from nerv_codec.media import probe
 from nerv_codec.media.attachments import read_attachments
 from nerv_codec.media.continuity import clock_streams, continuous
+from nerv_codec.media.flac import FlacTrack
 from nerv_codec.media.packet_setup import SETUP_CODECS, PacketSetup
 from nerv_codec.media.sequence import is_sequence
 from nerv_codec.media.stubs import make_stub
@@ -98,6 +101,7 @@ class TrackReader:
         self._streams: list[Stream] = []
         self._setups: dict[int, PacketSetup] = {}
         self._encrypted: set[int] = set()
+        self._flac: dict[int, FlacTrack] = {}
         self._packets: Iterator[Packet[Stream]] = iter(())
         tracks = []
         if container is not None:
@@ -149,12 +153,17 @@ class TrackReader:
         if stream.index in self._encrypted:
             self._notes[f"encrypted {stream.type} tracks left out: {{}}"] += 1
             return None
-        stub = make_stub(stream, setup.extradata if setup else None)
-        if stub is None or stream.time_base is None:
+        stub, unit = make_stub(stream, setup.extradata if setup else None), stream.time_base
+        if stub is None and isinstance(stream, AudioStream):
+            with suppress(av.FFmpegError, ValueError):
+                flac = self._flac[stream.index] = FlacTrack(stream, len(self._streams))
+                stub, unit = ("matroska", flac.stub), flac.time_base
+                self._notes[f"audio tracks in {codec}, which no output can hold, kept as FLAC: {{}}"] += 1
+        if stub is None or unit is None:
             self._notes[f"{stream.type} tracks in {codec}, which no output can hold, left out: {{}}"] += 1
             return None
         self._streams.append(stream)
-        return Track(*stub, stream.time_base, int(stream.disposition), _kept(stream.metadata, _TRACK_TAGS))
+        return Track(*stub, unit, int(stream.disposition), _kept(stream.metadata, _TRACK_TAGS))
 
     @property
     def notes(self) -> list[str]:
@@ -181,23 +190,40 @@ class TrackReader:
 
     def packets(self, begin: Fraction | None = None, end: Fraction | None = None) -> Iterator[TrackPacket]:
         """Yields the packets that play within [begin, end) seconds on the file's clock, whole, in the file's order."""
+        for found in self._all_packets(end):
+            if found.plays_within(self.tracks[found.track].time_base, begin, end):
+                yield found
+
+    def _all_packets(self, end: Fraction | None) -> Iterator[TrackPacket]:
+        """Yields packets at whatever time, and stops some way behind the end."""
         numbers = {stream.index: number for number, stream in enumerate(self._streams)}
         clocks = [0] * len(self._streams)
         for packet in self._packets:
             dts = packet.pts if packet.dts is None else packet.dts
             if end is not None and dts is not None and dts * packet.time_base > end + _OVERRUN_SECONDS:
-                return
+                break
             number = numbers.get(packet.stream_index)
             if number is None or not packet.size:
+                continue
+            if flac := self._flac.get(packet.stream_index):
+                yield from self._as_flac(flac, packet)
                 continue
             dts = clocks[number] if dts is None else dts
             pts = dts if packet.pts is None else packet.pts
             duration = max(0, packet.duration or 0)
             clocks[number] = dts + duration
             data = self._data(packet)
-            found = TrackPacket(number, data, pts, dts, duration, packet.is_keyframe)
-            if data and found.plays_within(self.tracks[number].time_base, begin, end):
-                yield found
+            if data:
+                yield TrackPacket(number, data, pts, dts, duration, packet.is_keyframe)
+        for flac in self._flac.values():
+            yield from self._as_flac(flac, None)
+
+    def _as_flac(self, flac: FlacTrack, packet: Packet[Stream] | None) -> Iterator[TrackPacket]:
+        """Yields what comes of a packet that no output can hold; nothing, and a note, where it is damaged."""
+        try:
+            yield from flac.packets(cast("Packet[AudioStream] | None", packet))
+        except (av.FFmpegError, ValueError):
+            self._notes["damaged packets of sound left out: {}"] += 1
 
     def _data(self, packet: Packet[Stream]) -> bytes:
         """Returns the data of a packet, without the setup of its codec; empty, and a note, where it is damaged."""

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import pytest
 from clips import noise, write_clip
@@ -62,3 +64,16 @@ def test_wrong_words_are_usage_errors(clip):
     with pytest.raises(SystemExit, match="2"):
         run(["eval", str(clip), str(clip), "--metrics", "psnr,nonsense"])
     assert run(["eval", str(clip), str(clip), "--json", "--csv", "-"]) == 2
+
+
+def test_names_that_are_no_text(clip, tmp_path):
+    """What is said of a file, in all formats, says its name with the bytes escaped."""
+    odd = tmp_path / os.fsdecode(b"\xff.y4m")
+    shutil.copy(clip, odd)
+    outputs = [f"--json={tmp_path / 'r.json'}"]
+    for name in ("csv", "html"):
+        outputs += [f"--{name}", str(tmp_path / f"r.{name}")]
+    assert run(["eval", str(clip), str(odd), "-q", *outputs]) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["target"]["file"].endswith("\udcff.y4m")
+    assert "\\udcff.y4m" in (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert len((tmp_path / "r.csv").read_text().splitlines()) == 4

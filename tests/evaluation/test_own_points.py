@@ -1,5 +1,7 @@
 """Further points of our own curve: the same frames at other crf, made once."""
 
+from fractions import Fraction
+
 import pytest
 from clips import noise, write_clip
 
@@ -9,6 +11,8 @@ from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.evaluation.own_points import encode_points
+from nerv_codec.evaluation.study import StudyPlan, study
+from nerv_codec.media.writer import open_writer
 
 CONFIG = EncoderConfig(model="siren", siren=SirenConfig(target_bpp=2.0, hidden_layers=1, steps=20, batch=1024))
 
@@ -32,6 +36,21 @@ def test_a_lower_crf_gives_a_larger_file_of_the_same_frames_and_is_kept(clip, tm
 def test_frames_with_gaps_cannot_be_encoded_again(clip, tmp_path):
     with pytest.raises(UsageError, match="without gaps"):
         encode_points(clip, (0, 2), (28.0,), config=CONFIG, work=tmp_path)
+
+
+def test_numbered_pictures_have_the_rate_that_was_given(tmp_path):
+    info, pictures = VideoInfo(width=48, height=32, pixel_format=PixelFormat()), tmp_path / "pictures"
+    with open_writer(pictures, "png", info) as writer:
+        for frame in noise(info, range(0, 120, 40)):
+            writer.write(frame)
+    target = tmp_path / "a.nvc"
+    nerv_codec.encode(pictures, target, config=CONFIG, fps=Fraction(12))
+    plan = StudyPlan(crfs=(34.0,), hold_out_frames=2, config=CONFIG, work=tmp_path, fps=Fraction(12))
+    found = study(pictures, target, plan)
+    (made,) = (tmp_path / "ours").iterdir()
+    with nerv_codec.VideoDecoder(made) as video:
+        assert video.metadata.average_fps == 12
+    assert found.target.fps == 12 and len(found.curves[0].points) == 2 and found.holdouts
 
 
 def test_eval_draws_a_curve_through_them(clip, tmp_path, capsys):

@@ -44,7 +44,9 @@ def make(
     **options: str,
 ) -> Path:
     """Writes a clip of ``count`` pictures from ``start`` seconds on, with a tone."""
-    muxing = {key: value for key, value in options.items() if key.startswith(("encryption", "write_tmcd"))}
+    muxing = {
+        key: value for key, value in options.items() if key.startswith(("encryption", "write_tmcd", "mpegts_flags"))
+    }
     coding = {key: value for key, value in options.items() if key not in muxing and key != "timecode"}
     with av.open(str(path), "w", format=container, container_options=muxing) as out:
         out.metadata.update({key: value for key, value in options.items() if key == "timecode"})
@@ -295,8 +297,37 @@ def test_the_alpha_plane_of_an_animated_avif_is_not_its_picture(tmp_path):
 def test_what_is_left_out_is_named(tmp_path):
     with open_tracks(make(tmp_path / "a.mov", "mpeg4", timecode="10:00:00:00")) as tracks:
         assert tracks.notes == ["tracks of data (timecode, telemetry) left out: 1"]
-    with open_tracks(make(tmp_path / "a.avi", "mpeg4", "adpcm_ms")) as tracks:
-        assert tracks.notes == ["audio tracks in adpcm_ms, which no output can hold, left out: 1"]
+
+
+def samples(path):
+    """All samples of the first sound, one after another."""
+    with av.open(str(path)) as file:
+        return np.concatenate([frame.to_ndarray().reshape(-1) for frame in file.decode(file.streams.audio[0])])
+
+
+@pytest.mark.parametrize("codec", ["adpcm_ms", "adpcm_ima_wav"])
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_sound_that_no_output_can_hold_comes_back_as_flac(tmp_path, codec, suffix):
+    source, out = make(tmp_path / "a.avi", "mpeg4", codec, count=50), tmp_path / f"out.{suffix}"
+    with open_tracks(source) as tracks:
+        assert tracks.notes == [f"audio tracks in {codec}, which no output can hold, kept as FLAC: 1"]
+    copied(source, out)
+    expected, found = samples(source), samples(out)
+    assert len(expected) >= 2 * 48000 and np.array_equal(found, expected)
+    with av.open(str(out)) as file:
+        packets = [packet for packet in file.demux(file.streams.audio[0]) if packet.size]
+    assert all(packet.pts for packet in packets[1:]) and packets[0].pts == 0
+    seconds = packets[-1].pts * packets[-1].time_base
+    assert seconds == pytest.approx(2, abs=0.15)
+
+
+def test_aac_in_latm_comes_back_as_flac(tmp_path):
+    source, out = make(tmp_path / "a.ts", "mpeg4", "aac", count=50, mpegts_flags="latm"), tmp_path / "out.mkv"
+    with open_tracks(source) as tracks:
+        assert tracks.notes == ["audio tracks in aac_latm, which no output can hold, kept as FLAC: 1"]
+    copied(source, out)
+    expected, found = samples(source), samples(out) / 2**31
+    assert len(expected) == len(found) >= 2 * 48000 and np.abs(found - expected).max() < 2**-22
 
 
 def exif(jpeg: bytes, orientation: int) -> bytes:
