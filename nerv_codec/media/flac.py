@@ -1,6 +1,6 @@
 """Sound that no output can hold as it is, such as ADPCM or AAC in LATM, kept as FLAC: what it decodes to, exactly.
 
-Decoders that give real numbers are the exception: FLAC has 24 bits for them.
+Decoders that give real numbers are the exception: FLAC has 24 bits for them, and nothing beyond full scale.
 """
 
 from __future__ import annotations

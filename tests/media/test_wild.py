@@ -326,7 +326,7 @@ def test_aac_in_latm_comes_back_as_flac(tmp_path):
     with open_tracks(source) as tracks:
         assert tracks.notes == ["audio tracks in aac_latm, which no output can hold, kept as FLAC: 1"]
     copied(source, out)
-    expected, found = samples(source), samples(out) / 2**31
+    expected, found = np.clip(samples(source), -1, 1), samples(out) / 2**31
     assert len(expected) == len(found) >= 2 * 48000 and np.abs(found - expected).max() < 2**-22
 
 
