@@ -152,12 +152,15 @@ class IntegerSynthesis:
     def planes(self, features: Tensor, grids: Grids, prediction: IntegerPrediction) -> Yuv:
         """The picture from the finest features, in 1/16 of a code value."""
         luma, chroma = unpack(self.out(features))
-        found = []
-        for plane, residual in zip(_restored(grids, prediction), (luma[0, 0], *chroma[0]), strict=True):
-            total = plane + residual.numpy().astype(np.int32) + (1 << EXTRA_BITS - 1)
-            sample = np.clip((total >> EXTRA_BITS) + GRAY_SAMPLE, 0, LARGEST_SAMPLE)
-            found.append(sample.astype(np.int16))
-        return found[0], found[1], found[2]
+        residuals = (plane.numpy().astype(np.int32) for plane in (luma[0, 0], *chroma[0]))
+        y, u, v = (plane + residual for plane, residual in zip(_restored(grids, prediction), residuals, strict=True))
+        return _samples(y, u, v)
+
+    def unmended(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
+        """The picture without the residual of the network."""
+        told = self.told(lambda_index, prediction.parents)
+        grids = {level: dequantised(latents[level], told.steps[level]) for level in LEVELS}
+        return _samples(*_restored(grids, prediction))
 
     @torch.no_grad()
     def __call__(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
@@ -307,6 +310,15 @@ def _restored(grids: Grids, prediction: IntegerPrediction) -> tuple[Ints, Ints, 
     y, u, v = (
         plane + ((expected.astype(np.int32) - GRAY_SAMPLE) << EXTRA_BITS)
         for plane, expected in zip(inverse(grids), prediction.planes, strict=True)
+    )
+    return y, u, v
+
+
+def _samples(*planes: Ints) -> Yuv:
+    """Integers in 1/256 of a code value less mid-gray as samples."""
+    half = 1 << EXTRA_BITS - 1
+    y, u, v = (
+        np.clip(((plane + half) >> EXTRA_BITS) + GRAY_SAMPLE, 0, LARGEST_SAMPLE).astype(np.int16) for plane in planes
     )
     return y, u, v
 

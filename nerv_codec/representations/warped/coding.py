@@ -65,6 +65,11 @@ def predicted(
     return Told(prediction, Conditions(lambda_index, prediction.parents, seen, part.components))
 
 
-def reconstructed(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
-    """The planes of a node."""
+def restored(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
+    """The planes of a node without the residual of the network."""
+    return Planes(*weights.synthesis.unmended(latents, told.prediction, told.conditions.lambda_index))
+
+
+def mended(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
+    """The planes of a node with the residual of the network."""
     return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index))

@@ -9,12 +9,13 @@ import numpy as np
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.shared.band_coder import flag_counts, grid_shapes, take_latents
+from nerv_codec.representations.shared.band_coder import Latents, flag_counts, grid_shapes, take_latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.layout import LEVELS
-from nerv_codec.representations.shared.stream import StreamReader
+from nerv_codec.representations.shared.stream import Counts, StreamReader
 from nerv_codec.representations.shared.weights import SharedWeights, load_weights
-from nerv_codec.representations.warped.coding import Ladder, predicted, reconstructed
+from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
 from nerv_codec.representations.warped.function import Floats, Warped
 from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
@@ -33,7 +34,9 @@ def decode_part(
     extent = shapes[LEVELS[-1]][1] * LEVELS[-1], shapes[LEVELS[-1]][2] * LEVELS[-1]
     done: dict[int, Planes] = {}
     fields: Fields = {}
-    models, counts = MotionModels(), {}
+    models = MotionModels()
+    counts: dict[int, dict[int, Counts]] = {}
+    squares: dict[int, Counts] = {}
     for node in coding_order(num_frames, span):
         parents = [done[frame] for frame in node.parents]
         index = ladder.at(node.depth, part)
@@ -44,9 +47,20 @@ def decode_part(
         told = predicted(parents, field, extent, index, part, weights)
         seen = counts.setdefault(node.depth, flag_counts())
         latents = take_latents(shapes, weights.context, told.conditions, seen, source)
-        done[node.frame], fields[node.frame] = reconstructed(latents, told, weights), (node, field)
+        flags = None
+        if parents:
+            flags = mending.take_flags(extent, squares.setdefault(node.depth, mending.flag_counts()), source)
+        done[node.frame], fields[node.frame] = _reconstructed(latents, told, flags, weights), (node, field)
     source.check_end()
     return done, fields
+
+
+def _reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
+    """The planes of a node; the network runs only where it is asked."""
+    if flags is None:
+        return mended(latents, told, weights)
+    plain = restored(latents, told, weights)
+    return mending.joined(plain, mended(latents, told, weights), flags) if flags.any() else plain
 
 
 def checksum(planes: Iterable[Planes]) -> int:

@@ -11,9 +11,10 @@ from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.quality import lambda_value
-from nerv_codec.representations.shared.stream import StreamWriter
+from nerv_codec.representations.shared.stream import Counts, StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
-from nerv_codec.representations.warped.coding import Ladder, Told, predicted, reconstructed
+from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
 from nerv_codec.representations.warped.motion import BLOCK, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
@@ -60,7 +61,9 @@ def encode_part(
     extent = 2 * canvases[0].shape[2], 2 * canvases[0].shape[3]
     done: dict[int, Planes] = {}
     fields: dict[int, tuple[Node, MotionField | None]] = {}
-    models, counts = MotionModels(), {}
+    models = MotionModels()
+    counts: dict[int, dict[int, Counts]] = {}
+    squares: dict[int, Counts] = {}
     for node in coding_order(len(canvases), span):
         begun = out.used
         canvas, parents = canvases[node.frame], [done[frame] for frame in node.parents]
@@ -74,6 +77,11 @@ def encode_part(
         told = predicted(parents, field, extent, index, part, weights)
         _, latents = analysed(canvas, told.prediction, told.conditions, weights)
         put_latents(latents, weights.context, told.conditions, counts.setdefault(node.depth, flag_counts()), out)
-        planes = reconstructed(latents, told, weights)
+        planes = mended(latents, told, weights)
+        if parents:
+            plain, seen = restored(latents, told, weights), squares.setdefault(node.depth, mending.flag_counts())
+            flags = mending.decide(Planes.rounded(canvas), plain, planes, index, seen)
+            mending.put_flags(flags, seen, out)
+            planes = mending.joined(plain, planes, flags)
         done[node.frame], fields[node.frame] = planes, (node, field)
         yield CodedNode(node, field, told, latents, planes, moved - begun, out.used - begun)
