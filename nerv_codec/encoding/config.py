@@ -21,7 +21,7 @@ from nerv_codec.representations.warped.config import WarpedConfig
 
 REFERENCE_CRF = 28.0
 """The crf at which the defaults stand."""
-PRESETS = ("ultrafast", "fast", "medium", "slow", "placebo")
+PRESETS = ("instant", "ultrafast", "fast", "medium", "slow", "placebo")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.stream import StreamWriter
@@ -45,11 +46,10 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
     clip = read_clip(path, tuple(range(17)))
     part = parts([plane.shape for plane in clip[0]])[0]
     ladder = Ladder(int(rng.integers(*PRICES)), (-6, 0, 6, 10, 13))
-    coded = encode_part(
-        [to_canvas(planes, 8, part) for planes in clip], part, ladder, int(rng.choice(SPANS)), weights, StreamWriter()
-    )
-    sources = [to_canvas(planes, 8, part) for planes in clip]
+    sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
     pictures, told = [], []
+    with Workers() as workers:
+        coded = list(encode_part(sources, part, ladder, span, weights, StreamWriter(), workers))
     for node in coded:
         if not node.node.parents:
             continue

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, grid_shapes, take_latents
 from nerv_codec.representations.shared.canvas import Part
@@ -21,13 +22,19 @@ from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionFie
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
 from nerv_codec.representations.warped.payload import Layout, split
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.tree import Node, coding_order
+from nerv_codec.representations.warped.tree import Node, waves
 
 Fields = dict[int, tuple[Node, MotionField | None]]
 
 
 def decode_part(
-    num_frames: int, part: Part, ladder: Ladder, span: int, weights: SharedWeights, source: StreamReader
+    num_frames: int,
+    part: Part,
+    ladder: Ladder,
+    span: int,
+    weights: SharedWeights,
+    source: StreamReader,
+    workers: Workers,
 ) -> tuple[dict[int, Planes], Fields]:
     """The inverse of `encode.encode_part`: planes and motion of every frame, in coding order."""
     shapes = grid_shapes(part.rows, part.cols)
@@ -37,20 +44,30 @@ def decode_part(
     models = MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
-    for node in coding_order(num_frames, span):
-        parents = [done[frame] for frame in node.parents]
-        index = ladder.at(node.depth, part)
-        field = None
-        if parents:
-            known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
-            field = take_field(extent, known, models, source)
-        told = predicted(parents, field, extent, index, part, weights)
-        seen = counts.setdefault(node.depth, flag_counts())
-        latents = take_latents(shapes, weights.context, told.conditions, seen, source)
-        flags = None
-        if parents:
-            flags = mending.take_flags(extent, squares.setdefault(node.depth, mending.flag_counts()), source)
-        done[node.frame], fields[node.frame] = _reconstructed(latents, told, flags, weights), (node, field)
+
+    def told_of(node: Node) -> Told:
+        parents, field = [done[frame] for frame in node.parents], fields[node.frame][1]
+        return predicted(parents, field, extent, ladder.at(node.depth, part), part, weights)
+
+    def planes_of(told: Told, latents: Latents, flags: mending.Flags | None) -> Planes:
+        return _reconstructed(latents, told, flags, weights)
+
+    for wave in waves(num_frames, span):
+        for node in wave:
+            field = None
+            if node.parents:
+                known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
+                field = take_field(extent, known, models, source)
+            fields[node.frame] = node, field
+        told = workers.map(told_of, wave)
+        latents, flags = [], []
+        for node, one in zip(wave, told, strict=True):
+            seen = counts.setdefault(node.depth, flag_counts())
+            latents.append(take_latents(shapes, weights.context, one.conditions, seen, source))
+            around = squares.setdefault(node.depth, mending.flag_counts())
+            flags.append(mending.take_flags(extent, around, source) if node.parents else None)
+        planes = workers.map(planes_of, told, latents, flags)
+        done.update(zip((node.frame for node in wave), planes, strict=True))
     source.check_end()
     return done, fields
 
@@ -77,10 +94,11 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
     payload = split(data, geometry)
     weights = load_weights(payload.networks)
     divided = payload.layout.parts(geometry)
-    decoded = [
-        decode_part(geometry.num_frames, part, payload.ladder, payload.span, weights, StreamReader(stream))
-        for part, stream in zip(divided, payload.streams, strict=True)
-    ]
+    with Workers() as workers:
+        decoded = [
+            decode_part(geometry.num_frames, part, payload.ladder, payload.span, weights, StreamReader(stream), workers)
+            for part, stream in zip(divided, payload.streams, strict=True)
+        ]
     crc = checksum(planes for done, _ in decoded for planes in done.values())
     if crc != payload.checksum:
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")

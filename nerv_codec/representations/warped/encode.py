@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
 from nerv_codec.representations.shared.canvas import Part
@@ -15,11 +16,11 @@ from nerv_codec.representations.shared.stream import Counts, StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped import mending
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
-from nerv_codec.representations.warped.motion import BLOCK, MotionField, expected
-from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
+from nerv_codec.representations.warped.motion_coder import Models, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.search import search
-from nerv_codec.representations.warped.tree import Node, coding_order
+from nerv_codec.representations.warped.tree import Node, waves
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,27 @@ class CodedNode:
     words: int
 
 
+@dataclass(frozen=True)
+class _Draft:
+    """A node before it is written: see `CodedNode`; both reconstructions, the plain one only if there are parents."""
+
+    field: MotionField | None
+    told: Told
+    latents: Latents
+    mended: Planes
+    plain: Planes | None
+
+
 def encode_part(
-    canvases: Sequence[Tensor], part: Part, ladder: Ladder, span: int, weights: SharedWeights, out: StreamWriter
+    canvases: Sequence[Tensor],
+    part: Part,
+    ladder: Ladder,
+    span: int,
+    weights: SharedWeights,
+    out: StreamWriter,
+    workers: Workers,
 ) -> Iterator[CodedNode]:
-    """Codes a part of all frames into a stream, node after node.
+    """Codes a part of all frames into a stream, wave after wave: motion of all its nodes, then what each lacks.
 
     Args:
         canvases: Frames as six planes, (1, 6, rows, cols) each, from `shared.canvas.to_canvas`.
@@ -57,6 +75,7 @@ def encode_part(
         span: Greatest distance of anchors.
         weights: The shared networks.
         out: The stream.
+        workers: Threads for the nodes of a wave; the bytes do not depend on their number.
     """
     extent = 2 * canvases[0].shape[2], 2 * canvases[0].shape[3]
     done: dict[int, Planes] = {}
@@ -64,24 +83,38 @@ def encode_part(
     models = MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
-    for node in coding_order(len(canvases), span):
-        begun = out.used
+
+    def drafted(node: Node, known: Expectation | None, motion: Models | None) -> _Draft:
         canvas, parents = canvases[node.frame], [done[frame] for frame in node.parents]
-        index = ladder.at(node.depth, part)
-        field = None
-        if parents:
-            known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
-            field = search(Planes.rounded(canvas), parents, lambda_value(index), known, models.of(known))
-            put_field(field, known, models, out)
-        moved = out.used
+        index, field = ladder.at(node.depth, part), None
+        if known is not None and motion is not None:
+            field = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
         told = predicted(parents, field, extent, index, part, weights)
         _, latents = analysed(canvas, told.prediction, told.conditions, weights)
-        put_latents(latents, weights.context, told.conditions, counts.setdefault(node.depth, flag_counts()), out)
-        planes = mended(latents, told, weights)
-        if parents:
-            plain, seen = restored(latents, told, weights), squares.setdefault(node.depth, mending.flag_counts())
-            flags = mending.decide(Planes.rounded(canvas), plain, planes, index, seen)
-            mending.put_flags(flags, seen, out)
-            planes = mending.joined(plain, planes, flags)
-        done[node.frame], fields[node.frame] = planes, (node, field)
-        yield CodedNode(node, field, told, latents, planes, moved - begun, out.used - begun)
+        plain = restored(latents, told, weights) if parents else None
+        return _Draft(field, told, latents, mended(latents, told, weights), plain)
+
+    shape = extent[0] // BLOCK, extent[1] // BLOCK
+    for wave in waves(len(canvases), span):
+        known = [expected(node, shape, fields) if node.parents else None for node in wave]
+        motion = [None if one is None else models.of(one).copy() for one in known]
+        drafts = workers.map(drafted, wave, known, motion)
+        spent = []
+        for node, expectation, draft in zip(wave, known, drafts, strict=True):
+            begun = out.used
+            if expectation is not None and draft.field is not None:
+                put_field(draft.field, expectation, models, out)
+            fields[node.frame] = node, draft.field
+            spent.append(out.used - begun)
+        for node, draft, words in zip(wave, drafts, spent, strict=True):
+            begun, planes = out.used, draft.mended
+            told = draft.told.conditions
+            put_latents(draft.latents, weights.context, told, counts.setdefault(node.depth, flag_counts()), out)
+            if draft.plain is not None:
+                seen = squares.setdefault(node.depth, mending.flag_counts())
+                source = Planes.rounded(canvases[node.frame])
+                flags = mending.decide(source, draft.plain, planes, told.lambda_index, seen)
+                mending.put_flags(flags, seen, out)
+                planes = mending.joined(draft.plain, planes, flags)
+            done[node.frame] = planes
+            yield CodedNode(node, draft.field, draft.told, draft.latents, planes, words, words + out.used - begun)

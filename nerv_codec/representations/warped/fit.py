@@ -6,6 +6,7 @@ import numpy as np
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.psnr import psnr_db
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FitReporter, FitStatus, FittedGop
 from nerv_codec.representations.fitting.task import GopTask
@@ -47,21 +48,22 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
     done: list[dict[int, Planes]] = []
     fields: Fields = {}
     steps, words, wrong = len(frames) * len(divided), 0, []
-    for part in divided:
-        out, nodes = StreamWriter(), {}
-        canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
-        for coded in encode_part(canvases, part, prices, config.span, weights, out):
-            frame, words = coded.node.frame, words + coded.words
-            nodes[frame] = coded.planes
-            if part is divided[0]:
-                fields[frame] = coded.node, coded.field
-                wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
-            if checkpoint.stop():
-                raise Interrupted("interrupted; nothing was written")
-            done_steps = sum(map(len, done)) + len(nodes)
-            report(FitStatus(done_steps, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
-        streams.append(out.bytes())
-        done.append(nodes)
+    with Workers() as workers:
+        for part in divided:
+            out, nodes = StreamWriter(), {}
+            canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
+            for coded in encode_part(canvases, part, prices, config.span, weights, out, workers):
+                frame, words = coded.node.frame, words + coded.words
+                nodes[frame] = coded.planes
+                if part is divided[0]:
+                    fields[frame] = coded.node, coded.field
+                    wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
+                if checkpoint.stop():
+                    raise Interrupted("interrupted; nothing was written")
+                coded_nodes = sum(map(len, done)) + len(nodes)
+                report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
+            streams.append(out.bytes())
+            done.append(nodes)
     crc = checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(weights.digest, layout, prices, config.span, crc, tuple(streams)).pack()
     return FittedGop(payload, 8.0 * len(payload), make_function(geometry, layout, done, fields))

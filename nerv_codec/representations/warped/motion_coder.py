@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField
+
+
+Models = npt.NDArray[np.int32]
 
 
 class MotionModels:
@@ -16,9 +20,10 @@ class MotionModels:
     def __init__(self) -> None:
         self._sets = np.full((2, motion_kernel.MODELS, 2), 1 << 15, np.int32)
 
-    def of(self, expectation: Expectation) -> np.ndarray:
+    def of(self, expectation: Expectation) -> Models:
         """The set for a node."""
-        return self._sets[int(expectation.far > 0)]
+        found: Models = self._sets[int(expectation.far > 0)]
+        return found
 
 
 def put_field(field: MotionField, expectation: Expectation, models: MotionModels, out: StreamWriter) -> None:

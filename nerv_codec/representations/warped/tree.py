@@ -24,25 +24,21 @@ class Node:
     parents: tuple[int, ...]
 
 
-def coding_order(num_frames: int, span: int) -> tuple[Node, ...]:
-    """All nodes of a GOP whose anchors are at most ``span`` frames apart.
+def waves(num_frames: int, span: int) -> tuple[tuple[Node, ...], ...]:
+    """All nodes of a GOP whose anchors are at most ``span`` frames apart, in coding order.
 
-    After an anchor come the nodes between it and the one before, shallow ones first, so that a decoder can show frames
-    as it goes on.
+    Nodes of a wave have their parents in waves before and can be worked on side by side. After an anchor come the
+    nodes between it and the one before, depth by depth, so that a decoder can show frames as it goes on.
     """
     last = num_frames - 1
     count = -(-last // span)
     anchors = [round(last * number / count) for number in range(count + 1)] if count else [0]
-    nodes = [Node(0, 0, ())]
+    found: list[tuple[Node, ...]] = [(Node(0, 0, ()),)]
     for left, right in zip(anchors, anchors[1:], strict=False):
-        nodes.append(Node(right, 1, (left,)))
+        found.append((Node(right, 1, (left,)),))
         intervals, depth = [(left, right)], 2
-        while intervals:
-            halves = []
-            for a, b in intervals:
-                if b - a > 1:
-                    middle = (a + b) // 2
-                    nodes.append(Node(middle, depth, (a, b)))
-                    halves += [(a, middle), (middle, b)]
-            intervals, depth = halves, depth + 1
-    return tuple(nodes)
+        while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
+            found.append(tuple(Node(middle, depth, (a, b)) for a, middle, b in middles))
+            intervals = [pair for a, middle, b in middles for pair in ((a, middle), (middle, b))]
+            depth += 1
+    return tuple(found)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from nerv_codec.representations.warped.tree import coding_order
+from nerv_codec.representations.warped.tree import Node, waves
+
+
+def coding_order(num_frames: int, span: int) -> list[Node]:
+    return [node for wave in waves(num_frames, span) for node in wave]
 
 
 @pytest.mark.parametrize("span", [1, 2, 3, 8, 32])
@@ -23,6 +27,14 @@ def test_every_frame_once_and_parents_first(num_frames: int, span: int) -> None:
 
 
 @pytest.mark.parametrize("span", [1, 5, 8])
+@pytest.mark.parametrize("span", [1, 5, 8])
+def test_nodes_of_a_wave_do_not_need_each_other(span: int) -> None:
+    known: set[int] = set()
+    for wave in waves(30, span):
+        assert all(set(node.parents) <= known for node in wave)
+        known |= {node.frame for node in wave}
+
+
 def test_neighbours_in_time_are_parent_and_child(span: int) -> None:
     """So there is motion between any two frames that follow each other."""
     nodes = {node.frame: node for node in coding_order(30, span)}
