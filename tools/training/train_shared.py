@@ -138,9 +138,7 @@ class Run:
             planes, index = torch.cat([planes, drawn.planes]), torch.cat([index, drawn.index])
             gray, none = torch.cat([gray, drawn.prediction]), torch.cat([none, drawn.doubt])
             parents = torch.cat([parents, drawn.parents])
-        planes, gray, none, parents, index = (
-            part.to(self.device) for part in (planes, gray, none, parents, index)
-        )
+        planes, gray, none, parents, index = (part.to(self.device) for part in (planes, gray, none, parents, index))
         return planes, Prediction.of(gray, none, parents), index
 
     def advance(self) -> list[float]:

@@ -165,9 +165,7 @@ def put_latents(
         if active:
             out.reserve(symbols.size)
             arguments = step.arguments(symbols.size)
-            out.used = band_kernel.encode_band(
-                symbols, *arguments, latent_cumulative(), out.state, out.words, out.used
-            )
+            out.used = band_kernel.encode_band(symbols, *arguments, latent_cumulative(), out.state, out.words, out.used)
             if out.used < 0:
                 raise ValueError("A latent is too large to be coded.")
 

@@ -33,7 +33,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Tap:
-    """One input of the context model: plane ``source`` of the same grid, ``rows`` down and ``cols`` right of the latent.
+    """One input of the context model: plane ``source`` of a grid, ``rows`` down and ``cols`` right of the latent.
 
     Planes are the bands in coding order, then the same bands of the prediction, then those of its doubt.
     The value goes through the saturating table with its sign, or as a magnitude. Outside of the grid it is 0.

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES
-from nerv_codec.representations.warped.interpolate import KERNEL, read_lattice, read_points
+from nerv_codec.representations.warped.interpolate import KERNEL
+from nerv_codec.representations.warped.interpolate_kernel import read_lattice, read_points
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
@@ -35,7 +36,7 @@ class Lattice:
         return (rows - self.row) / self.row_step, (cols - self.col) / self.col_step
 
 
-@dataclass(frozen=True)
+@dataclass
 class Warped:
     """A representation: see `representation.Representation`.
 

@@ -1,7 +1,6 @@
-"""Planes between their samples: a six-tap kernel at any places, compiled; pointwise, so that no place depends on others.
+"""The kernel that reads planes between their samples: the windowed sinc of Lanczos with three lobes.
 
-The kernel is the windowed sinc of Lanczos with three lobes, tabulated at 1/1024 of a sample and made to sum to one.
-Places outside read the border.
+Reading is pointwise: no place depends on others.
 """
 
 from __future__ import annotations
@@ -9,14 +8,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.entropy.compiling import njit
-
-_PHASES = 1024
+from nerv_codec.representations.warped.interpolate_kernel import PHASES
 
 
 def _table() -> npt.NDArray[np.float32]:
-    """Weights of the six samples around each phase, (_PHASES + 1, 6)."""
-    phase = np.arange(_PHASES + 1)[:, None] / _PHASES
+    """Weights of the six samples around each phase, (PHASES + 1, 6); every row sums to one."""
+    phase = np.arange(PHASES + 1)[:, None] / PHASES
     distance = phase - np.arange(-2, 4)[None]
     weights = np.sinc(distance) * np.sinc(distance / 3) * (np.abs(distance) < 3)
     table: npt.NDArray[np.float32] = (weights / weights.sum(1, keepdims=True)).astype(np.float32)
@@ -24,56 +21,3 @@ def _table() -> npt.NDArray[np.float32]:
 
 
 KERNEL = _table()
-
-
-@njit(nogil=True, cache=True)
-def _taps(position, extent, places, weights, kernel):
-    """The six samples around a position and their weights."""
-    whole = np.int64(np.floor(position))
-    phase = np.int64(np.rint((position - whole) * _PHASES))
-    for k in range(6):
-        places[k] = min(max(whole - 2 + k, 0), extent - 1)
-        weights[k] = kernel[phase, k]
-
-
-@njit(nogil=True, cache=True)
-def read_lattice(plane, rows, cols, kernel, out):
-    """out (rows, cols) = plane at all combinations of positions, separably."""
-    height, width = plane.shape
-    places, weights = np.zeros((len(cols), 6), np.int64), np.zeros((len(cols), 6), np.float32)
-    for j in range(len(cols)):
-        _taps(cols[j], width, places[j], weights[j], kernel)
-    row_places, row_weights = np.zeros(6, np.int64), np.zeros(6, np.float32)
-    line = np.zeros(width, np.float32)
-    for i in range(len(rows)):
-        _taps(rows[i], height, row_places, row_weights, kernel)
-        for c in range(width):
-            line[c] = 0
-        for k in range(6):
-            source, weight = plane[row_places[k]], row_weights[k]
-            for c in range(width):
-                line[c] += weight * source[c]
-        for j in range(len(cols)):
-            total = np.float32(0)
-            for k in range(6):
-                total += weights[j, k] * line[places[j, k]]
-            out[i, j] = total
-
-
-@njit(nogil=True, cache=True)
-def read_points(plane, rows, cols, kernel, out):
-    """out (points,) = plane at single positions."""
-    height, width = plane.shape
-    row_places, row_weights = np.zeros(6, np.int64), np.zeros(6, np.float32)
-    col_places, col_weights = np.zeros(6, np.int64), np.zeros(6, np.float32)
-    for p in range(len(rows)):
-        _taps(rows[p], height, row_places, row_weights, kernel)
-        _taps(cols[p], width, col_places, col_weights, kernel)
-        total = np.float32(0)
-        for k in range(6):
-            line = plane[row_places[k]]
-            part = np.float32(0)
-            for m in range(6):
-                part += col_weights[m] * line[col_places[m]]
-            total += row_weights[k] * part
-        out[p] = total

@@ -13,11 +13,13 @@ import numpy.typing as npt
 
 from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.stream import Counts, StreamReader, StreamWriter
-from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 
 SQUARE = 32
 """Luma samples a side."""
-_SCALE = 255 * 16
+_SCALE = 255 * UNIT
+_CHROMA_SHARE = 4 / 6
+"""Weight of a chroma sample where one of luma has 1: 1 to 6, on a quarter of the samples."""
 
 Flags = npt.NDArray[np.bool_]
 """(rows, cols) of squares."""
@@ -31,7 +33,7 @@ def flag_counts() -> Counts:
 def joined(plain: Planes, mended: Planes, flags: Flags) -> Planes:
     """The mended picture where flags say so, the plain one elsewhere."""
 
-    def plane(one: npt.NDArray[np.int16], two: npt.NDArray[np.int16], side: int) -> npt.NDArray[np.int16]:
+    def plane(one: Samples, two: Samples, side: int) -> Samples:
         where = flags.repeat(side, 0).repeat(side, 1)[: one.shape[0], : one.shape[1]]
         return np.where(where, two, one)
 
@@ -45,14 +47,9 @@ def joined(plain: Planes, mended: Planes, flags: Flags) -> Planes:
 def decide(source: Planes, plain: Planes, mended: Planes, lambda_index: int, counts: Counts) -> Flags:
     """The flags that cost least, one after another, with the bits that the counts so far let expect."""
     price = lambda_value(lambda_index) * _SCALE**2 * 8 / 6
-    better = sum(
-        weight * (_squares(one, two, side) - _squares(one, three, side))
-        for one, two, three, side, weight in (
-            (source.y, plain.y, mended.y, SQUARE, 1.0),
-            (source.u, plain.u, mended.u, SQUARE // 2, 4 / 6),
-            (source.v, plain.v, mended.v, SQUARE // 2, 4 / 6),
-        )
-    )
+    better = _gain(source.y, plain.y, mended.y, SQUARE)
+    for one, two, three in ((source.u, plain.u, mended.u), (source.v, plain.v, mended.v)):
+        better += _CHROMA_SHARE * _gain(one, two, three, SQUARE // 2)
     flags = np.zeros(better.shape, np.bool_)
     for r, c, around in _order(flags):
         seen = counts[around] + 0.5
@@ -82,7 +79,12 @@ def _order(flags: Flags) -> Iterator[tuple[int, int, int]]:
             yield r, c, int(c > 0 and flags[r, c - 1]) + int(r > 0 and flags[r - 1, c])
 
 
-def _squares(one: npt.NDArray[np.int16], two: npt.NDArray[np.int16], side: int) -> npt.NDArray[np.float64]:
+def _gain(source: Samples, plain: Samples, mended: Samples, side: int) -> npt.NDArray[np.float64]:
+    """By how much mending lowers the squared error of every square."""
+    return _squares(source, plain, side) - _squares(source, mended, side)
+
+
+def _squares(one: Samples, two: Samples, side: int) -> npt.NDArray[np.float64]:
     """Squared error of every square."""
     wrong = (one.astype(np.float64) - two) ** 2
     rows, cols = (-(-extent // side) * side for extent in wrong.shape)

@@ -52,7 +52,7 @@ class Expectation:
 
 def scaled(vectors: Vectors, numerator: int, denominator: int) -> Vectors:
     """Vectors times a fraction, rounded to nearest, halves up."""
-    found: Vectors = (2 * vectors.astype(np.int64) * numerator + denominator) // (2 * denominator)
+    found = (2 * vectors.astype(np.int64) * numerator + denominator) // (2 * denominator)
     return found.astype(np.int32)
 
 

@@ -10,7 +10,6 @@ from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField
 
-
 Models = npt.NDArray[np.int32]
 
 

@@ -249,17 +249,50 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
                     k += 1
                 row = whole[k]
                 modes[r, c] = row[0]
-                vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1] = row[1], row[2], row[3], row[4]
+                vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1] = (
+                    row[1],
+                    row[2],
+                    row[3],
+                    row[4],
+                )
                 continue
             mode, at = _mode(encoding, modes, two, r, c, models, state, words, at)
             modes[r, c] = mode
-            if mode == _FORWARD or mode == _BOTH:
+            if mode in (_FORWARD, _BOTH):
                 at = _vector(
-                    encoding, vectors, expected, 0, mode == _BOTH, r, c, near, far, chosen, models, state, words, at, found
+                    encoding,
+                    vectors,
+                    expected,
+                    0,
+                    mode == _BOTH,
+                    r,
+                    c,
+                    near,
+                    far,
+                    chosen,
+                    models,
+                    state,
+                    words,
+                    at,
+                    found,
                 )
-            if mode == _BACKWARD or mode == _BOTH:
+            if mode in (_BACKWARD, _BOTH):
                 at = _vector(
-                    encoding, vectors, expected, 1, mode == _BOTH, r, c, near, far, chosen, models, state, words, at, found
+                    encoding,
+                    vectors,
+                    expected,
+                    1,
+                    mode == _BOTH,
+                    r,
+                    c,
+                    near,
+                    far,
+                    chosen,
+                    models,
+                    state,
+                    words,
+                    at,
+                    found,
                 )
             fill(vectors, expected, mode, r, c, near, far)
     for number in range(2):

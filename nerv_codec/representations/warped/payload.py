@@ -49,9 +49,8 @@ class Layout:
 
     def lattices(self, geometry: GopGeometry) -> list[Lattice]:
         """Where samples of every plane lie."""
-        steps = 1 << self.row_shift, 1 << self.col_shift
-        origins = ((step - 1) * place / 2 for step, place in zip(steps, (self.row_place, self.col_place), strict=True))
-        chroma = Lattice(*origins, *steps)
+        down, across = 1 << self.row_shift, 1 << self.col_shift
+        chroma = Lattice((down - 1) * self.row_place / 2, (across - 1) * self.col_place / 2, down, across)
         return [Lattice(0.0, 0.0, 1, 1)] + [chroma] * (geometry.num_planes - 1)
 
 

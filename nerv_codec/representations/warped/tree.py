@@ -6,6 +6,7 @@ the one before, frame 0 from nothing. A node made inside the interval (a, b) is 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 
@@ -34,7 +35,7 @@ def waves(num_frames: int, span: int) -> tuple[tuple[Node, ...], ...]:
     count = -(-last // span)
     anchors = [round(last * number / count) for number in range(count + 1)] if count else [0]
     found: list[tuple[Node, ...]] = [(Node(0, 0, ()),)]
-    for left, right in zip(anchors, anchors[1:], strict=False):
+    for left, right in itertools.pairwise(anchors):
         found.append((Node(right, 1, (left,)),))
         intervals, depth = [(left, right)], 2
         while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:

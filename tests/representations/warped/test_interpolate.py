@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nerv_codec.representations.warped.interpolate import KERNEL, read_lattice, read_points
+from nerv_codec.representations.warped.interpolate import KERNEL
+from nerv_codec.representations.warped.interpolate_kernel import read_lattice, read_points
 
 
 def test_samples_are_kept_and_lattice_and_points_agree() -> None:

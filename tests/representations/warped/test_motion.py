@@ -8,7 +8,8 @@ import pytest
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
-from nerv_codec.representations.warped.compensate import CHROMA_TAPS, GRAY, LUMA_TAPS, compensate
+from nerv_codec.representations.warped.compensate import CHROMA_TAPS, LUMA_TAPS, compensate
+from nerv_codec.representations.warped.compensate_kernel import GRAY
 from nerv_codec.representations.warped.motion import (
     BACKWARD,
     BOTH,
@@ -50,7 +51,9 @@ def random_field(rng: np.random.Generator, rows: int, cols: int, near: int, far:
     return MotionField(vectors, modes)
 
 
-def plain(parents: list[npt.NDArray[np.int16]], field: MotionField, block: int, taps: Ints, bits: int) -> tuple[Ints, Ints]:
+def plain(
+    parents: list[npt.NDArray[np.int16]], field: MotionField, block: int, taps: Ints, bits: int
+) -> tuple[Ints, Ints]:
     """Prediction and doubt of a plane, sample by sample."""
     rows, cols = field.modes.shape
     height, width = parents[0].shape

@@ -27,7 +27,6 @@ def test_every_frame_once_and_parents_first(num_frames: int, span: int) -> None:
 
 
 @pytest.mark.parametrize("span", [1, 5, 8])
-@pytest.mark.parametrize("span", [1, 5, 8])
 def test_nodes_of_a_wave_do_not_need_each_other(span: int) -> None:
     known: set[int] = set()
     for wave in waves(30, span):
