@@ -30,7 +30,7 @@ def test_presets_load_and_take_ever_longer():
 
 @pytest.mark.parametrize("name", ["", "veryslow", "../configs/fast"])
 def test_unknown_preset(name):
-    with pytest.raises(UsageError, match="expected a preset of ultrafast, fast"):
+    with pytest.raises(UsageError, match="expected a preset of instant, ultrafast, fast"):
         load_preset(name)
 
 

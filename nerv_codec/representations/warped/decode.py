@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -80,29 +79,20 @@ def _reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, we
     return mending.joined(plain, mended(latents, told, weights), flags) if flags.any() else plain
 
 
-def checksum(planes: Iterable[Planes]) -> int:
-    """CRC-32 of all samples."""
-    crc = 0
-    for node in planes:
-        for plane in (node.y, node.u, node.v):
-            crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").tobytes(), crc)
-    return crc
-
-
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:
     """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
     payload = split(data, geometry)
-    weights = load_weights(payload.networks)
-    divided = payload.layout.parts(geometry)
+    head, weights = payload.head, load_weights(payload.head.networks)
+    divided = head.layout.parts(geometry)
     with Workers() as workers:
         decoded = [
-            decode_part(geometry.num_frames, part, payload.ladder, payload.span, weights, StreamReader(stream), workers)
+            decode_part(geometry.num_frames, part, head.ladder, head.span, weights, StreamReader(stream), workers)
             for part, stream in zip(divided, payload.streams, strict=True)
         ]
-    crc = checksum(planes for done, _ in decoded for planes in done.values())
+    crc = head.checksum(planes for done, _ in decoded for planes in done.values())
     if crc != payload.checksum:
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
-    function = make_function(geometry, payload.layout, [done for done, _ in decoded], decoded[0][1])
+    function = make_function(geometry, head.layout, [done for done, _ in decoded], decoded[0][1])
     streams = sum(len(stream) for stream in payload.streams)
     return function, crc, {"header": len(data) - streams, "streams": streams}
 

@@ -16,9 +16,9 @@ from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
-from nerv_codec.representations.warped.decode import Fields, checksum, make_function
+from nerv_codec.representations.warped.decode import Fields, make_function
 from nerv_codec.representations.warped.encode import encode_part
-from nerv_codec.representations.warped.payload import Payload, layout_of
+from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
 
 
@@ -64,6 +64,7 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
                 report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
             streams.append(out.bytes())
             done.append(nodes)
-    crc = checksum(planes for nodes in done for planes in nodes.values())
-    payload = Payload(weights.digest, layout, prices, config.span, crc, tuple(streams)).pack()
+    head = Head(weights.digest, layout, prices, config.span)
+    crc = head.checksum(planes for nodes in done for planes in nodes.values())
+    payload = Payload(head, crc, tuple(streams)).pack()
     return FittedGop(payload, 8.0 * len(payload), make_function(geometry, layout, done, fields))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
@@ -15,9 +19,11 @@ from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import DIGEST_BYTES
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.function import Lattice
+from nerv_codec.representations.warped.planes import Planes
 
 MAX_SPAN = 1024
 _PLACES = 3
+_MACS_PER_SAMPLE = 2500
 
 
 @dataclass(frozen=True)
@@ -66,24 +72,20 @@ def layout_of(info: VideoInfo) -> Layout:
 
 
 @dataclass(frozen=True)
-class Payload:
-    """A payload taken apart.
+class Head:
+    """What says how a GOP is coded.
 
     Attributes:
         networks: Digest of the shared networks.
         layout: Planes.
         ladder: Prices.
         span: Greatest distance of anchors.
-        checksum: CRC-32 of all decoded planes, in coding order.
-        streams: One for each part.
     """
 
     networks: bytes
     layout: Layout
     ladder: Ladder
     span: int
-    checksum: int
-    streams: tuple[bytes, ...]
 
     def pack(self) -> bytes:
         """The bytes."""
@@ -95,6 +97,29 @@ class Payload:
         for offset in self.ladder.offsets:
             out.i8(offset)
         out.varint(self.span)
+        return out.getvalue()
+
+    def checksum(self, planes: Iterable[Planes]) -> int:
+        """CRC-32 of the head and of all decoded planes, part by part in coding order."""
+        crc = zlib.crc32(self.pack())
+        for node in planes:
+            for plane in (node.y, node.u, node.v):
+                crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").tobytes(), crc)
+        return crc
+
+
+@dataclass(frozen=True)
+class Payload:
+    """A payload taken apart: its head, the checksum of what it decodes to, and a stream for each part."""
+
+    head: Head
+    checksum: int
+    streams: tuple[bytes, ...]
+
+    def pack(self) -> bytes:
+        """The bytes."""
+        out = ByteWriter()
+        out.raw(self.head.pack())
         out.u32(self.checksum)
         for stream in self.streams[:-1]:
             out.varint(len(stream))
@@ -121,7 +146,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)
-    return Payload(networks, layout, ladder, span, checksum, (*streams, reader.rest()))
+    return Payload(Head(networks, layout, ladder, span), checksum, (*streams, reader.rest()))
 
 
 def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:

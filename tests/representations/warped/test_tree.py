@@ -34,6 +34,7 @@ def test_nodes_of_a_wave_do_not_need_each_other(span: int) -> None:
         known |= {node.frame for node in wave}
 
 
+@pytest.mark.parametrize("span", [1, 5, 8])
 def test_neighbours_in_time_are_parent_and_child(span: int) -> None:
     """So there is motion between any two frames that follow each other."""
     nodes = {node.frame: node for node in coding_order(30, span)}

@@ -1,0 +1,154 @@
+"""A whole GOP: from frames to a payload and back, of every layout; damage; the function between its samples."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.psnr import mean_squared_error, psnr_db
+from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo, plane_dtype
+from nerv_codec.representations.fitting.checkpoint import Checkpoint
+from nerv_codec.representations.fitting.status import FittedGop
+from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.rendering import View, render_planes
+from nerv_codec.representations.warped.config import WarpedConfig
+from nerv_codec.representations.warped.decode import unpack_warped
+from nerv_codec.representations.warped.fit import fit_warped
+from nerv_codec.representations.warped.payload import layout_of, summarise
+
+
+def drawn(info: VideoInfo, count: int, speed: float = 2.0) -> tuple[PlanarFrame, ...]:
+    """A pattern that slides to the right."""
+    layout, frames = info.pixel_format, []
+    for t in range(count):
+        planes = []
+        for plane in range(layout.num_planes):
+            rows, cols = layout.plane_size(plane, info.height, info.width)
+            y = (np.arange(rows) * info.height / rows)[:, None]
+            x = (np.arange(cols) * info.width / cols)[None] - speed * t
+            value = 0.5 + 0.2 * np.sin(x / 5 + plane) + 0.15 * np.cos(y / 6 + np.sin(x / 11))
+            planes.append((value * layout.max_value).astype(plane_dtype(layout.bit_depth)))
+        frames.append(PlanarFrame(tuple(planes), t))
+    return tuple(frames)
+
+
+def fitted(info: VideoInfo, frames: tuple[PlanarFrame, ...], **settings: float) -> FittedGop:
+    config = dataclasses.replace(WarpedConfig(), **settings)
+    return fit_warped(config, GopTask(frames, info), lambda status: None, Checkpoint())
+
+
+INFO = VideoInfo(48, 32)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        INFO,
+        VideoInfo(47, 33, PixelFormat(3, 1, 1, 10)),
+        VideoInfo(40, 24, PixelFormat(1, 0, 0, 8)),
+        VideoInfo(36, 20, PixelFormat(3, 0, 0, 12)),
+        VideoInfo(36, 20, PixelFormat(3, 0, 1, 8)),
+        VideoInfo(1, 1),
+        VideoInfo(8, 8, PixelFormat(3, 0, 0, 16)),
+    ],
+    ids=["4:2:0", "odd 10 bit", "gray", "4:4:4 12 bit", "4:2:2", "one pixel", "16 bit"],
+)
+def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo) -> None:
+    frames = drawn(info, 4)
+    found = fitted(info, frames)
+    geometry = GopTask(frames, info).geometry
+    function, digest, parts = unpack_warped(found.payload, geometry)
+    assert sum(parts.values()) == len(found.payload) and digest == summarise(found.payload, geometry).digest
+    view, peak = View.whole(info.height, info.width), info.pixel_format.max_value
+    for t, frame in enumerate(frames):
+        decoded = render_planes(function, float(t), info, view, info)
+        again = render_planes(found.float_function, float(t), info, view, info)
+        for plane, (one, two, source) in enumerate(zip(decoded, again, frame.planes, strict=True)):
+            np.testing.assert_array_equal(one, two)
+            assert one.shape == source.shape
+            assert psnr_db(mean_squared_error(source, one), peak) > 27, plane
+
+
+def test_frames_are_the_planes_themselves() -> None:
+    """At the source's lattice nothing is interpolated: chroma is read where it sits."""
+    frames = drawn(INFO, 3)
+    found = fitted(INFO, frames)
+    function, _, _ = unpack_warped(found.payload, GopTask(frames, INFO).geometry)
+    view = View.whole(INFO.height, INFO.width)
+    for t in range(3):
+        for plane, shown in enumerate(render_planes(function, float(t), INFO, view, INFO)):
+            expected = np.clip((function.planes[t][plane].astype(int) + 8) >> 4, 0, 255)
+            assert np.abs(shown.astype(int) - expected).max() <= 1  # halves may round either way
+
+
+def test_between_frames_motion_is_followed() -> None:
+    info = VideoInfo(96, 64)
+    frames = drawn(info, 5, speed=4.0)
+    function, _, _ = unpack_warped(fitted(info, frames, rd_lambda=5e-5).payload, GopTask(frames, info).geometry)
+    view = View.whole(info.height, info.width)
+    truth = drawn(info, 9, speed=2.0)[5].planes[0][:, 16:-16]
+    between = render_planes(function, 2.5, info, view, info)[0][:, 16:-16]
+    blend = np.mean([frames[t].planes[0][:, 16:-16].astype(float) for t in (2, 3)], 0)
+    assert mean_squared_error(truth, between) < 0.3 * float(((truth - blend) ** 2).mean())
+
+
+def test_the_function_is_pointwise() -> None:
+    frames = drawn(INFO, 4)
+    function, _, _ = unpack_warped(fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
+    rng = np.random.default_rng(0)
+    times = torch.tensor([0.0, 1.25, 3.0], dtype=torch.float64)
+    rows = torch.from_numpy(np.sort(rng.uniform(-0.5, 31.5, 5)))
+    cols = torch.from_numpy(np.sort(rng.uniform(-0.5, 47.5, 6)))
+    lattice = function.render(times, rows, cols)
+    for k, t in enumerate(times):
+        for i, row in enumerate(rows):
+            points = torch.stack([t.expand(6), row.expand(6), cols], -1)
+            torch.testing.assert_close(function.sample(points).T, lattice[k, :, i], atol=1e-5, rtol=0)
+
+
+def test_lower_lambda_more_bytes_and_better() -> None:
+    frames = drawn(INFO, 4)
+    sizes = [len(fitted(INFO, frames, rd_lambda=price).payload) for price in (4e-3, 5e-4, 6e-5)]
+    assert sizes == sorted(sizes) and sizes[0] < 0.7 * sizes[2]
+
+
+def test_a_still_scene_costs_little_after_its_first_frame() -> None:
+    still = drawn(VideoInfo(96, 64), 1)
+    frames = tuple(PlanarFrame(still[0].planes, t) for t in range(9))
+    one, nine = (len(fitted(VideoInfo(96, 64), part).payload) for part in (still, frames))
+    assert nine < one + 80
+
+
+def test_the_same_bytes_whatever_the_number_of_threads() -> None:
+    frames, payloads = drawn(INFO, 9), []
+    for threads in (1, 2):
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads)
+        payloads.append(fitted(INFO, frames).payload)
+        torch.set_num_threads(before)
+    assert payloads[0] == payloads[1]
+
+
+def test_damage_is_seen() -> None:
+    frames = drawn(INFO, 3)
+    geometry, payload = GopTask(frames, INFO).geometry, fitted(INFO, frames).payload
+    rng = np.random.default_rng(1)
+    for place in rng.integers(0, len(payload), 60):
+        wrong = bytearray(payload)
+        wrong[place] ^= 1 << int(rng.integers(0, 8))
+        with pytest.raises(BitstreamError):
+            unpack_warped(bytes(wrong), geometry)
+    for size in range(0, len(payload), 7):
+        with pytest.raises(BitstreamError):
+            unpack_warped(payload[:size], geometry)
+
+
+def test_layout_keeps_where_chroma_sits() -> None:
+    info = dataclasses.replace(INFO, color=dataclasses.replace(INFO.color, chroma_location=2))
+    assert [layout_of(one).col_place for one in (INFO, info)] == [0, 1]
+    lattice = layout_of(info).lattices(GopTask(drawn(info, 1), info).geometry)[1]
+    assert (lattice.row, lattice.col, lattice.row_step, lattice.col_step) == (0.5, 0.5, 2, 2)
