@@ -29,16 +29,25 @@ class StopRequest:
         self._asked = time.monotonic()
 
 
+_of_main_thread: list[StopRequest] = []
+
+
 @contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Turns Ctrl-C and SIGTERM into a request inside of the block; elsewhere than in the main thread into nothing."""
-    request = StopRequest()
+    """Turns Ctrl-C and SIGTERM into a request inside of the block.
+
+    Signals come to the main thread only: in another thread this is the request of the block that the main thread is
+    in, and where it is in none, one that nobody makes.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield request
+        yield next(reversed(_of_main_thread), StopRequest())
         return
+    request = StopRequest()
     before = {number: signal.signal(number, request.ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    _of_main_thread.append(request)
     try:
         yield request
     finally:
+        _of_main_thread.remove(request)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -23,16 +23,19 @@ class Progress:
     """One moment of a job."""
 
     type: str
-    """``start``, ``progress``, ``compile`` (of the first kernel on a machine), ``gop-done``, ``done`` or ``error``."""
+    """``start``, ``progress``, ``compile`` (of the first kernel on a machine), ``gop-done``, ``done`` or ``error``;
+    ``note`` and ``file-done`` are lines that stay, for a fit that is tried again and for one of several files."""
     fraction: float = 0.0
     """Share of the whole job that is done, 0..1."""
     stage: str = ""
     """What is happening, as ``gop 2/7 fit 3200/8000``."""
     detail: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Figures so far: psnr_db, rate_bpp, bitrate_bps, bytes, estimated_bytes, message ..."""
+    """Figures so far: psnr_db, rate_bpp, bitrate_bps, bytes, estimated_bytes, places (fits by machine), message ..."""
 
 
 ProgressSink = Callable[[Progress], None]
+_LINES = ("note", "file-done")
+_NAMED_PLACES = 3
 
 
 def ignore_progress(_: Progress) -> None:
@@ -52,6 +55,8 @@ def part_of(sink: ProgressSink, start: float, share: float, name: str = "") -> P
     """
 
     def tell(event: Progress) -> None:
+        if event.type == "note":
+            sink(dataclasses.replace(event, fraction=start + share * event.fraction))
         if event.type in ("progress", "gop-done"):
             stage = f"{name} {event.stage}".strip()
             sink(dataclasses.replace(event, type="progress", fraction=start + share * event.fraction, stage=stage))
@@ -78,6 +83,9 @@ class BarSink:
         if event.type in ("done", "error"):
             self._bar.close()
             return
+        if event.type in _LINES:
+            self._bar.write(_line(event), file=self._bar.fp)
+            return
         self._bar.set_description_str(event.stage, refresh=False)
         # Not as tqdm's postfix, which it sets off by a comma.
         self._bar.bar_format = _BAR_FORMAT.format(figures=figures(event.detail))
@@ -95,6 +103,9 @@ class PlainSink:
         now = time.monotonic()
         due = now - self._last >= PLAIN_INTERVAL_SECONDS
         if event.type in ("done", "error", "start") or (event.type == "progress" and not due):
+            return
+        if event.type in _LINES:
+            print(_line(event), file=self._stream, flush=True)
             return
         self._last = now
         elapsed = now - self._start
@@ -158,7 +169,15 @@ def figures(detail: dict[str, Any]) -> str:
         parts.append(f"est {format_bytes(detail['estimated_bytes'])}")
     if "fps" in detail:
         parts.append(f"{detail['fps']:.1f} fps")
+    if places := detail.get("places"):
+        many = f"{sum(places.values())} on {len(places)} nodes"
+        each = ", ".join(f"{fits} on {place}" for place, fits in places.items())
+        parts.append(each if len(places) <= _NAMED_PLACES else many)
     return " ".join(parts)
+
+
+def _line(event: Progress) -> str:
+    return f"nerv-codec: note: {event.stage}" if event.type == "note" else event.stage
 
 
 def format_bytes(size: float) -> str:

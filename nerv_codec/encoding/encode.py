@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 import torch
 
-from nerv_codec.base.device import choose_device
 from nerv_codec.base.errors import BitstreamError, InputError, UsageError
 from nerv_codec.base.files import atomic_output, check_output
 from nerv_codec.base.interruption import stop_on_signals
@@ -24,6 +23,7 @@ from nerv_codec.decoding.metadata import VideoMetadata
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.assemble import Assembled, assemble, tool_name, verify_file
 from nerv_codec.encoding.config import EncoderConfig, at_crf, load_preset
+from nerv_codec.encoding.engines.engine import Engine, open_engine
 from nerv_codec.encoding.gop_job import CodedGop
 from nerv_codec.encoding.report import EncodeReport
 from nerv_codec.encoding.scheduler import GopScheduler
@@ -54,7 +54,10 @@ def encode(
     end: float | int | None = None,
     frames: int | None = None,
     device: str = "auto",
-    jobs: int = 1,
+    jobs: int | None = None,
+    engine: str | Engine = "processes",
+    fit_cpus: float | None = None,
+    fit_gpus: float | None = None,
     overwrite: bool = False,
     track: int | None = None,
     audio: bool = True,
@@ -88,7 +91,13 @@ def encode(
         frames: Stop after so many.
         device: Where to fit: ``auto``, ``cpu``, ``cuda`` ...
         jobs: How many GOPs are fitted side by side, in processes that share the threads; a script then needs the
-            usual ``if __name__ == "__main__":``. The bytes are the same, but for a bitrate or a size.
+            usual ``if __name__ == "__main__":``. The bytes are the same, but for a bitrate or a size. None is 1, or
+            with Ray as many as the cluster has room for.
+        engine: What runs fits: ``processes`` of this machine; ``ray``, a Ray cluster of this machine alone;
+            ``ray=ADDRESS``, a cluster that is there, as ``HOST:PORT`` or ``auto``. Or an engine that is open already,
+            shared with other encodes; ``device`` and ``jobs`` are then its own.
+        fit_cpus: Processors that a fit takes of a Ray cluster; None is 1.
+        fit_gpus: GPUs that a fit takes of a Ray cluster, or a share of one; None is 1 where ``device`` is a GPU.
         overwrite: Whether an existing target may be replaced.
         track: Which of several video tracks, from 0; None lets ffmpeg choose.
         audio: Whether the source's sound goes into the file as it is; subtitles, chapters and tags always do.
@@ -111,7 +120,12 @@ def encode(
     video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first, fps)
     config = _settings(config or load_preset(preset), crf, goal)
     flags = overwrite, resume, verify, tool_section
-    return _Encode(video, Path(target), config, goal, start_from, device, jobs, *flags, progress).run()
+    job = _Encode(video, Path(target), config, goal, start_from, *flags, progress)
+    job.check()
+    if not isinstance(engine, str):
+        return job.run(engine, engine.device)
+    with open_engine(engine, device=device, jobs=jobs, fit_cpus=fit_cpus, fit_gpus=fit_gpus) as opened:
+        return job.run(*opened)
 
 
 @dataclass(frozen=True)
@@ -123,20 +137,20 @@ class _Encode:
     config: EncoderConfig
     goal: Goal
     start_from: str | Path | None
-    device: str
-    jobs: int
     overwrite: bool
     resume: bool
     verify: bool
     tool_section: bool
     progress: ProgressSink
 
-    def run(self) -> EncodeReport:
+    def check(self) -> None:
+        """Refuses what makes no sense, before anything is started for it. Raises UsageError."""
+        self.goal.check(self.config, seekable=self.source.path is not None)
+        check_output(self.target, source=self.source.path, overwrite=self.overwrite)
+
+    def run(self, engine: Engine | None, device: torch.device) -> EncodeReport:
         """Reads, fits, writes, reads back and reports."""
         began, config, goal, source = time.monotonic(), self.config, self.goal, self.source
-        goal.check(config, seekable=source.path is not None)
-        check_output(self.target, source=source.path, overwrite=self.overwrite)
-        device = choose_device(self.device)
         self.progress(Progress("start", 0.0, "open"))
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())
@@ -144,11 +158,12 @@ class _Encode:
             _check_storable(reader.info, config, str(source.stream))
             steering = survey(goal, source, config)
             earlier = stack.enter_context(closing(StartFrom(self.start_from, config))) if self.start_from else None
-            key = self._work_key(device, steering) if self.resume else None
+            lag = engine.slots if engine and steering.budget else 1
+            key = self._work_key(device, steering, lag) if self.resume else None
             workspace = stack.enter_context(open_workspace(self.target, key))
             temporary = stack.enter_context(atomic_output(self.target, overwrite=self.overwrite))
             expected, rate = source.expected_frames(reader), reader.frame_rate
-            fits = config, device, expected, self.progress, workspace, stop, steering, self.jobs, earlier
+            fits = config, device, expected, self.progress, workspace, stop, steering, engine, earlier
             gops, last_duration = read_gops(reader, config.gop)
             coded = stack.enter_context(closing(GopScheduler(reader.info, rate, *fits).code(gops)))
             made = assemble(
@@ -175,7 +190,7 @@ class _Encode:
             yield gop
             check_output(self.target, source=self.source.path, overwrite=self.overwrite)
 
-    def _work_key(self, device: torch.device, steering: Steering) -> str | None:
+    def _work_key(self, device: torch.device, steering: Steering, lag: int) -> str | None:
         """All that determines the bytes of a fit: work is gone on with only where it would come out the same.
 
         None for a stream, which cannot be told from another one.
@@ -184,7 +199,6 @@ class _Encode:
             return None
         machine = (str(device), torch.__version__, tool_name())
         begun = source_digest(Path(self.start_from)) if self.start_from else None
-        lag = self.jobs if steering.budget else 1
         return repr((source_digest(self.source.path), self.source.choice, begun, self.config, machine, steering, lag))
 
     def _report(self, reader: VideoReader, made: Assembled, about: VideoMetadata, began: float) -> EncodeReport:

@@ -18,11 +18,11 @@ from fractions import Fraction
 from itertools import accumulate
 from pathlib import Path
 
-from nerv_codec.base.device import choose_device
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.interruption import stop_on_signals
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
 from nerv_codec.encoding.config import EncoderConfig, at_crf, load_preset, override
+from nerv_codec.encoding.engines.engine import open_engine
 from nerv_codec.encoding.gop_job import CodedGop
 from nerv_codec.encoding.scheduler import GopScheduler
 from nerv_codec.encoding.segmentation import GopFrames
@@ -176,18 +176,12 @@ class _Sampler:
         """The GOPs as they would stand in a file, and how long that took on the wall's clock."""
         expected = sum(len(gop.frames) - gop.continues for gop in gops)
         began = time.monotonic()
-        with stop_on_signals() as stop:
-            scheduler = GopScheduler(
-                self.overview.info,
-                None,
-                config,
-                choose_device(self.device),
-                expected,
-                progress,
-                None,
-                stop,
-                jobs=min(self.jobs, len(gops)),
-            )
+        with (
+            open_engine("processes", device=self.device, jobs=min(self.jobs, len(gops))) as (engine, device),
+            stop_on_signals() as stop,
+        ):
+            info = self.overview.info
+            scheduler = GopScheduler(info, None, config, device, expected, progress, None, stop, engine=engine)
             coded = [gop for gop, _ in scheduler.code(iter(gops))]
         return coded, time.monotonic() - began
 

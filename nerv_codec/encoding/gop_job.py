@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.interruption import StopRequest
@@ -44,6 +44,13 @@ class CodedGop:
     """What the first GOP puts into the header for all of them."""
 
 
+class JobKey(NamedTuple):
+    """Tells jobs apart that share an engine."""
+
+    video: int
+    gop: int
+
+
 @dataclass(frozen=True)
 class GopJob:
     """A GOP to fit, and where its work is kept."""
@@ -54,6 +61,13 @@ class GopJob:
     config: EncoderConfig
     workspace: Workspace | None
     """None keeps nothing."""
+    video: int = 0
+    """Which one, of several videos that are encoded together."""
+
+    @property
+    def key(self) -> JobKey:
+        """The job's name."""
+        return JobKey(self.video, self.index)
 
     @property
     def index(self) -> int:
@@ -114,9 +128,13 @@ class GopJob:
             fit_seconds=fit_seconds,
             shared=kept,
         )
+        self.keep(coded, payload)
+        return coded, payload
+
+    def keep(self, coded: CodedGop, payload: bytes) -> None:
+        """Keeps what this GOP came to for a later run, where there is a workspace. Raises OSError."""
         if self.workspace is not None:
             self.workspace.save_gop(self.index, _facts(coded), payload)
-        return coded, payload
 
     def _entry(self, payload: bytes) -> GopEntry:
         return GopEntry(len(self.task.frames), self.continues, len(pack_section(SECTION_GOP, payload)))

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
+import time
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import torch
 
 from nerv_codec.base.background import read_ahead
-from nerv_codec.base.errors import UsageError
+from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.interruption import StopRequest
 from nerv_codec.base.progress import Progress, ProgressSink
 from nerv_codec.base.video import VideoInfo
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
 from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.encoding.engines.processes import FitProcesses
+from nerv_codec.encoding.engines.engine import Engine, Message, is_last
 from nerv_codec.encoding.fit_gop import prepare_gop
-from nerv_codec.encoding.gop_job import CodedGop, GopJob
+from nerv_codec.encoding.gop_job import CodedGop, GopJob, JobKey
 from nerv_codec.encoding.segmentation import GopFrames
 from nerv_codec.encoding.start_from import StartFrom
 from nerv_codec.encoding.target import Steering
@@ -31,6 +33,13 @@ from nerv_codec.representations.fitting.task import GopTask
 _FIT_SHARE = 0.97
 """Share of a GOP's progress that its fit takes; decoding it back is the rest."""
 _POLL_SECONDS = 0.2
+_GRACE_SECONDS = 30.0
+"""How long fits that were asked to stop may take to save their work."""
+_WINDOW = 8
+"""A GOP starts only while the oldest that is not done is fewer than this many times the slots before it, so that what
+waits for its turn in the file stays bounded."""
+_NAMED_GOPS = 4
+"""How many GOPs are named at the most where several run."""
 
 
 @dataclass
@@ -57,8 +66,8 @@ class GopScheduler:
     """Where finished GOPs are kept; None keeps nothing."""
     stop: StopRequest
     steering: Steering = field(default_factory=Steering)
-    jobs: int = 1
-    """How many GOPs are fitted side by side."""
+    engine: Engine | None = None
+    """What fits GOPs side by side; None fits one after another in this process."""
     start_from: StartFrom | None = None
     """Where fits begin, instead of with nothing."""
     _shared: bytes = b""
@@ -67,17 +76,23 @@ class GopScheduler:
     """Bits of each GOP that is done, from the first on, with what it put into the header."""
     _frames: int = 0
     _running: dict[int, _Running] = field(default_factory=dict)
+    """Those that have been started and not yet handed out."""
+    _fitting: dict[int, JobKey] = field(default_factory=dict)
+    """Those that the engine has."""
+    _done: dict[int, tuple[CodedGop, bytes]] = field(default_factory=dict)
+    """Those that wait for their turn."""
     _ended: bool = False
 
-    def __post_init__(self) -> None:
-        if self.jobs < 1:
-            raise UsageError(f"expected 1 job or more, found {self.jobs}")
+    @property
+    def slots(self) -> int:
+        """How many GOPs are fitted side by side."""
+        return 1 if self.engine is None else self.engine.slots
 
     def code(self, gops: Iterable[GopFrames]) -> Generator[tuple[CodedGop, bytes], None, None]:
         """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read and prepared."""
         with read_ahead(self._prepared(gops)) as prepared:
             try:
-                yield from self._one_by_one(prepared) if self.jobs == 1 else self._side_by_side(prepared)
+                yield from self._one_by_one(prepared) if not self.engine else self._side_by_side(prepared, self.engine)
             finally:
                 self._ended = True
 
@@ -89,7 +104,7 @@ class GopScheduler:
                 pass
             elif self.start_from is not None:
                 task = dataclasses.replace(task, start_from=self.start_from.gop(index, gop, self.info))
-            elif self.jobs == 1:  # else a fit prepares itself, beside the others
+            elif self.engine is None:  # else a fit prepares itself, beside the others
                 task = dataclasses.replace(task, prepared=prepare_gop(self.config, task, self._is_over))
             yield GopJob(task, gop.continues, self.config, self.workspace)
             del task, gop
@@ -104,46 +119,75 @@ class GopScheduler:
             coded, payload = job.kept() or job.run(partial(self._tell, job.index), self.stop)
             yield self._finished(job.index, coded, payload)
 
-    def _side_by_side(self, jobs: Iterator[GopJob]) -> Iterator[tuple[CodedGop, bytes]]:
-        done: dict[int, tuple[CodedGop, bytes]] = {}
-        started, more = 0, True
-        with FitProcesses(self.jobs) as processes:
-            while more or processes.is_busy or done:
-                while more and processes.has_room and self._may_start(started):
-                    waiting = next(jobs, None)
-                    if waiting is None:
-                        more = False
-                        break
-                    job = self._ready(waiting)
-                    self._running[started] = _Running(len(job.pts))
-                    if found := job.kept():
-                        done[started] = found
-                    else:
-                        processes.start(job)
-                    started += 1
-                    del waiting, job
-                while (turn := len(self._spent_bits)) in done:
-                    yield self._finished(turn, *done.pop(turn))
-                for index, message in processes.events(_POLL_SECONDS) if processes.is_busy else ():
-                    if isinstance(message, FitStatus):
-                        self._tell(index, message)
-                    elif isinstance(message, Progress):
-                        total = max(1, self.expected_frames, self._frames)
-                        self.progress(dataclasses.replace(message, fraction=self._fraction(total)))
-                    else:
-                        done[index] = message
+    def _side_by_side(self, jobs: Iterator[GopJob], engine: Engine) -> Iterator[tuple[CodedGop, bytes]]:
+        more = True
+        try:
+            while more or self._running:
+                starts = more and self._may_start(len(self._spent_bits) + len(self._running)) and engine.has_room
+                if starts:
+                    more = self._start_next(jobs, engine)
+                for key, message in engine.events(0 if starts else _POLL_SECONDS):
+                    self._hear(key, message)
+                while (turn := len(self._spent_bits)) in self._done:
+                    yield self._finished(turn, *self._done.pop(turn))
                 if self.stop():
-                    processes.stop()
+                    self._wind_down(engine, self._fitting)
+        finally:
+            for key in self._fitting.values():
+                engine.drop(key)
+
+    def _start_next(self, jobs: Iterator[GopJob], engine: Engine) -> bool:
+        """Starts the next job, or takes what an earlier run has made of it. False where there is none."""
+        waiting = next(jobs, None)
+        if waiting is None:
+            return False
+        job = self._ready(waiting)
+        self._running[job.index] = _Running(len(job.pts))
+        if found := job.kept():
+            self._done[job.index] = found
+        else:
+            engine.start(job)
+            self._fitting[job.index] = job.key
+        return True
+
+    def _hear(self, key: JobKey, message: Message) -> None:
+        """Takes in what has come from a fit. Raises the error that ended it."""
+        if isinstance(message, FitStatus):
+            self._tell(key.gop, message)
+        elif isinstance(message, Progress):
+            total = max(1, self.expected_frames, self._frames)
+            self.progress(dataclasses.replace(message, fraction=self._fraction(total)))
+        else:
+            del self._fitting[key.gop]
+            if isinstance(message, BaseException):
+                raise message
+            self._done[key.gop] = message
+
+    @staticmethod
+    def _wind_down(engine: Engine, fitting: dict[int, JobKey]) -> None:
+        """Lets all fits save their work and end. Raises Interrupted."""
+        for key in fitting.values():
+            engine.stop(key)
+        until = time.monotonic() + _GRACE_SECONDS
+        reason = Interrupted("interrupted; the same command goes on behind the last whole GOP")
+        while fitting and time.monotonic() < until:
+            for key, message in engine.events(_POLL_SECONDS):
+                if is_last(message):
+                    fitting.pop(key.gop, None)
+                if isinstance(message, Interrupted):
+                    reason = message
+        raise reason
 
     def _may_start(self, index: int) -> bool:
         """Whether all is known that a GOP depends on: what is shared, and under a budget what others have cost."""
-        if index > 0 and not self._spent_bits and self.config.shares_networks:
+        turn = len(self._spent_bits)
+        if index > 0 and turn == 0 and self.config.shares_networks:
             return False
-        return self.steering.budget is None or index < len(self._spent_bits) + self.jobs
+        return index < turn + self.slots * (1 if self.steering.budget else _WINDOW)
 
     def _ready(self, job: GopJob) -> GopJob:
         """The job with what the GOPs before it have come to: bits that are left, networks in the header."""
-        known = self._spent_bits[: max(0, job.index - self.jobs + 1)]
+        known = self._spent_bits[: max(0, job.index - self.slots + 1)]
         target = self.steering.target(job.index, known)
         return dataclasses.replace(job, task=dataclasses.replace(job.task, target=target, shared=self._shared))
 
@@ -166,7 +210,7 @@ class GopScheduler:
         covered = self._frames + own
         total = max(self.expected_frames, covered)
         bits = sum(self._spent_bits) + sum(state.estimated_bits for _, state in states)
-        detail = {
+        detail: dict[str, Any] = {
             "psnr_db": sum(frames * state.psnr_db for frames, state in states) / own,
             "rate_bpp": bits / (covered * self.info.width * self.info.height),
             **({"bytes": self._bytes} if self._bytes else {}),
@@ -174,8 +218,11 @@ class GopScheduler:
         }
         if self.frame_rate:
             detail["bitrate_bps"] = bits * float(self.frame_rate) / covered
+        if self.engine and self.engine.places:
+            detail["places"] = dict(self.engine.places)
         last = max(running)
-        names = "+".join(str(number + 1) for number in running)
+        numbers = [number + 1 for number in running]
+        names = "+".join(map(str, numbers)) if len(running) <= _NAMED_GOPS else f"{numbers[0]}..{numbers[-1]}"
         steps = f"{sum(state.step for _, state in states)}/{sum(state.steps for _, state in states)}"
         stage = f"gop {names}/{self._num_gops(last, total, covered)} {status.stage} {steps}"
         self.progress(Progress("progress", self._fraction(total), stage, detail))

@@ -127,7 +127,7 @@ def test_a_process_that_dies_is_an_error(tiny_clip, tmp_path, quick, monkeypatch
 
     def start_and_kill(self, job):
         start(self, job)
-        os.kill(self._busy[job.index]._process.pid, signal.SIGKILL)
+        os.kill(self._busy[job.key]._process.pid, signal.SIGKILL)
 
     monkeypatch.setattr(FitProcesses, "start", start_and_kill)
     with pytest.raises((NervCodecError, BrokenPipeError)):

@@ -11,22 +11,19 @@ import multiprocessing.connection
 import pickle
 import signal
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 import torch
 
 from nerv_codec.base.compiling import compiling_told
-from nerv_codec.base.errors import Interrupted, NervCodecError
+from nerv_codec.base.errors import NervCodecError
 from nerv_codec.base.interruption import StopRequest
-from nerv_codec.base.progress import Progress
-from nerv_codec.encoding.gop_job import CodedGop, GopJob
-from nerv_codec.representations.fitting.status import FitStatus
+from nerv_codec.encoding.engines.engine import Message, is_last
+from nerv_codec.encoding.gop_job import GopJob, JobKey
 
 _STOP = "stop"
-_GRACE_SECONDS = 30.0
-"""How long processes that were asked to stop may take to save their work."""
 
 
 class FitProcesses:
@@ -34,13 +31,17 @@ class FitProcesses:
 
     Args:
         count: How many at the most. Torch's threads are divided among them.
+        device: What they compute on.
     """
 
-    def __init__(self, count: int) -> None:
-        self._count = count
+    places: Mapping[str, int] = {}
+
+    def __init__(self, count: int, device: torch.device) -> None:
+        self.slots = count
+        self.device = device
         self._threads = max(1, torch.get_num_threads() // count)
         self._idle: list[_Process] = []
-        self._busy: dict[int, _Process] = {}
+        self._busy: dict[JobKey, _Process] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -51,52 +52,31 @@ class FitProcesses:
 
     @property
     def has_room(self) -> bool:
-        """Whether another job can start now."""
-        return len(self._busy) < self._count
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether any job is running."""
-        return bool(self._busy)
+        return len(self._busy) < self.slots
 
     def start(self, job: GopJob) -> None:
-        """Hands a job to a process, one that is idle or a new one; the job's frames need not be kept here."""
         process = self._idle.pop() if self._idle else _Process(self._threads)
-        self._busy[job.index] = process
-        process.connection.send(job)
+        self._busy[job.key] = process
+        with suppress(OSError):  # one that has died says so by itself
+            process.connection.send(job)
 
-    def events(self, timeout_seconds: float) -> Iterator[tuple[int, FitStatus | Progress | tuple[CodedGop, bytes]]]:
-        """What has come up from the processes: figures, kernels being compiled, or a result, with its job's index.
-
-        Raises:
-            What a job raised, or NervCodecError where a process died.
-        """
-        waiting = {process.connection: index for index, process in self._busy.items()}
+    def events(self, timeout_seconds: float) -> Iterator[tuple[JobKey, Message]]:
+        waiting = {process.connection: key for key, process in self._busy.items()}
         for connection in multiprocessing.connection.wait(list(waiting), timeout_seconds):
-            index = waiting[connection]  # type: ignore[index]
-            message = self._busy[index].receive()
+            key = waiting[connection]  # type: ignore[index]
+            message = self._busy[key].receive()
             if isinstance(message, BaseException):
-                self._busy.pop(index).end()
-                raise message
-            if not isinstance(message, FitStatus | Progress):
-                self._idle.append(self._busy.pop(index))
-            yield index, message
+                self.drop(key)
+            elif is_last(message):
+                self._idle.append(self._busy.pop(key))
+            yield key, message
 
-    def stop(self) -> None:
-        """Lets all jobs save their work and end. Raises Interrupted."""
-        for process in self._busy.values():
-            process.connection.send(_STOP)
-        until = time.monotonic() + _GRACE_SECONDS
-        reason: BaseException = Interrupted("interrupted; the same command goes on behind the last whole GOP")
-        while self._busy and time.monotonic() < until:
-            try:
-                for _ in self.events(0.2):
-                    pass
-            except Interrupted as saved:
-                reason = saved
-            except NervCodecError:
-                continue
-        raise reason
+    def stop(self, key: JobKey) -> None:
+        with suppress(OSError):
+            self._busy[key].connection.send(_STOP)
+
+    def drop(self, key: JobKey) -> None:
+        self._busy.pop(key).end()
 
 
 class _Process:
