@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shtab
 
+from nerv_codec.base.batch import one_by_one
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import check_input
+from nerv_codec.base.progress import ProgressSink
 from nerv_codec.cli.arguments import crop, positive, rate, size, time_or_frame
 from nerv_codec.cli.output import (
     STDOUT,
@@ -24,7 +26,11 @@ from nerv_codec.cli.output import (
     told,
     write_json,
 )
+from nerv_codec.cli.several import add_out_dir, paired, run_several, two_names
 from nerv_codec.decoding.output_name import check_target, choose_format, default_target, exists
+
+if TYPE_CHECKING:
+    from nerv_codec.decoding.decode import DecodeReport
 
 FORMATS = ("mp4", "mkv", "y4m", "png", "md5", "null")
 """Names of formats as ``media.writer.Format`` has them, which is not imported to parse a command line."""
@@ -34,6 +40,7 @@ _EPILOG = """examples:
   nerv-codec decode out.nvc zoom.png --scale 8 --crop 640x480+800+200 --start f:9 --end f:10
   nerv-codec decode out.nvc frames/                    a folder of numbered pictures
   nerv-codec decode out.nvc zoom_%04d.png --scale 8    numbered pictures, from zoom_0000.png on
+  nerv-codec decode encoded/*.nvc --out-dir decoded
   nerv-codec decode out.nvc - | ffplay -               y4m on stdout
   nerv-codec decode damaged.nvc --keep-going           what is left of it
 
@@ -49,15 +56,16 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         description="Evaluates the function in a .nvc: at the source's lattice, or at any other.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s IN [OUT] [options]\n       %(prog)s IN... --out-dir DIR [options]",
     )
-    source = parser.add_argument("input", metavar="IN", type=Path, help="the .nvc")
-    target = parser.add_argument(
-        "output",
-        metavar="OUT",
-        nargs="?",
-        help=".mp4 (H.264), .mkv (lossless FFV1), .y4m, .md5, .png (one frame), a folder, zoom_%%04d.png; - is stdout",
+    names = parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="the .nvc, and .mp4 (H.264), .mkv (lossless FFV1), .y4m, .md5, .png (one frame), a folder, "
+        "zoom_%%04d.png; - is stdout; with --out-dir only .nvc",
     )
-    source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
+    names.complete = shtab.FILE  # type: ignore[attr-defined]
     where = parser.add_argument_group("where to evaluate")
     where.add_argument("--fps", type=rate, metavar="R", help="60, 30000/1001 or source")
     scaling = where.add_mutually_exclusive_group()
@@ -73,6 +81,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     where.add_argument("--end", type=time_or_frame, metavar="T", help="where to stop, not included")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     output = parser.add_argument_group("output")
+    add_out_dir(output, "decode each IN into DIR; what is there already is left alone")
     output.add_argument("--format", choices=FORMATS, help="where the name does not tell")
     output.add_argument("--no-audio", action="store_true", help="pictures only")
     output.add_argument(
@@ -89,36 +98,37 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
 
 def _run(options: argparse.Namespace) -> int:
     where = {name: getattr(options, name) for name in ("fps", "scale", "size", "crop")}
-    to_stdout = options.output == STDOUT
+    chosen: dict[str, Any] = {
+        **where,
+        "start": options.start,
+        "end": options.end,
+        "device": options.device,
+        "overwrite": options.overwrite,
+        "audio": not options.no_audio,
+        "keep_going": options.keep_going,
+    }
+    if options.out_dir is not None:
+        return _run_several(options, where, chosen)
+    name, output = two_names(options, "IN and at most one OUT", least=1)
+    source = Path(name)
+    to_stdout = output == STDOUT
     if to_stdout and options.json == STDOUT:
         raise UsageError("expected one output for stdout, found the video and --json (--json=FILE writes a file)")
     with told(chosen_sink(options, stdout_taken=to_stdout or options.json == STDOUT)) as progress:
-        target: Any = sys.stdout.buffer if to_stdout else options.output
+        target: Any = sys.stdout.buffer if to_stdout else output
         format: Any = choose_format(target, options.format)
         if target is None and format != "null":
-            target = default_target(options.input, format, **where)
+            target = default_target(source, format, **where)
         if target is not None and not to_stdout:
             path = Path(target)
             if skip_existing(options, path, exists(path, format)):
                 return 0
-            check_target(path, format, source=options.input, overwrite=options.overwrite)
-        check_json(options, options.input, Path(target) if isinstance(target, str | Path) else None)
-        check_input(options.input)
+            check_target(path, format, source=source, overwrite=options.overwrite)
+        check_json(options, source, Path(target) if isinstance(target, str | Path) else None)
+        check_input(source)
         from nerv_codec.decoding.decode import decode  # brings torch
 
-        report = decode(
-            options.input,
-            target,
-            **where,
-            start=options.start,
-            end=options.end,
-            format=format,
-            device=options.device,
-            overwrite=options.overwrite,
-            audio=not options.no_audio,
-            keep_going=options.keep_going,
-            progress=progress,
-        )
+        report = decode(source, target, format=format, **chosen, progress=progress)
     if not options.quiet:
         for warning in report.warnings:
             print(f"nerv-codec: note: {warning}", file=sys.stderr)
@@ -128,5 +138,29 @@ def _run(options: argparse.Namespace) -> int:
             f"{report.seconds:.1f} s, {speed:.1f} fps",
             file=sys.stderr,
         )
-    write_json(options, dataclasses.asdict(report))
+    write_json(options, report.to_dict())
     return 0
+
+
+def _run_several(options: argparse.Namespace, where: dict[str, Any], chosen: dict[str, Any]) -> int:
+    format: Any = options.format or "mp4"
+    if format == "null":
+        raise UsageError("expected a format that writes files for --out-dir, found null")
+    with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as sink:
+        pairs = paired(options, lambda source: default_target(source, format, **where).name)
+        check_json(options, *(path for pair in pairs for path in pair))
+        from nerv_codec.decoding.decode import decode  # brings torch
+
+        def one(source: Path, target: Path, tell: ProgressSink) -> DecodeReport:
+            return decode(source, target, format=format, **chosen, progress=tell)
+
+        return run_several(options, pairs, sink, partial(one_by_one, work=one), _row)
+
+
+def _row(report: DecodeReport) -> dict[str, str]:
+    return {
+        "frames": str(report.num_frames),
+        "size": f"{report.width}x{report.height}",
+        "time": f"{report.seconds:.0f} s",
+        **({"notes": "; ".join(report.warnings)} if report.warnings else {}),
+    }

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import shtab
 
+from nerv_codec.base.batch import BatchProgress, Outcome
 from nerv_codec.base.errors import TargetNotReachedError, UsageError
 from nerv_codec.base.files import check_input, check_output
-from nerv_codec.base.progress import Progress, ProgressSink
+from nerv_codec.base.progress import Progress, ProgressSink, format_bytes
 from nerv_codec.cli.arguments import bitrate, byte_size, count, crf, positive, rate, time_or_frame, track
 from nerv_codec.cli.output import (
     STDOUT,
@@ -26,6 +26,10 @@ from nerv_codec.cli.output import (
     write_json,
 )
 from nerv_codec.cli.settings import add_settings, chosen_settings
+from nerv_codec.cli.several import add_out_dir, paired, run_several, two_names
+
+if TYPE_CHECKING:
+    from nerv_codec.encoding.report import EncodeReport
 
 _OTHERS = {".avi", ".avif", ".gif", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".png", ".ts", ".webm", ".y4m"}
 """Suffixes that promise another kind of file than a .nvc."""
@@ -37,6 +41,8 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc --target-size 1MiB
   nerv-codec encode video.mp4 better.nvc --start-from out.nvc --preset slow
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
+  nerv-codec encode *.mp4 --out-dir encoded -j 4
+  nerv-codec encode film.mkv film.nvc --engine ray=auto --fit-gpus 0.5
   nerv-codec encode frames/ out.nvc --fps 24
   ffmpeg -i video.mp4 -f yuv4mpegpipe - | nerv-codec encode - out.nvc
 
@@ -52,10 +58,15 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         description="Fits a function to a video and writes it as a .nvc.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s IN OUT [options]\n       %(prog)s IN... --out-dir DIR [options]",
     )
-    source = parser.add_argument("input", metavar="IN", help="a video, or a folder of pictures; - reads y4m from stdin")
-    target = parser.add_argument("output", metavar="OUT", type=Path, help="the .nvc to write")
-    source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
+    names = parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="a video, or a folder of pictures (- is y4m on stdin), and the .nvc to write; with --out-dir only videos",
+    )
+    names.complete = shtab.FILE  # type: ignore[attr-defined]
     _add_effort(parser)
     add_input(parser)
     _add_output(parser)
@@ -75,8 +86,33 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
         "--start-from", type=Path, metavar="F.nvc", help="begin with an earlier encode of the same frames, at any crf"
     )
     earlier.complete = shtab.FILE  # type: ignore[attr-defined]
-    effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
-    effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
+    _add_engine(parser)
+
+
+def _add_engine(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_argument_group("where fits run")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
+    where.add_argument(
+        "-j",
+        "--jobs",
+        type=count,
+        metavar="N",
+        help="fit N GOPs side by side (1; on Ray all there is room for)",
+    )
+    where.add_argument(
+        "--engine",
+        default="processes",
+        metavar="E",
+        help="processes of this machine; ray, a cluster of this machine alone; ray=HOST:PORT or ray=auto, one that is "
+        "there (processes)",
+    )
+    where.add_argument("--fit-cpus", type=positive, metavar="F", help="processors that a fit takes on Ray (1)")
+    where.add_argument(
+        "--fit-gpus",
+        type=positive,
+        metavar="F",
+        help="GPUs that a fit takes on Ray, 0.5 is half of one (1)",
+    )
 
 
 def add_input(parser: argparse.ArgumentParser) -> None:
@@ -103,6 +139,7 @@ def add_input(parser: argparse.ArgumentParser) -> None:
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
     output = parser.add_argument_group("output")
+    add_out_dir(output, "encode each IN to DIR/IN.nvc, together; what is there already is left alone")
     add_overwrite(output)
     output.add_argument(
         "--resume",
@@ -133,51 +170,89 @@ def _after(sink: ProgressSink, note: str) -> ProgressSink:
 
 
 def _run(options: argparse.Namespace) -> int:
-    if str(options.output) == "-":
+    if options.out_dir is not None:
+        return _run_several(options)
+    name, output = two_names(options, "IN and OUT")
+    target = Path(str(output))
+    if output == STDOUT:
         raise UsageError("expected a file for the .nvc, found -: only decode writes to stdout")
-    if skip_existing(options, options.output):
+    if skip_existing(options, target):
         return 0
     with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as told_to:
         progress = told_to
-        config = chosen_settings(options, options.crf)
-        source = None if options.input == "-" else Path(options.input)
+        chosen = _chosen(options)
+        source = None if name == STDOUT else Path(name)
         if source is not None:
             check_input(source)
-        check_output(options.output, source=source, overwrite=options.overwrite)
-        check_json(options, source, options.output)
-        if options.output.suffix.lower() in _OTHERS and not options.quiet:
-            progress = _after(progress, f"nerv-codec: note: {options.output} will be a .nvc, which no player opens")
+        check_output(target, source=source, overwrite=options.overwrite)
+        check_json(options, source, target)
+        if target.suffix.lower() in _OTHERS and not options.quiet:
+            progress = _after(progress, f"nerv-codec: note: {target} will be a .nvc, which no player opens")
         from nerv_codec.encoding.encode import encode  # brings torch, which a wrong word need not wait for
 
-        report = encode(
-            sys.stdin.buffer if source is None else source,
-            options.output,
-            config=config,
-            bitrate=options.bitrate,
-            target_bytes=options.target_size,
-            target_psnr_db=options.target_psnr,
-            start_from=options.start_from,
-            fps=options.fps,
-            start=options.start,
-            end=options.end,
-            frames=options.frames,
-            device=options.device,
-            jobs=options.jobs,
-            overwrite=options.overwrite,
-            track=options.track,
-            audio=not options.no_audio,
-            drop_alpha=options.drop_alpha,
-            scale_to_first=options.scale_to_first,
-            resume=options.resume,
-            verify=not options.no_verify,
-            tool_section=not options.no_metadata,
-            progress=progress,
-        )
+        report = encode(sys.stdin.buffer if source is None else source, target, **chosen, progress=progress)
     if not options.quiet:
         for warning in report.warnings:
             print(f"nerv-codec: note: {warning}", file=sys.stderr)
         print(report.summary(), file=sys.stderr)
-    write_json(options, dataclasses.asdict(report))
+    write_json(options, report.to_dict())
     if report.missed:
-        raise TargetNotReachedError(f"{options.output} is written, but misses its target: {report.missed}")
+        raise TargetNotReachedError(f"{target} is written, but misses its target: {report.missed}")
     return 0
+
+
+def _run_several(options: argparse.Namespace) -> int:
+    with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as sink:
+        chosen = _chosen(options)
+        if options.start_from is not None:
+            raise UsageError("expected --start-from for one video, found --out-dir")
+        pairs = paired(options, lambda source: f"{source.name if source.is_dir() else source.stem}.nvc")
+        check_json(options, *(path for pair in pairs for path in pair))
+        from nerv_codec.encoding.together import encode_together  # brings torch
+
+        def work(todo: list[tuple[Path, Path]], ended: Any, progress: BatchProgress) -> list[Outcome]:
+            return encode_together(todo, ended=ended, progress=progress, **chosen)
+
+        def code(report: EncodeReport) -> int:
+            return TargetNotReachedError.exit_code if report.missed else 0
+
+        return run_several(options, pairs, sink, work, _row, code)
+
+
+def _row(report: EncodeReport) -> dict[str, str]:
+    return {
+        "size": format_bytes(report.file_bytes),
+        "bpp": f"{report.rate_bpp:.4f}",
+        "PSNR": f"{report.psnr_y_db:.2f} dB",
+        "frames": str(report.num_frames),
+        "time": f"{report.seconds:.0f} s",
+        **({"missed": report.missed} if report.missed else {}),
+    }
+
+
+def _chosen(options: argparse.Namespace) -> dict[str, Any]:
+    """All that the command line says about an encode, but for its source and target."""
+    return {
+        "config": chosen_settings(options, options.crf),
+        "bitrate": options.bitrate,
+        "target_bytes": options.target_size,
+        "target_psnr_db": options.target_psnr,
+        "start_from": options.start_from,
+        "fps": options.fps,
+        "start": options.start,
+        "end": options.end,
+        "frames": options.frames,
+        "device": options.device,
+        "jobs": options.jobs,
+        "engine": options.engine,
+        "fit_cpus": options.fit_cpus,
+        "fit_gpus": options.fit_gpus,
+        "overwrite": options.overwrite,
+        "track": options.track,
+        "audio": not options.no_audio,
+        "drop_alpha": options.drop_alpha,
+        "scale_to_first": options.scale_to_first,
+        "resume": options.resume,
+        "verify": not options.no_verify,
+        "tool_section": not options.no_metadata,
+    }

@@ -10,14 +10,27 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from nerv_codec.base.batch import one_by_one
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import atomic_output, check_input, check_output
+from nerv_codec.base.progress import ProgressSink
 from nerv_codec.cli.arguments import count, crfs, rate
-from nerv_codec.cli.output import STDOUT, add_json, add_overwrite, add_progress, chosen_sink, skip_existing, told
+from nerv_codec.cli.output import (
+    STDOUT,
+    add_json,
+    add_overwrite,
+    add_progress,
+    check_json,
+    chosen_sink,
+    skip_existing,
+    told,
+)
 from nerv_codec.cli.settings import add_settings, chosen_settings, describe_settings
+from nerv_codec.cli.several import add_out_dir, paired, run_several, two_names
 
 if TYPE_CHECKING:
     from nerv_codec.encoding.config import EncoderConfig
@@ -34,6 +47,7 @@ _EPILOG = """examples:
   nerv-codec eval video.mp4 a.nvc --points b.nvc c.nvc --baselines x264,svtav1 --html report.html
   nerv-codec eval video.mp4 out.nvc --crf 20,26,32,38 --preset fast --baselines x265
   nerv-codec eval video.mp4 out.nvc --holdout 2 --holdout-scale 2 --preset fast
+  nerv-codec eval *.mp4 --out-dir encoded           after: nerv-codec encode *.mp4 --out-dir encoded
   nerv-codec eval video.mp4 other.mkv --json | jq .metrics"""
 
 
@@ -45,15 +59,21 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
         description="Measures a .nvc, or any video, against its reference: quality, rate and time.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s REFERENCE IN [options]\n       %(prog)s REFERENCE... --out-dir DIR [options]",
     )
-    parser.add_argument("reference", metavar="REFERENCE", type=Path, help="the original video")
-    parser.add_argument("input", metavar="IN", type=Path, help="the .nvc, or another video of that size")
+    parser.add_argument(
+        "names",
+        metavar="NAME",
+        nargs="+",
+        help="the original video, and the .nvc or another video of that size; with --out-dir only originals",
+    )
     _add_measures(parser)
     held = parser.add_argument_group("held-out samples: fits anew, which takes time")
     held.add_argument("--holdout", type=count, metavar="N", default=0, help="fit one frame in N, measure the others")
     held.add_argument("--holdout-scale", type=count, metavar="N", default=0, help="fit the picture reduced N:1")
     add_settings(parser.add_argument_group("settings of fits, for --crf and held-out samples"))
     output = parser.add_argument_group("output")
+    add_out_dir(output, "measure DIR/NAME.nvc of each REFERENCE into DIR/NAME.eval.json, unless that is there")
     add_json(output)
     output.add_argument("--csv", metavar="F", help="one row a frame; - is stdout")
     output.add_argument("--html", metavar="F", help="a page with plots and pictures; - is stdout")
@@ -90,6 +110,9 @@ def _add_measures(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    if options.out_dir is not None:
+        return _run_several(options)
+    reference, measured = map(Path, cast("tuple[str, str]", two_names(options, "REFERENCE and IN")))
     wanted = {name: target for name in _CONTENTS if (target := getattr(options, name)) is not None}
     if list(wanted.values()).count(STDOUT) > 1:
         raise UsageError("expected - (stdout) for one output, found it for two")
@@ -102,7 +125,7 @@ def _run(options: argparse.Namespace) -> int:
         files = {name: path for name, path in files.items() if not path.exists()}
     on_stdout = STDOUT in wanted.values()
     with told(chosen_sink(options, stdout_taken=on_stdout)) as progress:
-        sources = (options.reference, options.input, *options.points)
+        sources = (reference, measured, *options.points)
         for path in files.values():
             for source in sources:
                 check_output(path, source=source, overwrite=options.overwrite)
@@ -112,7 +135,7 @@ def _run(options: argparse.Namespace) -> int:
         from nerv_codec.evaluation.report.tables import text_report
         from nerv_codec.evaluation.study import study  # brings torch
 
-        found = study(options.reference, options.input, _plan(options, config), progress=progress)
+        found = study(reference, measured, _plan(options, config), progress=progress)
     found = replace(found, command=_command(sys.argv))
     for name, target in wanted.items():
         if target == STDOUT:
@@ -124,6 +147,33 @@ def _run(options: argparse.Namespace) -> int:
     if not options.quiet:
         print(text_report(found), file=sys.stderr if on_stdout or options.progress == "json" else sys.stdout)
     return 0
+
+
+def _run_several(options: argparse.Namespace) -> int:
+    """Measures each ``DIR/NAME.nvc`` against its reference, into ``DIR/NAME.eval.json``."""
+    if options.points or any(getattr(options, name) is not None for name in _CONTENTS if name != "json"):
+        raise UsageError("expected one file for --points, --csv, --html and --rd, found --out-dir")
+    with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as sink:
+        plan = _plan(options, chosen_settings(options))
+        pairs = paired(options, lambda source: f"{source.name if source.is_dir() else source.stem}.eval.json")
+        check_json(options, *(path for pair in pairs for path in pair))
+        from nerv_codec.evaluation.study import study  # brings torch
+
+        def one(source: Path, target: Path, tell: ProgressSink) -> Evaluation:
+            measured = target.with_name(f"{target.name.removesuffix('.eval.json')}.nvc")
+            for path in (source, measured):
+                check_input(path)
+            found = replace(study(source, measured, plan, progress=tell), command=_command(sys.argv))
+            with atomic_output(target, overwrite=options.overwrite) as temporary:
+                temporary.write_text(_json(found, 0), encoding="utf-8", errors="backslashreplace")
+            return found
+
+        return run_several(options, pairs, sink, partial(one_by_one, work=one), _row)
+
+
+def _row(found: Evaluation) -> dict[str, str]:
+    series = {series.name: series.pooled["mean"] for series in found.series}
+    return {"bpp": f"{found.target.rate_bpp:.4f}", **{name: f"{value:.4f}" for name, value in series.items()}}
 
 
 def _json(found: Evaluation, _: int) -> str:

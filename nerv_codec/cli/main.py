@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import signal
 import sys
 import traceback
@@ -13,9 +12,8 @@ from typing import Any, NoReturn
 
 import shtab
 
-from nerv_codec.base.errors import NervCodecError
 from nerv_codec.cli import bench, decode, encode, estimate, evaluate, info
-from nerv_codec.cli.output import STDOUT, bare_json, exit_code
+from nerv_codec.cli.output import STDOUT, bare_json, describe, exit_code
 from nerv_codec.cli.streams import flush_stdout, give_up_stdout, mend_streams
 
 _EPILOG = """examples:
@@ -70,10 +68,10 @@ def run(arguments: Sequence[str]) -> int:
         )
         return 2
     options, rest = parser.parse_known_args(bare_json(arguments))
-    # argparse gives up on an optional operand that follows an option: decode IN --fps 60 OUT.
-    if len(rest) == 1 and getattr(options, "output", "") is None and (rest[0] == "-" or rest[0][:1] != "-"):
-        options.output = rest.pop()
-    if rest:
+    # argparse gives up on operands that follow an option: decode IN --fps 60 OUT.
+    if hasattr(options, "names") and all(word == STDOUT or word[:1] != "-" for word in rest):
+        options.names += rest
+    elif rest:
         hint = "; --json=FILE writes into a file" if getattr(options, "json", None) == STDOUT else ""
         parser.error(f"unrecognized arguments: {' '.join(rest)}{hint}")
     signal.signal(signal.SIGTERM, _terminated)
@@ -87,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if options.verbose:
             traceback.print_exc()
-        print(f"nerv-codec: error: {' '.join(_describe(error).split())}", file=sys.stderr)
+        print(f"nerv-codec: error: {' '.join(describe(error).split())}", file=sys.stderr)
         with contextlib.suppress(OSError):
             flush_stdout()
         return exit_code(error)
@@ -110,22 +108,6 @@ def build_parser() -> argparse.ArgumentParser:
         loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")
         loudness.add_argument("-v", "--verbose", action="store_true", help="say more; errors with traceback")
     return parser
-
-
-def _describe(error: BaseException) -> str:
-    if isinstance(error, NervCodecError):
-        return str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return str(error) or "interrupted; nothing was written"
-    if isinstance(error, MemoryError):
-        return "out of memory"
-    if isinstance(error, ImportError):  # as libraries of torch under a limit on memory
-        return f"cannot load what this needs: {error}"
-    if isinstance(error, OSError):
-        closed = "expected stdin and stdout to be open, found one of them closed"
-        said = closed if error.errno == errno.EBADF else error.strerror or error
-        return f"{error.filename}: {said}" if error.filename else str(said)
-    return f"unexpected {type(error).__name__}: {error} (-v tells where)"
 
 
 def _terminated(*_: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -106,6 +107,23 @@ def exit_code(error: BaseException) -> int:
     if isinstance(error, KeyboardInterrupt):
         return _INTERRUPTED
     return error.exit_code if isinstance(error, NervCodecError) else 1
+
+
+def describe(error: BaseException) -> str:
+    """What an error says to people, for one line."""
+    if isinstance(error, NervCodecError):
+        return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return str(error) or "interrupted; nothing was written"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, ImportError):  # as libraries of torch under a limit on memory
+        return f"cannot load what this needs: {error}"
+    if isinstance(error, OSError):
+        closed = "expected stdin and stdout to be open, found one of them closed"
+        said = closed if error.errno == errno.EBADF else error.strerror or error
+        return f"{error.filename}: {said}" if error.filename else str(said)
+    return f"unexpected {type(error).__name__}: {error} (-v tells where)"
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from nerv_codec.base.background import write_behind
 from nerv_codec.base.errors import BitstreamError, UsageError
@@ -43,6 +43,10 @@ class DecodeReport:
     """Wall time."""
     warnings: tuple[str, ...] = ()
     """What the output cannot hold, and what ``keep_going`` had to fill."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON report."""
+        return dataclasses.asdict(self)
 
 
 @dataclass(frozen=True)

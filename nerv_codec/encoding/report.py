@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 from nerv_codec.base.progress import format_bytes
 
@@ -41,6 +43,10 @@ class EncodeReport:
     """What of the input could not be kept, a sentence each."""
     missed: str = ""
     """What was asked for and what came instead, where a bitrate, size or PSNR was not reached; else empty."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON report."""
+        return dataclasses.asdict(self)
 
     def summary(self) -> str:
         """One line for people."""
