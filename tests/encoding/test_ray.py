@@ -49,12 +49,12 @@ def alone(tiny_clip, tmp_path_factory, config) -> bytes:
     return target.read_bytes()
 
 
+def parent(process: int) -> int:
+    return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def fitting() -> list[int]:
-    """The processes on this test's nodes that are in a fit: grandchildren, whose parent is their node."""
-
-    def parent(process: int) -> int:
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-
+    """The processes on this test's nodes that are in a fit: children of a node, which is a child of this process."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -63,6 +63,12 @@ def fitting() -> list[int]:
         except OSError:
             continue
     return found
+
+
+def node_of(cluster, process: int):
+    """The simulated node that a process belongs to."""
+    raylet = parent(process)
+    return next(n for n in cluster.list_all_nodes() if n.all_processes["raylet"][0].process.pid == raylet)
 
 
 def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(cluster, tiny_clip, tmp_path, config, alone):
@@ -75,9 +81,9 @@ def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(cluster, tiny_cl
         if event.type == "progress" and not killed and (found := fitting()):
             killed.extend(found[:1])
             os.kill(found[0], signal.SIGKILL)
-        elif event.type == "progress" and len(killed) == 1 and notes:
+        elif event.type == "progress" and len(killed) == 1 and notes and (found := fitting()):
             killed.append("node")
-            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+            cluster.remove_node(node_of(cluster, found[-1]), allow_graceful=False)
             cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)
 
     encode(tiny_clip, tmp_path / "a.nvc", config=config, engine="ray", tool_section=False, progress=disturb)
