@@ -137,7 +137,7 @@ def simulate(
     def may_start(video: int) -> bool:
         return started[video] < len(fits[video]) and not (shares and started[video] and not done[video])
 
-    while begun < len(fits) or running:
+    while sum(done) < sum(map(len, fits)):
         while len(running) < slots:
             candidates = [video for video in range(begun) if may_start(video)]
             is_open = [video for video in range(begun) if done[video] < len(fits[video])]
