@@ -67,7 +67,7 @@ class FitMethod:
 FITS = {
     "siren": FitMethod(_siren),
     "tracked": FitMethod(_tracked, reaches_psnr=True, starts_from_gop=True),
-    "warped": FitMethod(_warped),
+    "warped": FitMethod(_warped, reaches_psnr=True),
 }
 """By the name of the representation."""
 

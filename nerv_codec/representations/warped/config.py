@@ -11,7 +11,7 @@ from nerv_codec.base.errors import expect
 class WarpedConfig:
     """Prices and structure of a GOP that shared networks and motion code (docs/format.md)."""
 
-    rd_lambda: float = 3.5e-4
+    rd_lambda: float = 4.5e-4
     """Weight of bits per luma sample against mean squared error (colour in [0, 1]), at anchors."""
     span: int = 8
     """Longest distance of anchors, frames that are predicted from one before only."""

@@ -2,47 +2,121 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
 from nerv_codec.base.errors import Interrupted
-from nerv_codec.base.psnr import psnr_db
+from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FitReporter, FitStatus, FittedGop
-from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.fitting.task import FitTarget, GopTask
+from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.shared.canvas import to_canvas
-from nerv_codec.representations.shared.quality import STEPS_PER_OCTAVE, lambda_index
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_index
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import Fields, make_function
 from nerv_codec.representations.warped.encode import encode_part
+from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
 
+_TRIALS = 6
+"""Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
+_BITS_SLOPE, _PSNR_SLOPE = -0.055, -0.3
+"""What an index of lambda changes, about: the logarithm of the bits, and dB."""
 
-def ladder(config: WarpedConfig) -> Ladder:
-    """Prices of nodes by depth."""
+
+def ladder(config: WarpedConfig, index: int) -> Ladder:
+    """Prices of nodes by depth around a lambda index."""
     octaves = [config.root_octaves, 0.0]
     octaves += [config.inner_octaves + number * config.deeper_octaves for number in range(MAX_DEPTHS - 2)]
-    return Ladder(lambda_index(config.rd_lambda), tuple(round(STEPS_PER_OCTAVE * octave) for octave in octaves))
+    return Ladder(index, tuple(round(STEPS_PER_OCTAVE * octave) for octave in octaves))
+
+
+@dataclass(frozen=True)
+class _Encoded:
+    """A GOP at one price."""
+
+    payload: bytes
+    function: Warped
+
+    def value(self, target: FitTarget, task: GopTask) -> float:
+        """The logarithm of the bits, or the PSNR of luma in dB: what a target is about."""
+        if target.bits is not None:
+            return math.log(8 * len(self.payload))
+        info = task.info
+        view, peak = View.whole(info.height, info.width), info.pixel_format.max_value
+        shown = (render_planes(self.function, float(t), info, view, info)[0] for t in range(len(task.frames)))
+        pairs = zip(task.frames, shown, strict=True)
+        return float(np.mean([psnr_db(mean_squared_error(frame.planes[0], one), peak) for frame, one in pairs]))
 
 
 def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpoint: Checkpoint) -> FittedGop:
-    """Encodes one GOP.
+    """Encodes one GOP, several times where it is to come to a size or a PSNR.
 
     Args:
         config: Prices and structure.
         task: The GOP.
         report: Called after every node.
-        checkpoint: Asked between nodes whether to stop.
+        checkpoint: Asked after every node whether to stop.
 
     Raises:
         Interrupted: The checkpoint was asked to stop.
     """
+    start, target = lambda_index(config.rd_lambda), task.target
+    found = _encoded(config, start, task, report, checkpoint)
+    if target is not None:
+        goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
+        slope = _BITS_SLOPE if target.bits is not None else _PSNR_SLOPE
+        found = _nearest(
+            found,
+            start,
+            lambda index: _encoded(config, index, task, report, checkpoint),
+            lambda one: one.value(target, task) - goal,
+            slope,
+        )
+    return FittedGop(found.payload, 8.0 * len(found.payload), found.function)
+
+
+def _nearest(
+    first: _Encoded, index: int, encoded: Callable[[int], _Encoded], off: Callable[[_Encoded], float], slope: float
+) -> _Encoded:
+    """The encode that is least off, by the secant method over lambda indices.
+
+    Args:
+        first: The encode at ``index``.
+        index: Where to begin.
+        encoded: Makes another one.
+        off: By how much an encode misses.
+        slope: What an index changes about that, roughly.
+    """
+    tried = {index: (off(first), first)}
+    while len(tried) < _TRIALS:
+        best = min(tried, key=lambda one: abs(tried[one][0]))
+        others = [one for one in tried if one != best]
+        if others:
+            near = min(others, key=lambda one: abs(one - best))
+            measured = (tried[near][0] - tried[best][0]) / (near - best)
+            slope = min(max(measured, 3 * slope), slope / 3)
+        step = -tried[best][0] / slope
+        following = min(max(best + round(step), 0), NUM_LAMBDAS - 1)
+        if following in tried:
+            break
+        made = encoded(following)
+        tried[following] = off(made), made
+    return min(tried.values(), key=lambda one: abs(one[0]))[1]
+
+
+def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporter, checkpoint: Checkpoint) -> _Encoded:
     weights, geometry, frames = load_weights(), task.geometry, task.frames
-    layout, prices = layout_of(task.info), ladder(config)
+    layout, prices = layout_of(task.info), ladder(config, index)
     divided = layout.parts(geometry)
     streams: list[bytes] = []
     done: list[dict[int, Planes]] = []
@@ -67,4 +141,4 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
     head = Head(weights.digest, layout, prices, config.span)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
-    return FittedGop(payload, 8.0 * len(payload), make_function(geometry, layout, done, fields))
+    return _Encoded(payload, make_function(geometry, layout, done, fields))

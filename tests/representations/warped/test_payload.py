@@ -13,7 +13,7 @@ from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FittedGop
-from nerv_codec.representations.fitting.task import GopTask
+from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import unpack_warped
@@ -152,3 +152,17 @@ def test_layout_keeps_where_chroma_sits() -> None:
     assert [layout_of(one).col_place for one in (INFO, info)] == [0, 1]
     lattice = layout_of(info).lattices(GopTask(drawn(info, 1), info).geometry)[1]
     assert (lattice.row, lattice.col, lattice.row_step, lattice.col_step) == (0.5, 0.5, 2, 2)
+
+
+@pytest.mark.parametrize("target", [FitTarget(bits=2000.0), FitTarget(psnr_db=36.0)], ids=["bits", "PSNR"])
+def test_a_target_is_met(target: FitTarget) -> None:
+    frames = drawn(INFO, 5)
+    task = GopTask(frames, INFO, target=target)
+    found = fit_warped(WarpedConfig(), task, lambda status: None, Checkpoint())
+    if target.bits is not None:
+        assert abs(8 * len(found.payload) / target.bits - 1) < 0.1
+    else:
+        view = View.whole(INFO.height, INFO.width)
+        shown = [render_planes(found.float_function, float(t), INFO, view, INFO)[0] for t in range(5)]
+        pairs = zip(frames, shown, strict=True)
+        assert abs(np.mean([psnr_db(mean_squared_error(f.planes[0], one), 255) for f, one in pairs]) - 36) < 0.4
