@@ -38,6 +38,7 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc --preset fast --frames 64
   nerv-codec encode video.mp4 out.nvc --crf 24
   nerv-codec encode video.mp4 out.nvc --bitrate 500k -j 4
+  nerv-codec encode video.mp4 out.nvc --lossless
   nerv-codec encode video.mp4 out.nvc --target-size 1MiB
   nerv-codec encode video.mp4 better.nvc --start-from out.nvc --preset slow
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio

@@ -32,7 +32,11 @@ def add_settings(group: Any) -> None:
     group.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. tracked.steps=500"
     )
-    group.add_argument("--model", choices=MODELS, help="tracked (default), or siren: a plain coordinate network")
+    model = group.add_mutually_exclusive_group()
+    model.add_argument("--model", choices=MODELS, help="tracked (default), siren: a plain coordinate network, lossless")
+    model.add_argument(
+        "--lossless", action="store_const", const="lossless", dest="model", help="every sample back: --model lossless"
+    )
     group.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
     group.add_argument("--seed", type=int, metavar="N", help="where all randomness begins (0)")
 

@@ -56,9 +56,10 @@ def at_crf(config: EncoderConfig, crf: float) -> EncoderConfig:
     the lambdas that weigh rate against distortion.
 
     Raises:
-        UsageError: ``crf`` is not in 0..63.
+        UsageError: ``crf`` is not in 0..63, or there is no quality to choose.
     """
     expect(0 <= crf <= 63, "crf in 0..63", crf)
+    expect(not MODELS[config.model].is_exact, f"no crf with {config.model}, which gives every sample back", crf)
     steps = crf - REFERENCE_CRF
     return dataclasses.replace(
         config,

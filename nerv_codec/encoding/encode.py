@@ -220,6 +220,7 @@ class _Encode:
             fit_seconds=sum(gop.fit_seconds for gop in made.gops),
             seconds=time.monotonic() - began,
             verified=self.verify,
+            exact=MODELS[self.config.model].is_exact,
             warnings=(*reader.warnings, *made.beside.notes),
             missed=self.goal.missed(file_bytes=about.file_bytes, seconds=shown_seconds, psnr_db=psnr),
         )

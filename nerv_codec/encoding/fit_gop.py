@@ -47,6 +47,12 @@ def _tracked(config: EncoderConfig) -> Fitter:
     return Fitter(partial(fit_tracked, config.tracked), partial(prepare_tracked, config.tracked), share_networks)
 
 
+def _lossless(_: EncoderConfig) -> Fitter:
+    from nerv_codec.representations.lossless.fit import fit_lossless
+
+    return Fitter(fit_lossless)
+
+
 def _warped(config: EncoderConfig) -> Fitter:
     from nerv_codec.representations.warped.fit import fit_warped  # numba and OpenCV
 
@@ -67,6 +73,7 @@ class FitMethod:
 FITS = {
     "siren": FitMethod(_siren),
     "tracked": FitMethod(_tracked, reaches_psnr=True, starts_from_gop=True),
+    "lossless": FitMethod(_lossless),
     "warped": FitMethod(_warped, reaches_psnr=True),
 }
 """By the name of the representation."""

@@ -39,6 +39,8 @@ class EncodeReport:
     """Wall time of the whole encode."""
     verified: bool
     """Whether the file was read back and found to hold what was meant."""
+    exact: bool
+    """Whether every sample comes back."""
     warnings: tuple[str, ...]
     """What of the input could not be kept, a sentence each."""
     missed: str = ""
@@ -51,9 +53,10 @@ class EncodeReport:
     def summary(self) -> str:
         """One line for people."""
         share = f" ({100 * self.file_bytes / self.input_bytes:.1f} % of input)" if self.input_bytes else ""
+        quality = "lossless" if self.exact else f"PSNR {self.psnr_y_db:.2f} dB"
         minutes, seconds = divmod(round(self.seconds), 60)
         return (
             f"{self.target}: {format_bytes(self.file_bytes)}{share}, {self.rate_bpp:.4f} bpp, "
-            f"{self.bitrate_bps / 1000:.0f} kb/s, PSNR {self.psnr_y_db:.2f} dB, {self.macs_per_pixel:.0f} MAC/px, "
+            f"{self.bitrate_bps / 1000:.0f} kb/s, {quality}, {self.macs_per_pixel:.0f} MAC/px, "
             f"{minutes}m{seconds:02d}s, {'verified' if self.verified else 'not verified'}"
         )

@@ -14,6 +14,7 @@ from nerv_codec.base.progress import format_bytes
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.encoding.fit_gop import FITS
 from nerv_codec.representations.fitting.task import FitTarget
+from nerv_codec.representations.registry import MODELS
 
 RATE_TOLERANCE = 0.05
 """Share of the bytes asked for by which a file may miss them."""
@@ -56,6 +57,8 @@ class Goal:
 
     def check(self, config: EncoderConfig, *, seekable: bool) -> None:
         """Raises UsageError where the representation or the source cannot be steered like that."""
+        if self != Goal() and MODELS[config.model].is_exact:
+            raise UsageError(f"expected no target with {config.model}, found one: its size is what it takes")
         if self.psnr_db is not None and not FITS[config.model].reaches_psnr:
             able = " or ".join(name for name, method in FITS.items() if method.reaches_psnr)
             expected = f"expected a bitrate, a size or a crf, or model {able}"

@@ -1,8 +1,8 @@
 """The one table of representations as a decoder knows them: GOP payloads to functions (docs/format.md, section 5).
 
-A new representation is a room beside ``siren`` and ``tracked`` and a row of ``MODELS``; its fit is a row of
-``encoding.fit_gop``. Decoder, container and CLI stay as they are. Nothing of a representation is imported before it is
-used: names and limits are known without torch and without a compiler.
+A new representation is a room beside ``siren``, ``tracked`` and ``lossless`` and a row of ``MODELS``; its fit is a row
+of ``encoding.fit_gop``. Decoder, container and CLI stay as they are. Nothing of a representation is imported before it
+is used: names and limits are known without torch and without a compiler.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ class Model:
     """See :func:`summarise_gop`."""
     may_share: bool = False
     """Whether the header may keep bytes for all GOPs."""
+    is_exact: bool = False
+    """Whether every sample of a source comes back, so that there is no quality to choose."""
     max_gop_pixels: int | None = None
     """Pixels of all frames of a GOP at the most; None is no limit."""
 
@@ -66,6 +68,18 @@ def _summarise_tracked(payload: bytes, geometry: GopGeometry, shared: bytes) -> 
     return summarise(payload, geometry, read_shared(shared, geometry.num_planes))
 
 
+def _unpack_lossless(payload: bytes, geometry: GopGeometry, _: bytes, device: torch.device) -> Unpacked:
+    from nerv_codec.representations.lossless.payload import unpack_lossless
+
+    return unpack_lossless(payload, geometry, device)
+
+
+def _summarise_lossless(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+    from nerv_codec.representations.lossless.parts import summarise
+
+    return summarise(payload, geometry)
+
+
 def _unpack_warped(payload: bytes, geometry: GopGeometry, _: bytes, __: torch.device) -> Unpacked:
     from nerv_codec.representations.warped.decode import unpack_warped
 
@@ -82,8 +96,10 @@ _TABLE = (
     Model("siren", 1, _unpack_siren, _summarise_siren),
     # A decoder of `tracked` allocates in proportion to the pixels before it has read a latent.
     Model("tracked", 2, _unpack_tracked, _summarise_tracked, may_share=True, max_gop_pixels=1 << 29),
+    # All samples of a GOP are in memory at once.
+    Model("lossless", 3, _unpack_lossless, _summarise_lossless, is_exact=True, max_gop_pixels=1 << 29),
     # Planes of all frames are kept.
-    Model("warped", 3, _unpack_warped, _summarise_warped, max_gop_pixels=1 << 29),
+    Model("warped", 4, _unpack_warped, _summarise_warped, max_gop_pixels=1 << 29),
 )
 MODELS = {model.name: model for model in _TABLE}
 """By name, in the order of their numbers."""

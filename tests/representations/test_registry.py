@@ -14,13 +14,15 @@ from nerv_codec.representations.registry import MODELS, check_gop, check_shared,
 
 
 def test_numbers_are_those_of_the_format():
-    assert {model.name: model.model_id for model in MODELS.values()} == {"siren": 1, "tracked": 2}
+    assert {model.name: model.model_id for model in MODELS.values()} == {"siren": 1, "tracked": 2, "lossless": 3}
     assert (model_name(2), model_name(77)) == ("tracked", "unknown (77)")
 
 
 def test_an_unknown_representation_is_refused():
     geometry = GopGeometry(1, 8, 8, 3)
-    with pytest.raises(UnsupportedVersionError, match="unknown representation 77; known: 1 siren, 2 tracked"):
+    with pytest.raises(
+        UnsupportedVersionError, match="unknown representation 77; known: 1 siren, 2 tracked, 3 lossless"
+    ):
         unpack_gop(77, b"", geometry)
     with pytest.raises(UnsupportedVersionError):
         check_gop(0, geometry)

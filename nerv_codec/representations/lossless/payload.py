@@ -1,0 +1,79 @@
+"""A GOP's planes to bytes and back (docs/format.md, section 9)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.video import Plane, plane_dtype
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.lossless.byte_stream import ByteStream
+from nerv_codec.representations.lossless.function import LosslessFunction
+from nerv_codec.representations.lossless.gop_coder import code_frames, read_motion, search_motion, write_motion
+from nerv_codec.representations.lossless.layout import SampleLayout
+from nerv_codec.representations.lossless.parts import PayloadParts, split
+
+
+@dataclass(frozen=True)
+class PackedGop:
+    """A GOP as bytes, and the function that they stand for."""
+
+    payload: bytes
+    function: LosslessFunction
+
+
+def samples_digest(frames: Sequence[Sequence[Plane]]) -> int:
+    """CRC-32 of all samples as 16-bit little-endian integers, frame after frame, plane after plane, row-major."""
+    digest = 0
+    for frame in frames:
+        for plane in frame:
+            digest = zlib.crc32(plane.astype("<u2").tobytes(), digest)
+    return digest
+
+
+def pack_lossless(
+    frames: Sequence[tuple[Plane, ...]],
+    layout: SampleLayout,
+    geometry: GopGeometry,
+    *,
+    tell: Callable[[int, int], None] = lambda frames, num_bytes: None,
+) -> PackedGop:
+    """Codes the frames of a GOP.
+
+    Args:
+        frames: The planes of each.
+        layout: How they lie.
+        geometry: The GOP's box.
+        tell: Called after each frame with how many there are so far, and their bytes.
+    """
+    motion = list(search_motion([frame[0] for frame in frames], geometry))
+    vectors = write_motion(motion, geometry)
+    streams = [ByteStream() for _ in range(geometry.num_planes)]
+    coded = code_frames(layout, geometry, zip(frames, motion, strict=True), streams)
+    for index, _ in enumerate(coded):
+        tell(index + 1, len(vectors) + sum(stream.num_bytes for stream in streams))
+    parts = PayloadParts(layout, samples_digest(frames), vectors, tuple(stream.getvalue() for stream in streams))
+    fields = [one[0] for one in motion]
+    return PackedGop(parts.pack(), LosslessFunction(geometry, layout, frames, fields))
+
+
+def unpack_lossless(
+    payload: bytes, geometry: GopGeometry, device: torch.device
+) -> tuple[LosslessFunction, int, dict[str, int]]:
+    """The function, the digest of its samples, and the payload's bytes by part. Raises BitstreamError."""
+    parts = split(payload, geometry)
+    motion = read_motion(parts.motion, geometry)
+    streams = [ByteStream(part) for part in parts.planes]
+    dtype = plane_dtype(parts.layout.pixel_format.bit_depth)
+    coded = code_frames(parts.layout, geometry, ((None, vectors) for vectors in motion), streams)
+    frames = [tuple(plane.astype(dtype) for plane in planes) for planes in coded]
+    for plane, stream in enumerate(streams):
+        stream.expect_end(f"plane {plane}")
+    if (found := samples_digest(frames)) != parts.digest:
+        raise BitstreamError(f"expected samples with the digest {parts.digest:08x}, found {found:08x}")
+    function = LosslessFunction(geometry, parts.layout, frames, [one[0] for one in motion], device)
+    return function, parts.digest, parts.part_bytes(len(payload))

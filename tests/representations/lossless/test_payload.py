@@ -1,0 +1,113 @@
+"""GOPs to bytes and back: every sample, every layout, and damage that is found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from moving import moving_texture
+
+from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.lossless.layout import SampleLayout
+from nerv_codec.representations.lossless.parts import split, summarise
+from nerv_codec.representations.lossless.payload import PackedGop, pack_lossless, unpack_lossless
+from nerv_codec.representations.lossless.plane_kernel import code_plane
+from nerv_codec.representations.rendering import View, render_planes
+
+CPU = torch.device("cpu")
+LAYOUTS = {
+    "4:2:0": (PixelFormat(), 20, 36, 5),
+    "4:2:0 odd": (PixelFormat(), 9, 17, 3),
+    "4:2:2, 10 bits": (PixelFormat(3, 0, 1, 10), 12, 22, 4),
+    "4:4:4, 16 bits": (PixelFormat(3, 0, 0, 16), 8, 13, 3),
+    "4:1:0": (PixelFormat(3, 2, 2, 8), 7, 19, 2),
+    "gray, 12 bits": (PixelFormat(1, 0, 0, 12), 16, 40, 3),
+    "one sample": (PixelFormat(), 1, 1, 2),
+    "a column": (PixelFormat(3, 1, 0, 9), 33, 1, 3),
+}
+
+
+SMALL = PixelFormat(), 6, 7, 2
+
+
+def packed(fmt: PixelFormat, height: int, width: int, frames: int, location: int = 1) -> tuple[PackedGop, GopGeometry]:
+    geometry = GopGeometry(frames, height, width, fmt.num_planes)
+    gop = pack_lossless(moving_texture(fmt, height, width, frames), SampleLayout(fmt, location), geometry)
+    return gop, geometry
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("location", [1, 6])
+def test_every_sample_comes_back(name, location):
+    fmt, height, width, frames = LAYOUTS[name]
+    gop, geometry = packed(fmt, height, width, frames, location)
+    function, digest, parts = unpack_lossless(gop.payload, geometry, CPU)
+    assert sum(parts.values()) == len(gop.payload)
+    assert summarise(gop.payload, geometry).digest == digest
+    info = VideoInfo(width, height, fmt, ColorInfo(chroma_location=location))
+    for t, planes in enumerate(moving_texture(fmt, height, width, frames)):
+        found = render_planes(function, float(t), info, View.whole(height, width), info)
+        assert all(np.array_equal(a, b) for a, b in zip(planes, found, strict=True))
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_noise_over_the_whole_range_comes_back(depth):
+    fmt, geometry = PixelFormat(1, 0, 0, depth), GopGeometry(2, 6, 11, 1)
+    rng = np.random.default_rng(4)
+    frames = [(rng.integers(0, 1 << depth, (6, 11)).astype(np.uint16 if depth > 8 else np.uint8),) for _ in range(2)]
+    frames[0][0][0, :4] = [0, fmt.max_value, 0, fmt.max_value]
+    payload = pack_lossless(frames, SampleLayout(fmt, 1), geometry).payload
+    function, _, _ = unpack_lossless(payload, geometry, CPU)
+    values = function.render(torch.arange(2).double(), torch.arange(6).double(), torch.arange(11).double())
+    assert np.array_equal(np.rint(values[:, 0].numpy() * fmt.max_value), np.stack([frame[0] for frame in frames]))
+
+
+def test_what_stands_still_costs_next_to_nothing():
+    fmt, geometry = PixelFormat(1, 0, 0, 8), GopGeometry(9, 32, 48, 1)
+    first = moving_texture(fmt, 32, 48, 1)[0]
+    alone = len(pack_lossless([first], SampleLayout(fmt, 1), GopGeometry(1, 32, 48, 1)).payload)
+    assert len(pack_lossless([first] * 9, SampleLayout(fmt, 1), geometry).payload) < 1.4 * alone
+
+
+def test_any_changed_byte_is_found():
+    gop, geometry = packed(*SMALL)
+    for position in range(3, len(gop.payload)):  # before stands the layout, for which the header answers
+        broken = bytearray(gop.payload)
+        broken[position] ^= 1 << position % 8
+        with pytest.raises(BitstreamError):
+            unpack_lossless(bytes(broken), geometry, CPU)
+
+
+def test_any_truncation_is_found():
+    gop, geometry = packed(*SMALL)
+    for size in range(len(gop.payload)):
+        with pytest.raises(BitstreamError):
+            unpack_lossless(gop.payload[:size], geometry, CPU)
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "message"),
+    [(0, 0, "layout"), (0, 7, "layout"), (0, 33, "layout"), (1, 7, "bits"), (1, 17, "bits"), (2, 7, "location")],
+)  # fmt: skip
+def test_heads_that_make_no_sense_are_refused(position, value, message):
+    gop, geometry = packed(*LAYOUTS["one sample"])
+    hostile = bytearray(gop.payload)
+    hostile[position] = value
+    with pytest.raises(BitstreamError, match=message):
+        split(bytes(hostile), geometry)
+
+
+def test_motion_that_leads_away_is_refused():
+    gop, geometry = packed(*LAYOUTS["4:2:0"])
+    parts = split(gop.payload, geometry)
+    with pytest.raises(BitstreamError, match="motion"):
+        unpack_lossless(
+            type(parts)(parts.layout, parts.digest, bytes(range(1, 200)), parts.planes).pack(), geometry, CPU
+        )
+
+
+def test_the_machine_contracts_no_operations():
+    packed(*LAYOUTS["one sample"])
+    assert all("fmadd" not in text for text in code_plane.inspect_asm().values())
