@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 METRICS = ("psnr", "ssim", "xpsnr", "ms-ssim", "lpips", "vmaf")
 """Names that ``evaluation.metrics.suite`` has, which is not imported to parse a command line."""
-BASELINES = ("x264", "x265", "svtav1")
+BASELINES = ("x264", "x265", "svtav1", "ffv1")
 """Names that ``evaluation.baselines`` has, which is not imported to parse a command line."""
 _EPILOG = """examples:
   nerv-codec eval video.mp4 out.nvc

@@ -1,4 +1,4 @@
-"""What ordinary codecs make of the same frames: x264, x265 and SVT-AV1 through PyAV, at a row of crf.
+"""What ordinary codecs make of the same frames: x264, x265, SVT-AV1 and FFV1 through PyAV, at a row of crf or exactly.
 
 x264 and x265 run with ``tune=psnr``. With their defaults they give away some ten per cent of the rate for what the eye
 likes and PSNR does not see, which would flatter whatever is compared with them by PSNR. The price is that their SSIM,
@@ -42,14 +42,18 @@ class Baseline:
     """From much to little quality."""
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options by ffmpeg's names, as ``{"tune": "psnr"}``."""
+    exact: Mapping[str, str] = field(default_factory=dict)
+    """All options, instead of those, with which every sample comes back, at the best setting."""
 
     def settings(self, keyint: int) -> str:
         """The settings in words, for reports."""
         tune = "".join(f", {name} {value}" for name, value in self.options.items() if name == "tune")
         return f"{self.encoder}, preset {self.preset}{tune}, crf {self.crfs[0]}-{self.crfs[-1]}, keyint {keyint}"
 
-    def ffmpeg_options(self, crf: int, keyint: int) -> dict[str, str]:
-        """Every option of one encode by ffmpeg's names."""
+    def ffmpeg_options(self, crf: int | None, keyint: int) -> dict[str, str]:
+        """Every option of one encode by ffmpeg's names; without a crf, one that gives every sample back."""
+        if crf is None:
+            return {"g": str(keyint), **self.exact}
         return {"preset": self.preset, "crf": str(crf), "g": str(keyint), **self.options}
 
 
@@ -58,9 +62,19 @@ _QUIET = {"x265-params": "log-level=none:info=0"}
 BASELINES = {
     baseline.name: baseline
     for baseline in (
-        Baseline("x264", "libx264", "medium", (18, 23, 28, 33, 38, 43), {"tune": "psnr"}),
-        Baseline("x265", "libx265", "medium", (18, 23, 28, 33, 38, 43), {"tune": "psnr", **_QUIET}),
-        Baseline("svtav1", "libsvtav1", "6", (23, 31, 39, 47, 55, 63)),
+        Baseline(
+            *("x264", "libx264", "medium", (18, 23, 28, 33, 38, 43), {"tune": "psnr"}),
+            exact={"preset": "veryslow", "qp": "0"},
+        ),
+        Baseline(
+            *("x265", "libx265", "medium", (18, 23, 28, 33, 38, 43), {"tune": "psnr", **_QUIET}),
+            exact={"preset": "slower", "x265-params": "lossless=1:log-level=none:info=0"},
+        ),
+        Baseline(
+            *("svtav1", "libsvtav1", "6", (23, 31, 39, 47, 55, 63)),
+            exact={"preset": "3", "svtav1-params": "lossless=1"},
+        ),
+        Baseline("ffv1", "ffv1", "", (), exact={"level": "3", "coder": "1", "context": "1", "slices": "4"}),
     )
 }
 _X265_SMALLEST = 64
@@ -87,7 +101,7 @@ def baseline(name: str) -> Baseline:
 
 def encode_baseline(
     codec: Baseline,
-    crf: int,
+    crf: int | None,
     frames: Callable[[], Iterable[PlanarFrame]],
     info: VideoInfo,
     *,
@@ -101,7 +115,7 @@ def encode_baseline(
 
     Args:
         codec: The encoder and how it is run.
-        crf: Quality on that encoder's own scale.
+        crf: Quality on that encoder's own scale; None gives every sample back.
         frames: Opens the frames to encode.
         info: Size, layout and colour of the frames.
         rate: Frames a second.
@@ -115,7 +129,8 @@ def encode_baseline(
     """
     options = codec.ffmpeg_options(crf, keyint)
     key = json.dumps([av.__version__, str(info), str(rate), codec.encoder, options, identity])
-    stem = f"{codec.name}-crf{crf}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    quality = "exact" if crf is None else f"crf{crf}"
+    stem = f"{codec.name}-{quality}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     path, note = folder / f"{stem}.mkv", folder / f"{stem}.json"
     with contextlib.suppress(OSError, ValueError, KeyError):
         known = json.loads(note.read_text())

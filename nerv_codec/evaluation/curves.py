@@ -10,17 +10,19 @@ from fractions import Fraction
 from itertools import count
 from pathlib import Path
 
+import numpy as np
+
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.files import atomic_output
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
-from nerv_codec.base.video import PlanarFrame
+from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.evaluation.baselines import Baseline, EncodedBaseline, baseline, encode_baseline
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.matching import FrameSource, in_layout, select_frames
 from nerv_codec.evaluation.metrics.bd_rate import bjontegaard_deltas, rate_at_quality
 from nerv_codec.evaluation.metrics.pair import FramePair, Series, Unavailable
 from nerv_codec.evaluation.metrics.suite import METRICS_VERSION, MetricChoice, measure
-from nerv_codec.evaluation.schema import Delta, Evaluation, RdCurve, RdPoint
+from nerv_codec.evaluation.schema import Delta, Evaluation, ExactSize, RdCurve, RdPoint
 
 OURS = "nerv-codec"
 
@@ -74,15 +76,10 @@ def compare(
     curves = [own]
     done = len(points)
     for codec in codecs:
-        run = BaselineRun(
-            codec=codec,
-            reference=Path(found.reference.file),
-            numbers=found.reference_numbers,
-            rate=Fraction(found.target.fps).limit_denominator(1001),
-            keyint=_keyint(found),
-            choice=choice,
-            work=work,
-        )
+        if not codec.crfs:
+            skipped[codec.name] = f"{codec.name} is for files that are identical to their reference"
+            continue
+        run = BaselineRun.of(found, codec, choice, work)
         try:
             curves.append(run.curve(part_of(progress, done / jobs, len(codec.crfs) / jobs)))
         except Unavailable as reason:
@@ -95,6 +92,34 @@ def compare(
         if all(series.name in point.metrics for point in anchor.points)
     ]
     return replace(found, curves=tuple(curves), deltas=tuple(deltas), skipped=skipped)
+
+
+def compare_exact(
+    found: Evaluation, *, baselines: Sequence[str], work: Path, progress: ProgressSink = ignore_progress
+) -> Evaluation:
+    """Adds to the evaluation of an identical file what other codecs need to give every sample back.
+
+    Args:
+        found: The evaluation.
+        baselines: Names out of :data:`nerv_codec.evaluation.baselines.BASELINES`.
+        work: Folder where encodes are kept, so that they are made once.
+        progress: Told about every frame.
+
+    Raises:
+        UsageError: A baseline is unknown.
+    """
+    sizes, skipped = [], dict(found.skipped)
+    for index, codec in enumerate([baseline(name) for name in baselines]):
+        run = BaselineRun.of(found, codec, MetricChoice(()), work)
+        try:
+            coded = run.exact(part_of(progress, index / len(baselines), 1 / len(baselines), codec.name))
+        except Unavailable as reason:
+            skipped[codec.name] = str(reason)
+            continue
+        settings = ", ".join(f"{name} {value}" for name, value in codec.ffmpeg_options(None, run.keyint).items())
+        percent = 100 * (found.target.file_bytes / coded.coded_bytes - 1)
+        sizes.append(ExactSize(codec.name, settings, coded.coded_bytes, percent))
+    return replace(found, exact_sizes=tuple(sizes), skipped=skipped)
 
 
 def _keyint(found: Evaluation) -> int:
@@ -120,6 +145,19 @@ class BaselineRun:
     work: Path
     """Folder where encodes and figures are kept."""
 
+    @classmethod
+    def of(cls, found: Evaluation, codec: Baseline, choice: MetricChoice, work: Path) -> BaselineRun:
+        """A codec on the frames of an evaluation."""
+        return cls(
+            codec=codec,
+            reference=Path(found.reference.file),
+            numbers=found.reference_numbers,
+            rate=Fraction(found.target.fps).limit_denominator(1001),
+            keyint=_keyint(found),
+            choice=choice,
+            work=work,
+        )
+
     def curve(self, progress: ProgressSink = ignore_progress) -> RdCurve:
         """The points of all its crf, from the cache or made now. Raises Unavailable."""
         total = len(self.codec.crfs)
@@ -132,6 +170,30 @@ class BaselineRun:
 
     def point(self, crf: int, progress: ProgressSink = ignore_progress) -> RdPoint:
         """One encode, decoded and measured, from the cache or made now. Raises Unavailable."""
+        coded, info = self._encoded(crf, progress)
+        metrics, decode_seconds = self._measured(coded, progress)
+        pixels = coded.num_frames * info.height * info.width
+        return RdPoint(
+            label=f"crf {crf}",
+            coded_bytes=coded.coded_bytes,
+            rate_bpp=8 * coded.coded_bytes / pixels,
+            bitrate_bps=8 * coded.coded_bytes * float(self.rate) / coded.num_frames,
+            metrics=metrics,
+            encode_seconds=coded.encode_seconds,
+            decode_seconds=decode_seconds,
+            device="cpu",
+        )
+
+    def exact(self, progress: ProgressSink = ignore_progress) -> EncodedBaseline:
+        """An encode that gives every sample back, from the cache or made now. Raises Unavailable where none does."""
+        coded, _ = self._encoded(None, progress)
+        with FrameSource(coded.path) as decoded:
+            pairs = zip(self._frames(), decoded, strict=True)
+            if not all(np.array_equal(*planes) for a, b in pairs for planes in zip(a.planes, b.planes, strict=True)):
+                raise Unavailable(f"{self.codec.encoder} does not give these samples back")
+        return coded
+
+    def _encoded(self, crf: int | None, progress: ProgressSink) -> tuple[EncodedBaseline, VideoInfo]:
         stat = self.reference.stat()
         identity = f"{self.reference.resolve()} {stat.st_size} {stat.st_mtime_ns} {list(self.numbers)}"
         ticks = count(1)
@@ -148,18 +210,7 @@ class BaselineRun:
             folder=self.work,
             tick=lambda: progress(Progress("progress", next(ticks) / len(self.numbers) / 2, "encode")),
         )
-        metrics, decode_seconds = self._measured(coded, progress)
-        pixels = coded.num_frames * info.height * info.width
-        return RdPoint(
-            label=f"crf {crf}",
-            coded_bytes=coded.coded_bytes,
-            rate_bpp=8 * coded.coded_bytes / pixels,
-            bitrate_bps=8 * coded.coded_bytes * float(self.rate) / coded.num_frames,
-            metrics=metrics,
-            encode_seconds=coded.encode_seconds,
-            decode_seconds=decode_seconds,
-            device="cpu",
-        )
+        return coded, info
 
     def _frames(self) -> Iterator[PlanarFrame]:
         return select_frames(self.reference, self.numbers)

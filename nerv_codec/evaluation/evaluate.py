@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
@@ -91,6 +92,7 @@ def evaluate(
             skipped=skipped,
             notes=tuple(notes),
             eval_seconds=time.monotonic() - began,
+            identical_frames=pairs.identical_frames,
         )
     progress(Progress("done", 1.0, "done"))
     return found
@@ -105,6 +107,7 @@ class _Pairs:
         self.seconds: list[float] = []
         self.reference_numbers: list[int] = []
         self.target_numbers: list[int] = []
+        self.identical_frames = 0
         self.running_psnr: PsnrMetric | None = None
         self._sources = original, coded
         self._match, self._shift = match, shift
@@ -117,6 +120,8 @@ class _Pairs:
         for pair in match_frames(original, coded, by=self._match, shift=self._shift):
             target = in_layout(pair.target.planes, coded.info, original.info.pixel_format)
             yield FramePair(pair.reference.planes, target, original.info, info)
+            same = zip(pair.reference.planes, target, strict=True)
+            self.identical_frames += all(np.array_equal(a, b) for a, b in same)
             self.seconds.append(pair.seconds)
             self.reference_numbers.append(pair.reference_index)
             self.target_numbers.append(pair.target_index)

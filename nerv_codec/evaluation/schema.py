@@ -77,6 +77,18 @@ class Delta:
 
 
 @dataclass(frozen=True)
+class ExactSize:
+    """What another codec makes of the same frames when it, too, gives every sample back."""
+
+    codec: str
+    settings: str
+    coded_bytes: int
+    """Packets and parameter sets; container and encoder's messages left out."""
+    percent: float
+    """The evaluated file, all of it, against that; negative: fewer bytes."""
+
+
+@dataclass(frozen=True)
 class HoldoutMethod:
     """One way to make the pictures that were held out."""
 
@@ -140,6 +152,15 @@ class Evaluation:
     """The first curve against each other one, by metric."""
     holdouts: tuple[Holdout, ...] = ()
     """What the function makes of frames and pixels it was not fitted on."""
+    identical_frames: int = 0
+    """Compared frames that are the reference's in every sample of every plane."""
+    exact_sizes: tuple[ExactSize, ...] = ()
+    """Lossless codecs, where this file is identical."""
+
+    @property
+    def is_identical(self) -> bool:
+        """Whether every compared frame is the reference's, sample by sample."""
+        return self.identical_frames == len(self.frame_seconds)
 
     @property
     def decode_fps(self) -> float:
@@ -162,6 +183,7 @@ class Evaluation:
                 "last_seconds": self.frame_seconds[-1],
                 "reference_total": self.reference.num_frames,
                 "target_total": self.target.num_frames,
+                "identical": self.identical_frames,
             },
             "device": self.device,
             "encode_seconds": self.encode_seconds,
@@ -184,6 +206,7 @@ class Evaluation:
             },
             "curves": [dataclasses.asdict(curve) for curve in self.curves],
             "bd": [dataclasses.asdict(delta) for delta in self.deltas],
+            "exact_sizes": [dataclasses.asdict(size) for size in self.exact_sizes],
             "holdouts": [dataclasses.asdict(holdout) for holdout in self.holdouts],
             "poolings": POOLINGS,
             "skipped": self.skipped,

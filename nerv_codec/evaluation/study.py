@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress, part_of
 from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.evaluation.curves import compare
+from nerv_codec.evaluation.curves import compare, compare_exact
 from nerv_codec.evaluation.evaluate import evaluate
 from nerv_codec.evaluation.holdout import hold_out_frames, hold_out_pixels
 from nerv_codec.evaluation.metrics.suite import MetricChoice, metric_names
@@ -92,16 +92,19 @@ def study(
             fps=plan.fps,
             progress=part("encode"),
         )
-    found = compare(
-        found,
-        points=(*plan.points, *made),
-        baselines=plan.baselines,
-        choice=choice,
-        work=plan.work,
-        device=plan.device,
-        fps=plan.fps,
-        progress=part("compare"),
-    )
+    if found.is_identical and not (plan.points or made):
+        found = compare_exact(found, baselines=plan.baselines, work=plan.work, progress=part("compare"))
+    else:
+        found = compare(
+            found,
+            points=(*plan.points, *made),
+            baselines=plan.baselines,
+            choice=choice,
+            work=plan.work,
+            device=plan.device,
+            fps=plan.fps,
+            progress=part("compare"),
+        )
     holdouts = []
     for name, hold_out, factor in (
         ("frames", hold_out_frames, plan.hold_out_frames),

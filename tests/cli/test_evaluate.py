@@ -20,14 +20,14 @@ def clip(tmp_path_factory):
 def test_table_on_stdout(clip, capsys):
     assert run(["eval", str(clip), str(clip), "--progress", "none"]) == 0
     out = capsys.readouterr().out
-    assert "psnr_y_db" in out and "3 compared" in out
+    assert "psnr_y_db" in out and "3 compared" in out and "identical" in out
 
 
 def test_json_to_stdout_is_json_alone(clip, capsys):
     assert run(["eval", str(clip), str(clip), "--json", "--progress", "json"]) == 0
     captured = capsys.readouterr()
     report = json.loads(captured.out)
-    assert report["frames"]["compared"] == 3
+    assert report["frames"]["compared"] == report["frames"]["identical"] == 3
     assert "psnr_y_db" in captured.err
 
 
@@ -77,3 +77,14 @@ def test_names_that_are_no_text(clip, tmp_path):
     assert json.loads((tmp_path / "r.json").read_text())["target"]["file"].endswith("\udcff.y4m")
     assert "\\udcff.y4m" in (tmp_path / "r.html").read_text(encoding="utf-8")
     assert len((tmp_path / "r.csv").read_text().splitlines()) == 4
+
+
+def test_identical_files_are_called_so_and_compared_with_lossless_codecs(clip, tmp_path, capsys):
+    work = ["--work", str(tmp_path), "--progress", "none", f"--json={tmp_path / 'r.json'}"]
+    assert run(["eval", str(clip), str(clip), "--baselines", "ffv1", *work]) == 0
+    out = capsys.readouterr().out
+    assert "identical: every sample" in out and "ffv1" in out and "this file" in out
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["frames"]["identical"] == 3
+    (size,) = report["exact_sizes"]
+    assert size["percent"] == pytest.approx(100 * (clip.stat().st_size / size["coded_bytes"] - 1))

@@ -30,6 +30,8 @@ def text_report(found: Evaluation) -> str:
         f"  rate       {rate}",
         f"  time       {_times(found)}",
     ]
+    if found.is_identical:
+        lines.append("  quality    identical: every sample of every plane")
     rows = []
     for series in found.series:
         pooled = series.pooled
@@ -80,6 +82,12 @@ def _comparison(found: Evaluation) -> list[str]:
         rows.append([f"{delta.metric} vs {delta.anchor}", rate, overlap, equal, delta.reason])
     if rows:
         lines += _columns([["rate against baselines", "BD-rate", "overlap", "at equal quality", ""], *rows])
+    rows = [
+        [size.codec, format_bytes(size.coded_bytes), f"{size.percent:+.1f} %", size.settings]
+        for size in found.exact_sizes
+    ]
+    if rows:
+        lines += _columns([["lossless codecs", "size", "this file", ""], *rows])
     for holdout in found.holdouts:
         names = list(holdout.methods[0].metrics)
         what = "frames between" if holdout.kind == "time" else "pixels between"
