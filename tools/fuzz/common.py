@@ -31,6 +31,8 @@ KERNELS = [
     "nerv_codec.entropy.latent_coder",
     "nerv_codec.entropy.range_kernel",
     "nerv_codec.entropy.rate_cpu",
+    *(f"nerv_codec.representations.lossless.{name}_kernel" for name in ("bit", "motion", "plane", "value")),
+    "nerv_codec.representations.lossless.least_squares",
     *(module.name for module in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}.")),
 ]
 """Not instrumented: numba compiles them. The package's other modules guide the fuzzer."""
