@@ -180,7 +180,11 @@ class Page(HTMLParser):
 def test_all_outputs(folder, clip, coded, two_points):
     pytest.importorskip("jinja2")
     out = {name: folder / f"report.{name}" for name in ("json", "csv", "html")}
-    flags = [part for name, path in out.items() for part in (f"--{name}", str(path))]
+    flags = [
+        part
+        for name, path in out.items()
+        for part in ((f"--{name}={path}",) if name == "json" else (f"--{name}", str(path)))
+    ]
     arguments = ["eval", str(clip), str(coded[0]), "--points", str(coded[1]), "--baselines", "x264", "-q"]
     arguments += ["--metrics", "psnr,ssim", "--work", str(folder / "work"), "--rd", str(folder / "rd.json"), *flags]
     assert run(arguments) == 0

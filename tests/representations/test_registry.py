@@ -14,7 +14,12 @@ from nerv_codec.representations.registry import MODELS, check_gop, check_shared,
 
 
 def test_numbers_are_those_of_the_format():
-    assert {model.name: model.model_id for model in MODELS.values()} == {"siren": 1, "tracked": 2, "lossless": 3}
+    assert {model.name: model.model_id for model in MODELS.values()} == {
+        "siren": 1,
+        "tracked": 2,
+        "lossless": 3,
+        "warped": 4,
+    }
     assert (model_name(2), model_name(77)) == ("tracked", "unknown (77)")
 
 

@@ -43,7 +43,8 @@ def _smooth(errors: Samples) -> Samples:
     """Sixteen times the mean of errors around each sample, weights 1 2 1 along both axes."""
     padded = np.pad(errors, 1, mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    sums: Samples = rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]
+    return sums
 
 
 @dataclass(frozen=True)

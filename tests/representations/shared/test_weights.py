@@ -22,7 +22,7 @@ def test_weights_come_back(data):
     for part, again in (("analysis", found.analysis), ("synthesis", found.synthesis.floating())):
         for name, value in getattr(networks, part).state_dict().items():
             largest = float(value.abs().max())
-            assert torch.allclose(again.state_dict()[name], value, atol=largest / 120 + 1e-9), name
+            assert torch.allclose(again.state_dict()[name], value, atol=largest / 60 + 1e-9), name
     for level in LEVELS:
         for band, integers in zip(networks.context.bands[str(level)], found.context.bands[level], strict=True):
             error = np.abs(integers.first.units / 2**9 - band.first.detach().numpy())
@@ -61,7 +61,7 @@ def test_the_shipped_file_is_the_one_it_is_called(tmp_path, monkeypatch):
         weights.load_weights(bytes(8))
     name = weights.current_digest().hex()
     damaged = bytearray((weights.FOLDER / f"{name}.safetensors").read_bytes())
-    assert 100_000 <= len(damaged) <= 300_000
+    assert 100_000 <= len(damaged) <= 500_000
     damaged[-1] ^= 1
     (tmp_path / f"{name}.safetensors").write_bytes(damaged)
     monkeypatch.setattr(weights, "FOLDER", tmp_path)
