@@ -14,8 +14,8 @@ from tools.training import checkpoint
 
 _CARD = """# Shared networks {digest}
 
-* **What**: analysis (encoder only), synthesis and integer context model for pictures and what motion leaves of them; {size} bytes, 8-bit (synthesis: up to 9)
-  weights. Context model: {macs:.0f} multiplications a symbol.
+* **What**: analysis (encoder only), synthesis and integer context model for pictures and for what motion leaves of
+  them; {size} bytes, 8-bit weights (synthesis: up to 9). Context model: {macs:.0f} multiplications a symbol.
 * **Made by** `python -m tools.training.train_shared --data <folder> --minutes {minutes:.0f}` and
   `python -m tools.training.export_shared`: {steps} steps of 8 crops of 96x96 in {minutes:.0f} minutes on one CPU
   thread; weights are the running mean of the last 1 000 steps or so. One seed (0). Timing decides where the rates fall,
