@@ -17,7 +17,7 @@ from nerv_codec.representations.warped.interpolate_kernel import read_lattice, r
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
-_MACS_PER_SAMPLE = 2000
+MACS_PER_SAMPLE = 2500
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
 
@@ -63,7 +63,7 @@ class Warped:
     @property
     def macs_per_sample(self) -> int:
         """Multiplications for one coordinate, about: networks of a frame over its samples."""
-        return _MACS_PER_SAMPLE
+        return MACS_PER_SAMPLE
 
     @property
     def _scale(self) -> np.float32:

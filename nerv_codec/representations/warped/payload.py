@@ -18,12 +18,11 @@ from nerv_codec.representations.shared.canvas import Part, parts
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import DIGEST_BYTES
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
-from nerv_codec.representations.warped.function import Lattice
+from nerv_codec.representations.warped.function import MACS_PER_SAMPLE, Lattice
 from nerv_codec.representations.warped.planes import Planes
 
 MAX_SPAN = 1024
 _PLACES = 3
-_MACS_PER_SAMPLE = 2500
 
 
 @dataclass(frozen=True)
@@ -153,4 +152,4 @@ def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:
     """What a payload says without being decoded. Raises BitstreamError."""
     payload = split(data, geometry)
     sizes = {"streams": sum(len(stream) for stream in payload.streams)}
-    return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, 2000)
+    return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, MACS_PER_SAMPLE)

@@ -26,6 +26,10 @@ from nerv_codec.representations.warped.search import search
 from nerv_codec.representations.warped.tree import Node
 
 Ints = npt.NDArray[np.int64]
+LUMA = [[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -10, 57, 18, -6, 2, 0], [-1, 4, -11, 40, 40, -11, 4, -1]]
+LUMA.append([0, 2, -6, 18, 57, -10, 4, -1])
+CHROMA = [[0, 64, 0, 0], [-4, 62, 6, 0], [-5, 55, 15, -1], [-5, 46, 25, -2], [-4, 36, 36, -4], [-2, 25, 46, -5]]
+CHROMA += [[-1, 15, 55, -5], [0, 6, 62, -4]]
 
 
 def random_planes(rng: np.random.Generator, rows: int, cols: int) -> Planes:
@@ -87,6 +91,12 @@ def plain(
                     doubt[y, x] += weight * ((one - two) >> 1) if mode == BOTH else 0
     scale = 4 * block * block
     return (prediction + scale // 2) // scale, (doubt + scale // 2) // scale
+
+
+def test_taps_are_those_of_the_format() -> None:
+    """They are made with floats: on every machine they must come out as docs/format.md lists them."""
+    assert LUMA_TAPS.tolist() == LUMA
+    assert CHROMA_TAPS.tolist() == CHROMA
 
 
 @pytest.mark.parametrize("count", [1, 2])
