@@ -93,6 +93,7 @@ def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(cluster, tiny_cl
     assert [path.name for path in tmp_path.iterdir()] == ["a.nvc"]
 
 
+@pytest.mark.slow
 def test_a_killed_encode_goes_on_from_its_finished_gops(cluster, tiny_clip, tmp_path, config, alone):
     target = tmp_path / "a.nvc"
     script = (
@@ -117,6 +118,7 @@ def test_a_killed_encode_goes_on_from_its_finished_gops(cluster, tiny_clip, tmp_
     assert kept >= 1 and "1" not in fitted
 
 
+@pytest.mark.slow
 def test_three_failures_end_the_encode_and_finished_gops_are_kept(cluster, tiny_clip, tmp_path, config, monkeypatch):
     fit = engine._remote_fit._function
 
