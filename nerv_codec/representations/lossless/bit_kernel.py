@@ -12,8 +12,8 @@ from nerv_codec.representations.lossless.logistic import LOGITS, REACH, STEPS, l
 
 LOW, HIGH, CODE, POSITION = range(4)
 """What a coder, an array of integers, holds."""
-DECODE, ENCODE, LEARN = range(3)
-"""What is done with a bit: it is read; written; or known, and neither."""
+DECODE, ENCODE = range(2)
+"""What is done with a bit: it is read, or written."""
 NUM_COUNTERS = 5
 """Counters that have a say in each decision."""
 COUNTER_ONE = 1 << 20
@@ -78,8 +78,6 @@ def finish_encoding(coder, data):
 @njit(nogil=True, cache=True)
 def code_flag(coder, data, mode, bit, chance):
     """Codes one bit that is 1 with the probability ``chance`` / 65536, 1..65535; returns it."""
-    if mode == LEARN:
-        return bit
     low, high = coder[LOW], coder[HIGH]
     middle = low + ((high - low) * chance >> 16)
     if mode == DECODE:
@@ -109,11 +107,11 @@ def count(counters, at, bit):
 
 
 @njit(nogil=True, cache=True)
-def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, curve, sharpness):
+def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, curve):
     """Codes one decision and learns from it; returns the bit.
 
     inputs: logits, the last 1 + NUM_COUNTERS of them filled in here; counters at ``places``; by_node, by_scale:
-    weights, which are added; curve: REFINE_BINS + 1 probabilities, by the logit; sharpness: 1 to code.
+    weights, which are added; curve: REFINE_BINS + 1 probabilities, by the logit.
     """
     n = inputs.shape[0]
     first = n - NUM_COUNTERS - 1
@@ -132,8 +130,6 @@ def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, 
     bin_ = int(place)
     part = place - bin_
     refined = 0.5 * p + 0.5 * (curve[bin_] * (1.0 - part) + curve[bin_ + 1] * part)
-    if sharpness != 1.0:
-        refined = logistic(logit(refined) * sharpness)
     bit = code_flag(coder, data, mode, bit, min(max(int(refined * 65536), 1), 65535))
     step = _MIX_RATE * (bit - p)
     for k in range(n):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.representations.lossless.bit_kernel import ENCODE, LEARN
 from nerv_codec.representations.lossless.byte_stream import ByteStream
 from nerv_codec.representations.lossless.model import PAST, PlaneState, fresh_state, regressors
 from nerv_codec.representations.lossless.motion_kernel import BLOCK
@@ -85,18 +84,13 @@ class PlaneCoder:
         samples: npt.NDArray[np.generic] | None,
         beside: list[CodedPlane],
         vectors: npt.NDArray[np.int64],
-        *,
-        known: int | None = None,
-        sharpness: float = 1.0,
     ) -> CodedPlane:
         """Codes the plane of the next frame.
 
         Args:
-            samples: (H, W), to encode; None decodes. With a stream that is read, they are learnt from.
+            samples: (H, W), where the stream is written; None where it is read.
             beside: Planes of the same frame that were coded before, at the places of this one's samples.
             vectors: (PAST, rows, cols, 2), where blocks of luma lie in the frames before.
-            known: So many rows of ``samples`` are known, and the others decoded; None is all of them.
-            sharpness: See the kernel.
         """
         now, inter = self._frame, self._frame > 0
         slots = np.array(
@@ -119,9 +113,7 @@ class PlaneCoder:
         code_plane(
             self._stream.coder,
             self._stream.data,
-            ENCODE if self._stream.mode == ENCODE else LEARN,
-            0 if samples is None else self._shape[0] if known is None else known,
-            sharpness,
+            self._stream.mode,
             self._planes,
             slots,
             vectors >> np.array(self._shifts),

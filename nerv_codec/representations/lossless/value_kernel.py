@@ -31,9 +31,7 @@ def _split(part, whole):
 
 
 @njit(nogil=True, cache=True)
-def code_value(
-    coder, data, mode, value, centre, peak, offsets, steepness, q, contexts, places, inputs, tails, model, sharpness
-):
+def code_value(coder, data, mode, value, centre, peak, offsets, steepness, q, contexts, places, inputs, tails, model):
     """Codes a sample; returns it.
 
     value: used unless it is decoded. centre: the nearest whole number to the best prediction, 0..peak.
@@ -52,7 +50,7 @@ def code_value(
         places[k] = node * NUM_CONTEXTS + contexts[k]
     row = node * NUM_SCALES + q
     bit = 1 if value == centre else 0
-    if decide(coder, data, mode, bit, inputs, counters, places, by_node[0], by_scale[row], curves[row], sharpness):
+    if decide(coder, data, mode, bit, inputs, counters, places, by_node[0], by_scale[row], curves[row]):
         return centre
 
     above = 1 if value > centre else 0
@@ -66,9 +64,7 @@ def code_value(
         for k in range(NUM_COUNTERS):
             places[k] = NUM_CONTEXTS + contexts[k]
         row = NUM_SCALES + q
-        above = decide(
-            coder, data, mode, above, inputs, counters, places, by_node[1], by_scale[row], curves[row], sharpness
-        )
+        above = decide(coder, data, mode, above, inputs, counters, places, by_node[1], by_scale[row], curves[row])
     sign = 1 if above else -1
     limit = peak - centre if above else centre
     error = (value - centre) * sign
@@ -104,9 +100,7 @@ def code_value(
         group = min(node, NUM_GROUPS - 1)
         row = group * NUM_SCALES + q
         bit = (1 if error >= start else 0) if inside else (1 if error <= high else 0)
-        bit = decide(
-            coder, data, mode, bit, inputs, counters, places, by_node[node], by_scale[row], curves[row], sharpness
-        )
+        bit = decide(coder, data, mode, bit, inputs, counters, places, by_node[node], by_scale[row], curves[row])
         if inside:
             if bit:
                 low = start
