@@ -119,6 +119,7 @@ def estimate(
         raise UsageError(f"expected a sample and a crf at least, found {samples} and {len(crfs)}")
     began = time.monotonic()
     config = config or load_preset(preset)
+    tried = [at_crf(config, crf) for crf in crfs]
     video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first, fps)
     progress(Progress("start", 0.0, "look through"))
     overview = look_through(video, config)
@@ -127,9 +128,9 @@ def estimate(
     sampler = _Sampler(overview, gops, device, jobs)
     sampler.fit(_shortest(config), gops[:1], ignore_progress)  # compiles what is not compiled yet
     encodes = []
-    for number, crf in enumerate(crfs):
+    for number, (crf, settings) in enumerate(zip(crfs, tried, strict=True)):
         tell = part_of(progress, number / len(crfs), 1 / len(crfs), f"crf {crf:g}")
-        coded, seconds = sampler.fit(at_crf(config, crf), gops, tell)
+        coded, seconds = sampler.fit(settings, gops, tell)
         encodes.append(_expected(crf, overview, coded, list(chosen.values()), seconds))
     progress(Progress("done", 1.0, "done"))
     return EstimateReport(
@@ -201,7 +202,9 @@ def _read(source: EncodeSource, config: EncoderConfig, chosen: dict[int, int]) -
 
 
 def _shortest(config: EncoderConfig) -> EncoderConfig:
-    return override(config, {config.model: {"steps": 1}})
+    """One step where a representation takes steps: what compiles its kernels soonest."""
+    takes_steps = hasattr(getattr(config, config.model), "steps")
+    return override(config, {config.model: {"steps": 1}}) if takes_steps else config
 
 
 def _expected(

@@ -8,7 +8,7 @@ import pytest
 
 from nerv_codec import encode, estimate
 from nerv_codec.base.errors import UsageError
-from nerv_codec.encoding.config import at_crf
+from nerv_codec.encoding.config import EncoderConfig, at_crf
 from nerv_codec.encoding.estimate import choose_gops
 
 
@@ -41,6 +41,18 @@ def test_a_few_gops_come_close(tiny_clip, quick, whole):
     assert abs(one.file_bytes - whole.file_bytes) < 4 * one.file_bytes_error + 40
     assert one.psnr_y_db == pytest.approx(whole.psnr_y_db, abs=1.5)
     assert one.encode_seconds > 0
+
+
+def test_a_model_without_steps(tiny_clip, tmp_path):
+    config = EncoderConfig(model="warped", gop=3)
+    (one,) = estimate(tiny_clip, config=config, crfs=(30,), samples=99).encodes
+    report = encode(tiny_clip, tmp_path / "a.nvc", config=at_crf(config, 30))
+    assert one.file_bytes == pytest.approx(report.file_bytes, rel=0.02)
+
+
+def test_what_has_no_crf_is_refused(tiny_clip):
+    with pytest.raises(UsageError, match="no crf with lossless"):
+        estimate(tiny_clip, config=EncoderConfig(model="lossless"))
 
 
 def test_one_sample_says_nothing_about_its_error(tiny_clip, quick):
