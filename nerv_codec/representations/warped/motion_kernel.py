@@ -12,13 +12,12 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.range_kernel import put_bit, put_split, take_bit, take_split
-from nerv_codec.representations.warped.motion import MAX_VECTOR
+from nerv_codec.representations.warped.motion import BACKWARD, BOTH, FORWARD, MAX_VECTOR, NONE
 
 MODELS = 112
 _ONE = 1 << 16
-_MODE, _CHOICE, _ZERO, _LARGER, _SIGN, _JOIN = 0, 12, 48, 52, 88, 92
+_MODE, _CHOICE, ZERO, LARGER, _SIGN, _JOIN = 0, 12, 48, 52, 88, 92
 _UNARY = 8
-_FORWARD, _BACKWARD, _BOTH, _NONE = range(4)
 _MAX_BITS = 15
 CANDIDATES = 5
 JOINS = 4
@@ -43,13 +42,13 @@ def _bit(encoding, bit, number, models, state, words, at):
 @njit(nogil=True, cache=True)
 def _difference(encoding, value, base, models, state, words, at):
     """A signed number: zero, sign, then unary up to _UNARY and an Exp-Golomb rest."""
-    bit, at = _bit(encoding, 1 if value != 0 else 0, _ZERO + base, models, state, words, at)
+    bit, at = _bit(encoding, 1 if value != 0 else 0, ZERO + base, models, state, words, at)
     if bit == 0:
         return 0, at
     sign, at = _bit(encoding, 1 if value < 0 else 0, _SIGN + base, models, state, words, at)
     size, rest = 1, abs(value)
     while size < _UNARY:
-        bit, at = _bit(encoding, 1 if rest > size else 0, _LARGER + 9 * base + size, models, state, words, at)
+        bit, at = _bit(encoding, 1 if rest > size else 0, LARGER + 9 * base + size, models, state, words, at)
         if bit == 0:
             break
         size += 1
@@ -58,7 +57,7 @@ def _difference(encoding, value, base, models, state, words, at):
         bits = 0
         while bits < _MAX_BITS:
             more = 1 if over >> (bits + 1) > 0 else 0
-            bit, at = _bit(encoding, more, _LARGER + 9 * base, models, state, words, at)
+            bit, at = _bit(encoding, more, LARGER + 9 * base, models, state, words, at)
             if bit == 0:
                 break
             bits += 1
@@ -87,8 +86,11 @@ def straight_on(value, own, other):
 
 
 @njit(nogil=True, cache=True)
-def candidates(vectors, expected, number, r, c, first, near, far, found):
-    """Fills found (CANDIDATES, 2); returns how many differ. The first one is the median of the neighbours."""
+def candidates(vectors, expected, number, r, c, second, near, far, found):
+    """Fills found (CANDIDATES, 2); returns how many differ. The first one is the median of the neighbours.
+
+    second: the block has a vector towards parent 0 already, and this one may go straight on.
+    """
     cols = vectors.shape[2]
     own = vectors[number]
     for k in range(2):
@@ -102,8 +104,8 @@ def candidates(vectors, expected, number, r, c, first, near, far, found):
             n = d = w
         found[0, k] = median(w, n, d)
         found[1, k] = e
-        if first:
-            found[1, k] = straight_on(vectors[0, r, c, k], far, near) if number == 1 else e
+        if second:
+            found[1, k] = straight_on(vectors[0, r, c, k], far, near)
         found[2, k] = e
         found[3, k] = w
         found[4, k] = n
@@ -120,10 +122,17 @@ def candidates(vectors, expected, number, r, c, first, near, far, found):
 
 
 @njit(nogil=True, cache=True)
-def _vector(encoding, vectors, expected, number, both, r, c, near, far, chosen, models, state, words, at, found):
-    count = candidates(vectors, expected, number, r, c, both and number == 1, near, far, found)
+def choice_base(chosen, number, second, r, c):
+    """The first model of the choice among candidates; chosen: where neighbours did not take the first one."""
     around = (1 if c > 0 and chosen[number, r, c - 1] else 0) + (1 if r > 0 and chosen[number, r - 1, c] else 0)
-    base = _CHOICE + 18 * (1 if both and number == 1 else 0) + 6 * around
+    return _CHOICE + 18 * (1 if second else 0) + 6 * around
+
+
+@njit(nogil=True, cache=True)
+def _vector(encoding, vectors, expected, number, second, r, c, near, far, chosen, models, state, words, at, found):
+    """A vector; second: the block has one towards parent 0 already."""
+    count = candidates(vectors, expected, number, r, c, second, near, far, found)
+    base = choice_base(chosen, number, second, r, c)
     pick = count
     if encoding:
         for k in range(count):
@@ -148,24 +157,30 @@ def _vector(encoding, vectors, expected, number, both, r, c, near, far, chosen, 
 
 
 @njit(nogil=True, cache=True)
-def _mode(encoding, modes, two, r, c, models, state, words, at):
-    mode = modes[r, c]
-    w = modes[r, c - 1] if c > 0 else (_BOTH if two else _FORWARD)
-    n = modes[r - 1, c] if r > 0 else (_BOTH if two else _FORWARD)
-    around = (1 if w == _NONE else 0) + (1 if n == _NONE else 0)
-    bit, at = _bit(encoding, 1 if mode == _NONE else 0, _MODE + around, models, state, words, at)
+def mode_models(modes, two, r, c):
+    """The models of the decisions on a mode: whether it is NONE, whether it is not BOTH, and which one alone."""
+    usual = BOTH if two else FORWARD
+    w = modes[r, c - 1] if c > 0 else usual
+    n = modes[r - 1, c] if r > 0 else usual
+    none = (1 if w == NONE else 0) + (1 if n == NONE else 0)
+    both = (1 if w == BOTH else 0) + (1 if n == BOTH else 0)
+    back = (1 if w == BACKWARD else 0) + (1 if n == BACKWARD else 0)
+    back -= (1 if w == FORWARD else 0) + (1 if n == FORWARD else 0)
+    return _MODE + none, _MODE + 3 + both, _MODE + 8 + back
+
+
+@njit(nogil=True, cache=True)
+def _mode(encoding, mode, two, numbers, models, state, words, at):
+    bit, at = _bit(encoding, 1 if mode == NONE else 0, numbers[0], models, state, words, at)
     if bit:
-        return _NONE, at
+        return NONE, at
     if not two:
-        return _FORWARD, at
-    around = (1 if w == _BOTH else 0) + (1 if n == _BOTH else 0)
-    bit, at = _bit(encoding, 1 if mode != _BOTH else 0, _MODE + 3 + around, models, state, words, at)
+        return FORWARD, at
+    bit, at = _bit(encoding, 1 if mode != BOTH else 0, numbers[1], models, state, words, at)
     if bit == 0:
-        return _BOTH, at
-    around = (1 if w == _BACKWARD else 0) + (1 if n == _BACKWARD else 0) + 1
-    around -= (1 if w == _FORWARD else 0) + (1 if n == _FORWARD else 0)
-    bit, at = _bit(encoding, 1 if mode == _BACKWARD else 0, _MODE + 7 + around, models, state, words, at)
-    return (_BACKWARD if bit else _FORWARD), at
+        return BOTH, at
+    bit, at = _bit(encoding, 1 if mode == BACKWARD else 0, numbers[2], models, state, words, at)
+    return (BACKWARD if bit else FORWARD), at
 
 
 @njit(nogil=True, cache=True)
@@ -175,14 +190,14 @@ def joins(vectors, modes, expected, two, r, c, found):
     count = 0
     for k in range(JOINS):
         if k == 3:
-            mode = _BOTH if two else _FORWARD
+            mode = BOTH if two else FORWARD
             a, b, d, e = expected[0, r, c, 0], expected[0, r, c, 1], expected[1, r, c, 0], expected[1, r, c, 1]
         else:
             y, x = (r, c - 1) if k == 0 else ((r - 1, c) if k == 1 else (r - 1, c + 1))
             if y < 0 or x < 0 or x >= cols:
                 continue
             mode = modes[y, x]
-            if mode == _NONE:
+            if mode == NONE:
                 continue
             a, b, d, e = vectors[0, y, x, 0], vectors[0, y, x, 1], vectors[1, y, x, 0], vectors[1, y, x, 1]
         row = found[count]
@@ -249,51 +264,19 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
                     k += 1
                 row = whole[k]
                 modes[r, c] = row[0]
-                vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1] = (
-                    row[1],
-                    row[2],
-                    row[3],
-                    row[4],
-                )
+                for number in range(2):
+                    vectors[number, r, c, 0], vectors[number, r, c, 1] = row[1 + 2 * number], row[2 + 2 * number]
                 continue
-            mode, at = _mode(encoding, modes, two, r, c, models, state, words, at)
+            numbers = mode_models(modes, two, r, c)
+            mode, at = _mode(encoding, modes[r, c], two, numbers, models, state, words, at)
             modes[r, c] = mode
-            if mode in (_FORWARD, _BOTH):
-                at = _vector(
-                    encoding,
-                    vectors,
-                    expected,
-                    0,
-                    mode == _BOTH,
-                    r,
-                    c,
-                    near,
-                    far,
-                    chosen,
-                    models,
-                    state,
-                    words,
-                    at,
-                    found,
-                )
-            if mode in (_BACKWARD, _BOTH):
-                at = _vector(
-                    encoding,
-                    vectors,
-                    expected,
-                    1,
-                    mode == _BOTH,
-                    r,
-                    c,
-                    near,
-                    far,
-                    chosen,
-                    models,
-                    state,
-                    words,
-                    at,
-                    found,
-                )
+            for number in range(2):
+                if mode in (number, BOTH):
+                    second = mode == BOTH and number == 1
+                    at = _vector(
+                        encoding, vectors, expected, number, second, r, c, near, far, chosen, models, state, words, at,
+                        found,
+                    )  # fmt: skip
             fill(vectors, expected, mode, r, c, near, far)
     for number in range(2):
         for r in range(rows):
@@ -307,10 +290,10 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
 def fill(vectors, expected, mode, r, c, near, far):
     """Gives the vectors that a mode does not use the values that everybody can know."""
     for k in range(2):
-        if mode == _NONE:
+        if mode == NONE:
             vectors[0, r, c, k] = expected[0, r, c, k]
             vectors[1, r, c, k] = expected[1, r, c, k]
-        elif mode == _FORWARD:
+        elif mode == FORWARD:
             vectors[1, r, c, k] = straight_on(vectors[0, r, c, k], far, near) if far > 0 else 0
-        elif mode == _BACKWARD:
+        elif mode == BACKWARD:
             vectors[0, r, c, k] = straight_on(vectors[1, r, c, k], near, far)

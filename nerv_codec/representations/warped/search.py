@@ -53,8 +53,8 @@ def search(
     accumulate(quarters, vectors, modes, total)
     near, far = expectation.near, expectation.far
     for reach in _REACHES:
-        arguments = expectation.vectors, starts, near, far, models, 16 * worth, reach
-        sweep(source.y, quarters, vectors, modes, total, *arguments)
+        terms = expectation.vectors, starts, near, far, models, 16 * worth, reach
+        sweep(source.y, quarters, vectors, modes, total, terms)
     return MotionField(vectors, modes)
 
 

@@ -6,11 +6,13 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped import motion_kernel
-from nerv_codec.representations.warped.compensate_kernel import GRAY, TAP_BITS, ramp
-from nerv_codec.representations.warped.motion import BLOCK, BOTH, FORWARD, NONE
+from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, ramp
+from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
+_FARTHEST = MAX_VECTOR // 2
+"""Limit of the vectors that are tried: one that goes straight on from it, twice as far, is still a vector."""
 _LATER = 1.0
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
@@ -164,13 +166,9 @@ def _weights(r, c, rows, cols, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _predict(quarters, field, modes, r, c, one, two):
     """What a block predicts now, into ``one``."""
-    mode = modes[r, c]
-    if mode == NONE:
-        one[:] = GRAY
-        return
-    number = 1 if mode == 1 else 0
+    number = 1 if modes[r, c] == BACKWARD else 0
     _fetch(quarters[number], r, c, field[number, r, c, 0], field[number, r, c, 1], one)
-    if mode == BOTH:
+    if modes[r, c] == BOTH:
         _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
         for i in range(16):
             for j in range(16):
@@ -186,15 +184,15 @@ def _surprise(models, number, bit):
 
 @njit(nogil=True, cache=True)
 def _size_bits(models, value, base):
-    zero = motion_kernel._ZERO + base
+    zero = motion_kernel.ZERO + base
     if value == 0:
         return _surprise(models, zero, 0)
     bits = _surprise(models, zero, 1) + 1.0
     size = abs(value)
     for k in range(1, 8):
         if size == k:
-            return bits + _surprise(models, motion_kernel._LARGER + 9 * base + k, 0)
-        bits += _surprise(models, motion_kernel._LARGER + 9 * base + k, 1)
+            return bits + _surprise(models, motion_kernel.LARGER + 9 * base + k, 0)
+        bits += _surprise(models, motion_kernel.LARGER + 9 * base + k, 1)
     return bits + 1 + 2 * np.floor(np.log2(size - 7.0))
 
 
@@ -221,35 +219,20 @@ def _later_bits(field, number, r, c, v0, v1):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _refine(
-    quarters,
-    field,
-    expected,
-    chosen,
-    number,
-    both,
-    other,
-    near,
-    far,
-    r,
-    c,
-    rest,
-    weights,
-    models,
-    price,
-    starts,
-    found,
-    reach,
-    limit,
-):
-    """The best vector of a block towards one parent, written into the field; its cost without that of the mode."""
+def _refine(quarters, field, chosen, number, both, other, found, place, terms):
+    """The best vector of a block towards one parent, written into the field; its cost without that of the mode.
+
+    both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights.
+    terms: what is expected, where the vectors of both parents start, frames to both, models, price of a bit, reach.
+    """
+    r, c, rest, weights = place
+    expected, starts, near, far, models, price, reach = terms
     rows, cols = field.shape[1:3]
-    count = motion_kernel.candidates(field, expected, number, r, c, both and number == 1, near, far, found)
-    around = (1 if c > 0 and chosen[number, r, c - 1] else 0) + (1 if r > 0 and chosen[number, r - 1, c] else 0)
-    base = motion_kernel._CHOICE + 18 * (1 if both and number == 1 else 0) + 6 * around
-    best, b0, b1 = limit, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
-    total = count + 6
-    for k in range(total):
+    second = both and number == 1
+    count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
+    base = motion_kernel.choice_base(chosen, number, second, r, c)
+    best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
+    for k in range(count + 5):
         if k < count:
             v0, v1 = found[k, 0], found[k, 1]
         elif k == count:
@@ -264,6 +247,8 @@ def _refine(
             v0, v1 = np.int64(0), np.int64(0)
         else:
             continue
+        if max(abs(v0), abs(v1)) > _FARTHEST:
+            continue
         paid = price * (_vector_bits(models, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1))
         cost = _error(rest, weights, quarters[number], r, c, v0, v1, other, both, best - paid) + paid
         if cost < best:
@@ -274,9 +259,9 @@ def _refine(
         for _ in range(2):
             c0, c1 = b0, b1
             for k in range(9):
-                if k == 4:
-                    continue
                 v0, v1 = c0 + step * (k // 3 - 1), c1 + step * (k % 3 - 1)
+                if k == 4 or max(abs(v0), abs(v1)) > _FARTHEST:
+                    continue
                 paid = price * (
                     _vector_bits(models, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
                 )
@@ -288,218 +273,139 @@ def _refine(
             if b0 == c0 and b1 == c1:
                 break
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1
-    chosen[number, r, c] = b0 != found[0, 0] or b1 != found[0, 1]
     return best
 
 
+@njit(nogil=True, cache=True)
+def _mode_bits(modes, two_parents, models, base, r, c, out):
+    """Bits of not joining a neighbour and of each mode, out (3,)."""
+    none, both, back = motion_kernel.mode_models(modes, two_parents, r, c)
+    out[:] = _surprise(models, base, 1) + _surprise(models, none, 0)
+    if two_parents:
+        out[FORWARD] += _surprise(models, both, 1) + _surprise(models, back, 0)
+        out[BACKWARD] += _surprise(models, both, 1) + _surprise(models, back, 1)
+        out[BOTH] += _surprise(models, both, 0)
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
-def sweep(source, quarters, field, modes, total, expected, starts, near, far, models, price, reach):
-    """Every block once. ``total`` (rows, cols) holds the weighted prediction of all blocks, with borders of 4."""
+def _best_join(quarters, field, modes, base, two, whole, place, terms):
+    """The neighbour, or what is expected, that a block does best to move as: its number in ``whole``, and its cost."""
+    r, c, rest, weights = place
+    expected, _, _, far, models, price, _ = terms
+    options = motion_kernel.joins(field, modes, expected, far > 0, r, c, whole)
+    best, least = -1, np.inf
+    bits = _surprise(models, base, 0)
+    for k in range(options):
+        row = whole[k]
+        both = row[0] == BOTH
+        number = 1 if row[0] == BACKWARD else 0
+        v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
+        if both:
+            _fetch(quarters[1], r, c, row[3], row[4], two)
+        ending = 0.0 if k == options - 1 else _surprise(models, base + 1 + k, 0)
+        paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
+        if np.abs(row[1:]).max() <= MAX_VECTOR:
+            cost = _error(rest, weights, quarters[number], r, c, v0, v1, two, both, least - paid) + paid
+            if cost < least:
+                best, least = k, cost
+        if k < options - 1:
+            bits += _surprise(models, base + 1 + k, 1)
+    return best, least
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _best_both(quarters, field, chosen, two, found, place, terms):
+    """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
+    r, c = place[:2]
+    expected, _, near, far, models, price, _ = terms
+    _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
+    _refine(quarters, field, chosen, 1, True, two, found, place, terms)
+    _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
+    _refine(quarters, field, chosen, 0, True, two, found, place, terms)
+    v0, v1 = field[0, r, c]
+    _fetch(quarters[0], r, c, v0, v1, two)
+    count = motion_kernel.candidates(field, expected, 0, r, c, False, near, far, found)
+    bits = _vector_bits(models, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
+    return price * bits + _refine(quarters, field, chosen, 1, True, two, found, place, terms)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _settle(field, modes, chosen, joined, mode, found, r, c, expected, near, far):
+    """What the coder will know of a block: its mode, vectors that it does not use, where it did not take the usual."""
+    modes[r, c] = mode
+    for number in range(2):
+        chosen[number, r, c] = False
+        if not joined and mode in (number, BOTH):
+            motion_kernel.candidates(field, expected, number, r, c, mode == BOTH and number == 1, near, far, found)
+            chosen[number, r, c] = field[number, r, c, 0] != found[0, 0] or field[number, r, c, 1] != found[0, 1]
+    if not joined:
+        motion_kernel.fill(field, expected, mode, r, c, near, far)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def sweep(source, quarters, field, modes, total, terms):
+    """Every block once.
+
+    Args:
+        source: Luma (rows, cols) of the picture.
+        quarters: (parents, 4, 4, rows, cols) from :func:`phases`.
+        field: Vectors (2, rows, cols, 2), moved.
+        modes: (rows, cols), changed.
+        total: The weighted prediction of all blocks, with borders of 4 samples.
+        terms: See :func:`_refine`.
+    """
     rows, cols = modes.shape
+    expected, _, near, far, models, price, _ = terms
     two_parents = far > 0
-    chosen = np.zeros((2, rows, cols), np.bool_)
-    found = np.zeros((motion_kernel.CANDIDATES, 2), np.int64)
+    chosen, joined = np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_)
+    found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
     weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
-    whole, joined = np.zeros((motion_kernel.JOINS, 5), np.int64), np.zeros((rows, cols), np.bool_)
+    mode_bits = np.zeros(3)
     for r in range(rows):
         for c in range(cols):
+            place = (r, c, rest, weights)
             _weights(r, c, rows, cols, weights)
             _predict(quarters, field, modes, r, c, one, two)
+            _add(total, one, weights, r, c, -1)
             for i in range(16):
                 for j in range(16):
-                    total[r * 8 + i, c * 8 + j] -= weights[i, j] * one[i, j]
-                    y, x = r * 8 - 4 + i, c * 8 - 4 + j
                     rest[i, j] = 0
                     if weights[i, j] > 0:
+                        y, x = r * 8 - 4 + i, c * 8 - 4 + j
                         rest[i, j] = 256 * np.int32(source[y, x]) - total[r * 8 + i, c * 8 + j]
-            mode_bits = np.zeros(4)
-            w = modes[r, c - 1] if c > 0 else (2 if two_parents else 0)
-            n = modes[r - 1, c] if r > 0 else (2 if two_parents else 0)
-            around = (1 if w == 3 else 0) + (1 if n == 3 else 0)
-            mode_bits[3] = _surprise(models, around, 1)
-            mode_bits[:3] = _surprise(models, around, 0)
-            if two_parents:
-                around = (1 if w == 2 else 0) + (1 if n == 2 else 0)
-                mode_bits[2] += _surprise(models, 3 + around, 0)
-                mode_bits[:2] += _surprise(models, 3 + around, 1)
-                around = 1 + (1 if w == 1 else 0) + (1 if n == 1 else 0) - (1 if w == 0 else 0) - (1 if n == 0 else 0)
-                mode_bits[0] += _surprise(models, 7 + around, 0)
-                mode_bits[1] += _surprise(models, 7 + around, 1)
             base = motion_kernel.join_base(joined, r, c)
-            own_bits = _surprise(models, base, 1)
-            for k in range(4):
-                mode_bits[k] += own_bits
-            options = motion_kernel.joins(field, modes, expected, two_parents, r, c, whole)
-            best_join, joint_cost = -1, np.inf
-            bits = _surprise(models, base, 0)
-            for k in range(options):
-                row = whole[k]
-                number = 1 if row[0] == 1 else 0
-                if row[0] == 2:
-                    _fetch(quarters[1], r, c, row[3], row[4], two)
-                ending = 0.0 if k == options - 1 else _surprise(models, base + 1 + k, 0)
-                later = 0.0
-                if row[0] != 1:
-                    later += _later_bits(field, 0, r, c, row[1], row[2])
-                if row[0] == 1:
-                    later += _later_bits(field, 1, r, c, row[3], row[4])
-                paid = price * (bits + ending + later)
-                v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
-                cost = _error(rest, weights, quarters[number], r, c, v0, v1, two, row[0] == 2, joint_cost - paid) + paid
-                if cost < joint_cost:
-                    best_join, joint_cost = k, cost
-                if k < options - 1:
-                    bits += _surprise(models, base + 1 + k, 1)
-            best_mode = FORWARD
-            cost = _refine(
-                quarters,
-                field,
-                expected,
-                chosen,
-                0,
-                False,
-                two,
-                near,
-                far,
-                r,
-                c,
-                rest,
-                weights,
-                models,
-                price,
-                starts,
-                found,
-                reach,
-                np.inf,
-            )
-            best = cost + price * mode_bits[0]
-            first = field[0, r, c].copy()
-            v0, v1 = first.copy(), field[1, r, c].copy()
+            _mode_bits(modes, two_parents, models, base, r, c, mode_bits)
+            join, join_cost = _best_join(quarters, field, modes, base, two, whole, place, terms)
+            mode = FORWARD
+            best = _refine(quarters, field, chosen, 0, False, two, found, place, terms) + price * mode_bits[FORWARD]
+            vectors = field[:, r, c].copy()
             if two_parents:
-                cost = _refine(
-                    quarters,
-                    field,
-                    expected,
-                    chosen,
-                    1,
-                    False,
-                    two,
-                    near,
-                    far,
-                    r,
-                    c,
-                    rest,
-                    weights,
-                    models,
-                    price,
-                    starts,
-                    found,
-                    reach,
-                    np.inf,
-                )
-                second = field[1, r, c].copy()
-                if cost + price * mode_bits[1] < best:
-                    best, best_mode = cost + price * mode_bits[1], 1
-                    v1 = second.copy()
-                # both: each in turn with the other as it is; parent 0 first without knowing bits of the second
-                _fetch(quarters[0], r, c, first[0], first[1], two)
-                cost = _refine(
-                    quarters,
-                    field,
-                    expected,
-                    chosen,
-                    1,
-                    True,
-                    two,
-                    near,
-                    far,
-                    r,
-                    c,
-                    rest,
-                    weights,
-                    models,
-                    price,
-                    starts,
-                    found,
-                    reach,
-                    np.inf,
-                )
-                _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
-                b1 = field[1, r, c].copy()
-                _refine(
-                    quarters,
-                    field,
-                    expected,
-                    chosen,
-                    0,
-                    True,
-                    two,
-                    near,
-                    far,
-                    r,
-                    c,
-                    rest,
-                    weights,
-                    models,
-                    price,
-                    starts,
-                    found,
-                    reach,
-                    np.inf,
-                )
-                b0 = field[0, r, c].copy()
-                _fetch(quarters[0], r, c, b0[0], b0[1], two)
-                count = motion_kernel.candidates(field, expected, 0, r, c, False, near, far, found)
-                around = (1 if c > 0 and chosen[0, r, c - 1] else 0) + (1 if r > 0 and chosen[0, r - 1, c] else 0)
-                bits = _vector_bits(models, found, count, motion_kernel._CHOICE + 6 * around, b0[0], b0[1])
-                cost = _refine(
-                    quarters,
-                    field,
-                    expected,
-                    chosen,
-                    1,
-                    True,
-                    two,
-                    near,
-                    far,
-                    r,
-                    c,
-                    rest,
-                    weights,
-                    models,
-                    price,
-                    starts,
-                    found,
-                    reach,
-                    np.inf,
-                )
-                cost += price * (bits + mode_bits[2])
-                b1 = field[1, r, c].copy()
+                cost = _refine(quarters, field, chosen, 1, False, two, found, place, terms)
+                cost += price * mode_bits[BACKWARD]
                 if cost < best:
-                    best, best_mode, v0, v1 = cost, 2, b0, b1
-            joined[r, c] = joint_cost <= best
-            if joint_cost <= best:
-                row = whole[best_join]
-                best_mode = row[0]
-                v0[0], v0[1], v1[0], v1[1] = row[1], row[2], row[3], row[4]
-            field[0, r, c], field[1, r, c] = v0, v1
-            modes[r, c] = best_mode
-            for number in range(2):
-                chosen[number, r, c] = False
-                if not joined[r, c] and best_mode in (number, BOTH):
-                    motion_kernel.candidates(
-                        field, expected, number, r, c, best_mode == 2 and number == 1, near, far, found
-                    )
-                    chosen[number, r, c] = (
-                        field[number, r, c, 0] != found[0, 0] or field[number, r, c, 1] != found[0, 1]
-                    )
-            if not joined[r, c]:
-                motion_kernel.fill(field, expected, best_mode, r, c, near, far)
+                    best, mode = cost, BACKWARD
+                    vectors[1] = field[1, r, c]
+                cost = _best_both(quarters, field, chosen, two, found, place, terms) + price * mode_bits[BOTH]
+                if cost < best:
+                    best, mode = cost, BOTH
+                    vectors[:] = field[:, r, c]
+            joined[r, c] = join_cost <= best
+            if joined[r, c]:
+                mode = whole[join, 0]
+                for k in range(4):
+                    vectors[k // 2, k % 2] = whole[join, 1 + k]
+            field[:, r, c] = vectors
+            _settle(field, modes, chosen, joined[r, c], mode, found, r, c, expected, near, far)
             _predict(quarters, field, modes, r, c, one, two)
-            for i in range(16):
-                for j in range(16):
-                    total[r * 8 + i, c * 8 + j] += weights[i, j] * one[i, j]
+            _add(total, one, weights, r, c, 1)
+
+
+@njit(nogil=True, cache=True)
+def _add(total, block, weights, r, c, sign):
+    for i in range(16):
+        for j in range(16):
+            total[r * 8 + i, c * 8 + j] += sign * weights[i, j] * block[i, j]
 
 
 @njit(nogil=True, cache=True)
@@ -512,6 +418,4 @@ def accumulate(quarters, field, modes, total):
         for c in range(cols):
             _weights(r, c, rows, cols, weights)
             _predict(quarters, field, modes, r, c, one, two)
-            for i in range(16):
-                for j in range(16):
-                    total[r * 8 + i, c * 8 + j] += weights[i, j] * one[i, j]
+            _add(total, one, weights, r, c, 1)
