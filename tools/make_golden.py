@@ -21,6 +21,7 @@ CONFIGS = {
     "golden": EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2, steps=400)),
     "golden_tracked": EncoderConfig(gop=4, tracked=TrackedConfig(steps=40)),
     "golden_lossless": EncoderConfig(model="lossless", gop=4),
+    "golden_warped": EncoderConfig(model="warped", gop=4),
 }
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
