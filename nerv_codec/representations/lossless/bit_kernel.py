@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.lossless.logistic import LOGITS, REACH, STEPS, logistic_table, logit_table
+from nerv_codec.entropy.logistic import LOGITS, REACH, STEPS, logistic_table, logit_table
 
 LOW, HIGH, CODE, POSITION = range(4)
 """What a coder, an array of integers, holds."""

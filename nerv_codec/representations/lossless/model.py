@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.entropy.logistic import REACH, STEPS, logistic_table
 from nerv_codec.representations.lossless.bit_kernel import COUNTER_ONE, REFINE_BINS
 from nerv_codec.representations.lossless.least_squares import triangle_size
-from nerv_codec.representations.lossless.logistic import REACH, STEPS, logistic_table
 from nerv_codec.representations.lossless.value_kernel import (
     NUM_CONTEXTS,
     NUM_GROUPS,

@@ -15,12 +15,12 @@ class WarpedConfig:
     """Weight of bits per luma sample against mean squared error (colour in [0, 1]), at anchors. The networks know
     1.5e-5 to 1.6e-2 (crf 14 to 43); what lies beyond counts as the nearer end."""
     span: int = 8
-    """Longest distance of anchors, frames that are predicted from one before only."""
+    """Longest distance of anchors, frames that are predicted from those before only."""
     root_octaves: float = -0.75
     """Octaves of lambda by which the root, which all others inherit from, is cheaper."""
-    inner_octaves: float = 1.0
+    inner_octaves: float = 1.25
     """Octaves of lambda by which nodes between anchors are dearer, one level down."""
-    deeper_octaves: float = 0.5
+    deeper_octaves: float = 0.625
     """What each further level adds."""
 
     def __post_init__(self) -> None:

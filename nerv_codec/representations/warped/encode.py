@@ -17,7 +17,7 @@ from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped import mending
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
-from nerv_codec.representations.warped.motion_coder import Models, MotionModels, put_field
+from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.search import search
 from nerv_codec.representations.warped.tree import Node, waves
@@ -84,7 +84,7 @@ def encode_part(
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
 
-    def drafted(node: Node, known: Expectation | None, motion: Models | None) -> _Draft:
+    def drafted(node: Node, known: Expectation | None, motion: Estimates | None) -> _Draft:
         canvas, parents = canvases[node.frame], [done[frame] for frame in node.parents]
         index, field = ladder.at(node.depth, part), None
         if known is not None and motion is not None:
@@ -97,7 +97,7 @@ def encode_part(
     shape = extent[0] // BLOCK, extent[1] // BLOCK
     for wave in waves(len(canvases), span):
         known = [expected(node, shape, fields) if node.parents else None for node in wave]
-        motion = [None if one is None else models.of(one).copy() for one in known]
+        motion = [None if one is None else models.estimates(one) for one in known]
         drafts = workers.map(drafted, wave, known, motion)
         spent = []
         for node, expectation, draft in zip(wave, known, drafts, strict=True):

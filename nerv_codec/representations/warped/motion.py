@@ -42,7 +42,7 @@ class Expectation:
     Attributes:
         vectors: Expected vectors, shaped as in the field.
         near: Distance in frames to parent 0.
-        far: Distance to parent 1, on the other side; 0 if there is none.
+        far: Distance to parent 1 on the other side, negative if it is on the same side; 0 if there is none.
     """
 
     vectors: Vectors
@@ -60,7 +60,7 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
     """What motion before says of a node, block by block at the same place.
 
     Between two parents, one was predicted from the other: its motion is divided by time. An anchor goes on as the one
-    before did.
+    before did, and the same way further to its second parent.
 
     Args:
         node: Which; it has parents.
@@ -69,14 +69,15 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
     """
     vectors = np.zeros((2, *shape, 2), np.int32)
     first = node.parents[0]
-    near = abs(node.frame - first)
-    if len(node.parents) == 1:
+    near = node.frame - first
+    far = node.parents[1] - node.frame if len(node.parents) == 2 else 0
+    if far <= 0:
         parent, field = fields[first]
         if field is not None:
-            vectors[0] = scaled(field.vectors[0], near, abs(parent.frame - parent.parents[0]))
-        return Expectation(vectors, near, 0)
+            vectors[0] = scaled(field.vectors[0], near, first - parent.parents[0])
+            vectors[1] = scaled(vectors[0], -far, near)
+        return Expectation(vectors, near, far)
     second = node.parents[1]
-    far = second - node.frame
     young, old = (second, first) if first in fields[second][0].parents else (first, second)
     parent, field = fields[young]
     assert field is not None

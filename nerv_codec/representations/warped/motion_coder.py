@@ -8,21 +8,25 @@ import numpy.typing as npt
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.warped import motion_kernel
+from nerv_codec.representations.warped.decision_kernel import Decisions
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField
 
-Models = npt.NDArray[np.int32]
+Estimates = npt.NDArray[np.int64]
 
 
 class MotionModels:
-    """Adaptive models of one part of a GOP: one set for nodes with one parent, one for nodes with two."""
+    """Adaptive models of one part of a GOP: for nodes with one parent, between two parents, and after two parents."""
 
     def __init__(self) -> None:
-        self._sets = np.full((2, motion_kernel.MODELS, 2), 1 << 15, np.int32)
+        self._sets = [motion_kernel.start() for _ in range(3)]
 
-    def of(self, expectation: Expectation) -> Models:
+    def of(self, expectation: Expectation) -> Decisions:
         """The set for a node."""
-        found: Models = self._sets[int(expectation.far > 0)]
-        return found
+        return self._sets[(expectation.far > 0) + 2 * (expectation.far < 0)]
+
+    def estimates(self, expectation: Expectation) -> Estimates:
+        """A copy of what the set for a node expects of single decisions: `decision_kernel.Decisions.estimates`."""
+        return self.of(expectation).estimates.copy()
 
 
 def put_field(field: MotionField, expectation: Expectation, models: MotionModels, out: StreamWriter) -> None:

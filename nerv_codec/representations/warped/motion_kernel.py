@@ -11,11 +11,12 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.entropy.range_kernel import put_bit, put_split, take_bit, take_split
+from nerv_codec.entropy.range_kernel import put_bit, take_bit
+from nerv_codec.representations.warped import decision_kernel
+from nerv_codec.representations.warped.decision_kernel import Decisions, code_bit
 from nerv_codec.representations.warped.motion import BACKWARD, BOTH, FORWARD, MAX_VECTOR, NONE
 
-MODELS = 112
-_ONE = 1 << 16
+MODELS = 182
 _MODE, _CHOICE, ZERO, LARGER, _SIGN, _JOIN = 0, 12, 48, 52, 88, 92
 _UNARY = 8
 _MAX_BITS = 15
@@ -23,20 +24,78 @@ CANDIDATES = 5
 JOINS = 4
 
 
+def _kind(model: int) -> int:
+    """What a model decides, whatever it knows of the neighbours."""
+    if model < _CHOICE:
+        return int(model >= 3) + int(model >= 8)
+    if model < ZERO:
+        return 3 + (model - _CHOICE) % 6 + 6 * ((model - _CHOICE) // 18)
+    if model < LARGER:
+        return 15
+    if model < _SIGN:
+        return 16 + min((model - LARGER) % 9, 4)
+    return 21 if model < _JOIN else 22 + (model - _JOIN) % 6
+
+
+KIND = np.array([_kind(model) for model in range(MODELS)])
+
+
+def start() -> Decisions:
+    """Before the first field."""
+    return decision_kernel.start(MODELS, int(KIND.max()) + 1)
+
+
 @njit(nogil=True, cache=True)
-def _bit(encoding, bit, number, models, state, words, at):
-    """Codes or reads a bit with a model; returns (bit, position of words)."""
-    p = np.int64(models[number, 0] + models[number, 1]) >> 1
-    p = min(max(p, 64), _ONE - 64)
-    split = np.uint64(p << 8)
-    if encoding:
-        at = put_split(state, words, at, bit, split)
-    else:
-        bit, at = take_split(state, words, at, split)
-    goal = np.int32(0 if bit else _ONE - 1)
-    models[number, 0] += (goal - models[number, 0]) >> 4
-    models[number, 1] += (goal - models[number, 1]) >> 7
-    return bit, at
+def _bit(encoding, bit, model, decisions, state, words, at):
+    return code_bit(encoding, bit, model, KIND[model], MODELS, decisions, state, words, at)
+
+
+@njit(nogil=True, cache=True)
+def _alike(vectors, modes, r, c, y, x):
+    """Whether two blocks exist and move alike."""
+    cols = modes.shape[1]
+    if min(r, c, y, x) < 0 or max(c, x) >= cols or modes[r, c] != modes[y, x]:
+        return 0
+    for number in range(2):
+        for k in range(2):
+            if vectors[number, r, c, k] != vectors[number, y, x, k]:
+                return 0
+    return 1
+
+
+@njit(nogil=True, cache=True)
+def _as_expected(vectors, expected, r, c, y, x):
+    """Whether a neighbour exists and its first vector is the one that is expected at (r, c)."""
+    if y < 0 or x < 0:
+        return 0
+    return 1 if vectors[0, y, x, 0] == expected[0, r, c, 0] and vectors[0, y, x, 1] == expected[0, r, c, 1] else 0
+
+
+@njit(nogil=True, cache=True)
+def _roughness(expected, r, c):
+    """By how much what is expected differs from block to block: 0..3."""
+    rows, cols = expected.shape[1:3]
+    most = 0
+    for y, x in ((r - 1, c), (r, c - 1), (r, c + 1), (r + 1, c)):
+        if 0 <= y < rows and 0 <= x < cols:
+            for k in range(2):
+                most = max(most, abs(expected[0, r, c, k] - expected[0, y, x, k]))
+    return (1 if most > 0 else 0) + (1 if most > 1 else 0) + (1 if most > 4 else 0)
+
+
+@njit(nogil=True, cache=True)
+def _look(vectors, modes, expected, joined, usual, r, c, views):
+    """What the views see of a block."""
+    views[0] = (
+        _alike(vectors, modes, r, c - 1, r - 1, c)
+        + 2 * _alike(vectors, modes, r - 1, c, r - 1, c + 1)
+        + 4 * _as_expected(vectors, expected, r, c, r, c - 1)
+        + 8 * _as_expected(vectors, expected, r, c, r - 1, c)
+    )
+    corner = 1 if r > 0 and c > 0 and joined[r - 1, c - 1] else 0
+    right = 1 if r > 0 and c + 1 < modes.shape[1] and joined[r - 1, c + 1] else 0
+    views[1] = 4 * _roughness(expected, r, c) + 2 * right + corner
+    views[2] = 4 * (modes[r, c - 1] if c > 0 else usual) + (modes[r - 1, c] if r > 0 else usual)
 
 
 @njit(nogil=True, cache=True)
@@ -213,10 +272,10 @@ def joins(vectors, modes, expected, two, r, c, found):
 
 
 @njit(nogil=True, cache=True)
-def join_base(joined, r, c):
+def join_base(joined, r, c, count):
     """The models of the choice among joins."""
     around = (1 if c == 0 or joined[r, c - 1] else 0) + (1 if r == 0 or joined[r - 1, c] else 0)
-    return _JOIN + 6 * around
+    return _JOIN + 6 * (5 * around + count)
 
 
 @njit(nogil=True, cache=True)
@@ -239,11 +298,13 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
     chosen = np.zeros((2, rows, cols), np.bool_)
     found, whole = np.zeros((CANDIDATES, 2), np.int64), np.zeros((JOINS, 5), np.int64)
     joined = np.zeros((rows, cols), np.bool_)
-    two = far > 0
+    usual = BOTH if far != 0 else FORWARD
+    two = far != 0
     for r in range(rows):
         for c in range(cols):
             count = joins(vectors, modes, expected, two, r, c, whole)
-            base = join_base(joined, r, c)
+            base = join_base(joined, r, c, count)
+            _look(vectors, modes, expected, joined, usual, r, c, models[2])
             pick = count
             if encoding:
                 for k in range(count):
@@ -294,6 +355,6 @@ def fill(vectors, expected, mode, r, c, near, far):
             vectors[0, r, c, k] = expected[0, r, c, k]
             vectors[1, r, c, k] = expected[1, r, c, k]
         elif mode == FORWARD:
-            vectors[1, r, c, k] = straight_on(vectors[0, r, c, k], far, near) if far > 0 else 0
+            vectors[1, r, c, k] = straight_on(vectors[0, r, c, k], far, near) if far != 0 else 0
         elif mode == BACKWARD:
             vectors[0, r, c, k] = straight_on(vectors[1, r, c, k], near, far)

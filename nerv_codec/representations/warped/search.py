@@ -2,7 +2,7 @@
 
 A pyramid of searches at whole samples gives starts for each parent. Then every block in turn tries modes and vectors
 with all other blocks as they are, on the true overlapped prediction (iterated conditional modes, Besag 1986): error is
-the sum of absolute differences over the block's support, bits are those that the adaptive models of the coder take.
+the sum of absolute Hadamard coefficients over the block's support, bits are those that the coder's models take.
 """
 
 from __future__ import annotations
@@ -13,23 +13,25 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.compensate import LUMA_TAPS
+from nerv_codec.representations.warped.decision_kernel import ONE
 from nerv_codec.representations.warped.motion import BLOCK, BOTH, PRECISION, Expectation, MotionField, Vectors
-from nerv_codec.representations.warped.motion_coder import Models
+from nerv_codec.representations.warped.motion_coder import Estimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, sweep
 
 _LEVELS = 3
 _REACH = 8
 """Samples of the coarsest level of the pyramid in which all vectors are tried."""
-_REACHES = (4, 2, 1)
+_REACHES = (4, 2, 1, 1)
 """Largest steps of the refinement, sweep by sweep, in quarter samples."""
-_PRICE = 1.2
-"""Absolute error of samples in 0..1 that a bit is worth, in square roots of lambda."""
+_PRICE = 0.9
+"""Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
 
 
 def search(
-    source: Planes, parents: Sequence[Planes], price: float, expectation: Expectation, models: Models
+    source: Planes, parents: Sequence[Planes], price: float, expectation: Expectation, estimates: Estimates
 ) -> MotionField:
     """Motion of a node.
 
@@ -38,7 +40,7 @@ def search(
         parents: One or two reconstructions.
         price: Lambda of the node.
         expectation: What is known of its motion.
-        models: Of the motion coder, as they stand.
+        estimates: Of the motion coder, as they stand.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
     starts = np.zeros(expectation.vectors.shape, np.int32)
@@ -52,8 +54,10 @@ def search(
     total = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32)
     accumulate(quarters, vectors, modes, total)
     near, far = expectation.near, expectation.far
+    chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
+    bits = -np.log2(np.hstack([chance, 1 - chance]))
     for reach in _REACHES:
-        terms = expectation.vectors, starts, near, far, models, 16 * worth, reach
+        terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach
         sweep(source.y, quarters, vectors, modes, total, terms)
     return MotionField(vectors, modes)
 

@@ -13,7 +13,7 @@ PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
 _FARTHEST = MAX_VECTOR // 2
 """Limit of the vectors that are tried: one that goes straight on from it, twice as far, is still a vector."""
-_LATER = 1.0
+_LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
 
@@ -127,30 +127,53 @@ def _fetch(quarters, r, c, down, right, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _error(rest, weights, quarters, r, c, down, right, other, both, limit):
-    """Absolute error over a support, in 1/16, if the block is read from there (or is the mean with other).
+def _transform_columns(work):
+    """Hadamard transforms of 8 down the columns of 16x16 numbers in one row, of the upper and of the lower half.
 
-    Gives up above a limit.
+    Such an array, and one loop over the columns, let the compiler work on eight of them at once.
     """
+    for start in (0, 128):
+        for j in range(start, start + 16):
+            a0, a1, a2, a3 = work[j], work[j + 16], work[j + 32], work[j + 48]
+            a4, a5, a6, a7 = work[j + 64], work[j + 80], work[j + 96], work[j + 112]
+            b0, b1, b2, b3 = a0 + a4, a1 + a5, a2 + a6, a3 + a7
+            b4, b5, b6, b7 = a0 - a4, a1 - a5, a2 - a6, a3 - a7
+            a0, a1, a2, a3 = b0 + b2, b1 + b3, b0 - b2, b1 - b3
+            a4, a5, a6, a7 = b4 + b6, b5 + b7, b4 - b6, b5 - b7
+            work[j], work[j + 16], work[j + 32], work[j + 48] = a0 + a1, a0 - a1, a2 + a3, a2 - a3
+            work[j + 64], work[j + 80], work[j + 96], work[j + 112] = a4 + a5, a4 - a5, a6 + a7, a6 - a7
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _error(place, quarters, down, right, other, both):
+    """Error over a support, in 1/16, if the block is read from there (or is the mean with other).
+
+    It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes.
+    """
+    r, c, rest, weights, work, turned, _ = place
     height, width = quarters.shape[2:]
     y = min(max(PAD + r * 8 - 4 + (down >> 2), 0), height - 16)
     x = min(max(PAD + c * 8 - 4 + (right >> 2), 0), width - 16)
     plane = quarters[down & 3, right & 3]
-    total = np.int64(0)
     for i in range(16):
-        line = np.int32(0)
-        goal, weight, source = rest[i], weights[i], plane[y + i]
+        goal, weight, source, start = rest[i], weights[i], plane[y + i], 16 * i
         if both:
             second = other[i]
             for j in range(16):
-                line += abs(goal[j] - weight[j] * ((np.int32(source[x + j]) + np.int32(second[j]) + 1) >> 1)) >> 4
+                said = (np.int32(source[x + j]) + np.int32(second[j]) + 1) >> 1
+                work[start + j] = (goal[j] - weight[j] * said) >> 4
         else:
             for j in range(16):
-                line += abs(goal[j] - weight[j] * np.int32(source[x + j])) >> 4
-        total += line
-        if total > limit:
-            break
-    return total
+                work[start + j] = (goal[j] - weight[j] * np.int32(source[x + j])) >> 4
+    _transform_columns(work)
+    for i in range(16):
+        for j in range(16):
+            turned[16 * j + i] = work[16 * i + j]
+    _transform_columns(turned)
+    total = np.int64(0)
+    for i in range(256):
+        total += abs(turned[i])
+    return total >> 3
 
 
 @njit(nogil=True, cache=True)
@@ -176,34 +199,27 @@ def _predict(quarters, field, modes, r, c, one, two):
 
 
 @njit(nogil=True, cache=True)
-def _surprise(models, number, bit):
-    p = (models[number, 0] + models[number, 1]) / 131072.0
-    p = min(max(p, 0.001), 0.999)
-    return -np.log2(p) if bit == 0 else -np.log2(1 - p)
-
-
-@njit(nogil=True, cache=True)
-def _size_bits(models, value, base):
+def _size_bits(bits_of, value, base):
     zero = motion_kernel.ZERO + base
     if value == 0:
-        return _surprise(models, zero, 0)
-    bits = _surprise(models, zero, 1) + 1.0
+        return bits_of[zero, 0]
+    bits = bits_of[zero, 1] + 1.0
     size = abs(value)
     for k in range(1, 8):
         if size == k:
-            return bits + _surprise(models, motion_kernel.LARGER + 9 * base + k, 0)
-        bits += _surprise(models, motion_kernel.LARGER + 9 * base + k, 1)
+            return bits + bits_of[motion_kernel.LARGER + 9 * base + k, 0]
+        bits += bits_of[motion_kernel.LARGER + 9 * base + k, 1]
     return bits + 1 + 2 * np.floor(np.log2(size - 7.0))
 
 
 @njit(nogil=True, cache=True)
-def _vector_bits(models, found, count, base, v0, v1):
+def _vector_bits(bits_of, found, count, base, v0, v1):
     bits = 0.0
     for k in range(count):
         if found[k, 0] == v0 and found[k, 1] == v1:
-            return bits + _surprise(models, base + k, 0)
-        bits += _surprise(models, base + k, 1)
-    return bits + _size_bits(models, v0 - found[0, 0], 0) + _size_bits(models, v1 - found[0, 1], 1)
+            return bits + bits_of[base + k, 0]
+        bits += bits_of[base + k, 1]
+    return bits + _size_bits(bits_of, v0 - found[0, 0], 0) + _size_bits(bits_of, v1 - found[0, 1], 1)
 
 
 @njit(nogil=True, cache=True)
@@ -223,16 +239,18 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     """The best vector of a block towards one parent, written into the field; its cost without that of the mode.
 
     both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights.
-    terms: what is expected, where the vectors of both parents start, frames to both, models, price of a bit, reach.
+    terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
+    (model, bit), price of a bit, reach.
     """
-    r, c, rest, weights = place
-    expected, starts, near, far, models, price, reach = terms
+    r, c, tried = place[0], place[1], place[6]
+    expected, starts, near, far, bits_of, price, reach = terms
     rows, cols = field.shape[1:3]
     second = both and number == 1
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
     base = motion_kernel.choice_base(chosen, number, second, r, c)
     best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
-    for k in range(count + 5):
+    seen = 0
+    for k in range(count + 5 + 6 * 8):
         if k < count:
             v0, v1 = found[k, 0], found[k, 1]
         elif k == count:
@@ -245,56 +263,57 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             v0, v1 = np.int64(field[number, r, c + 1, 0]), np.int64(field[number, r, c + 1, 1])
         elif k == count + 4:
             v0, v1 = np.int64(0), np.int64(0)
+        elif k >= count + 5:
+            # twice each around the best at distances 4, 2 and 1
+            turn, side = (k - count - 5) // 8, (k - count - 5) % 8
+            step = 4 >> (turn // 2)
+            if side == 0:
+                c0, c1 = b0, b1
+            if step > reach:
+                continue
+            side += side >= 4
+            v0, v1 = c0 + step * (side // 3 - 1), c1 + step * (side % 3 - 1)
         else:
             continue
         if max(abs(v0), abs(v1)) > _FARTHEST:
             continue
-        paid = price * (_vector_bits(models, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1))
-        cost = _error(rest, weights, quarters[number], r, c, v0, v1, other, both, best - paid) + paid
-        if cost < best:
-            best, b0, b1 = cost, v0, v1
-    for step in (4, 2, 1):
-        if step > reach:
-            continue
-        for _ in range(2):
-            c0, c1 = b0, b1
-            for k in range(9):
-                v0, v1 = c0 + step * (k // 3 - 1), c1 + step * (k % 3 - 1)
-                if k == 4 or max(abs(v0), abs(v1)) > _FARTHEST:
-                    continue
-                paid = price * (
-                    _vector_bits(models, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
-                )
-                if paid >= best:
-                    continue
-                cost = _error(rest, weights, quarters[number], r, c, v0, v1, other, both, best - paid) + paid
-                if cost < best:
-                    best, b0, b1 = cost, v0, v1
-            if b0 == c0 and b1 == c1:
+        new = True
+        for m in range(seen):
+            if tried[m, 0] == v0 and tried[m, 1] == v1:
+                new = False
                 break
+        if not new:
+            continue
+        tried[seen, 0], tried[seen, 1] = v0, v1
+        seen += 1
+        paid = price * (_vector_bits(bits_of, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1))
+        if paid < best:
+            cost = _error(place, quarters[number], v0, v1, other, both) + paid
+            if cost < best:
+                best, b0, b1 = cost, v0, v1
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1
     return best
 
 
 @njit(nogil=True, cache=True)
-def _mode_bits(modes, two_parents, models, base, r, c, out):
+def _mode_bits(modes, two_parents, bits_of, base, r, c, out):
     """Bits of not joining a neighbour and of each mode, out (3,)."""
     none, both, back = motion_kernel.mode_models(modes, two_parents, r, c)
-    out[:] = _surprise(models, base, 1) + _surprise(models, none, 0)
+    out[:] = bits_of[base, 1] + bits_of[none, 0]
     if two_parents:
-        out[FORWARD] += _surprise(models, both, 1) + _surprise(models, back, 0)
-        out[BACKWARD] += _surprise(models, both, 1) + _surprise(models, back, 1)
-        out[BOTH] += _surprise(models, both, 0)
+        out[FORWARD] += bits_of[both, 1] + bits_of[back, 0]
+        out[BACKWARD] += bits_of[both, 1] + bits_of[back, 1]
+        out[BOTH] += bits_of[both, 0]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
 def _best_join(quarters, field, modes, base, two, whole, place, terms):
     """The neighbour, or what is expected, that a block does best to move as: its number in ``whole``, and its cost."""
-    r, c, rest, weights = place
-    expected, _, _, far, models, price, _ = terms
-    options = motion_kernel.joins(field, modes, expected, far > 0, r, c, whole)
+    r, c = place[:2]
+    expected, _, _, far, bits_of, price, _ = terms
+    options = motion_kernel.joins(field, modes, expected, far != 0, r, c, whole)
     best, least = -1, np.inf
-    bits = _surprise(models, base, 0)
+    bits = bits_of[base, 0]
     for k in range(options):
         row = whole[k]
         both = row[0] == BOTH
@@ -302,14 +321,14 @@ def _best_join(quarters, field, modes, base, two, whole, place, terms):
         v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
         if both:
             _fetch(quarters[1], r, c, row[3], row[4], two)
-        ending = 0.0 if k == options - 1 else _surprise(models, base + 1 + k, 0)
+        ending = 0.0 if k == options - 1 else bits_of[base + 1 + k, 0]
         paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
         if np.abs(row[1:]).max() <= MAX_VECTOR:
-            cost = _error(rest, weights, quarters[number], r, c, v0, v1, two, both, least - paid) + paid
+            cost = _error(place, quarters[number], v0, v1, two, both) + paid
             if cost < least:
                 best, least = k, cost
         if k < options - 1:
-            bits += _surprise(models, base + 1 + k, 1)
+            bits += bits_of[base + 1 + k, 1]
     return best, least
 
 
@@ -317,7 +336,7 @@ def _best_join(quarters, field, modes, base, two, whole, place, terms):
 def _best_both(quarters, field, chosen, two, found, place, terms):
     """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
     r, c = place[:2]
-    expected, _, near, far, models, price, _ = terms
+    expected, _, near, far, bits_of, price, _ = terms
     _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
     _refine(quarters, field, chosen, 1, True, two, found, place, terms)
     _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
@@ -325,7 +344,7 @@ def _best_both(quarters, field, chosen, two, found, place, terms):
     v0, v1 = field[0, r, c]
     _fetch(quarters[0], r, c, v0, v1, two)
     count = motion_kernel.candidates(field, expected, 0, r, c, False, near, far, found)
-    bits = _vector_bits(models, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
+    bits = _vector_bits(bits_of, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
     return price * bits + _refine(quarters, field, chosen, 1, True, two, found, place, terms)
 
 
@@ -355,16 +374,18 @@ def sweep(source, quarters, field, modes, total, terms):
         terms: See :func:`_refine`.
     """
     rows, cols = modes.shape
-    expected, _, near, far, models, price, _ = terms
-    two_parents = far > 0
+    expected, _, near, far, bits_of, price, _ = terms
+    two_parents = far != 0
     chosen, joined = np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_)
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
     weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
+    work, turned = np.zeros(256, np.int32), np.zeros(256, np.int32)
+    tried = np.zeros((64, 2), np.int64)
     mode_bits = np.zeros(3)
     for r in range(rows):
         for c in range(cols):
-            place = (r, c, rest, weights)
+            place = (r, c, rest, weights, work, turned, tried)
             _weights(r, c, rows, cols, weights)
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, -1)
@@ -374,8 +395,9 @@ def sweep(source, quarters, field, modes, total, terms):
                     if weights[i, j] > 0:
                         y, x = r * 8 - 4 + i, c * 8 - 4 + j
                         rest[i, j] = 256 * np.int32(source[y, x]) - total[r * 8 + i, c * 8 + j]
-            base = motion_kernel.join_base(joined, r, c)
-            _mode_bits(modes, two_parents, models, base, r, c, mode_bits)
+            options = motion_kernel.joins(field, modes, expected, two_parents, r, c, whole)
+            base = motion_kernel.join_base(joined, r, c, options)
+            _mode_bits(modes, two_parents, bits_of, base, r, c, mode_bits)
             join, join_cost = _best_join(quarters, field, modes, base, two, whole, place, terms)
             mode = FORWARD
             best = _refine(quarters, field, chosen, 0, False, two, found, place, terms) + price * mode_bits[FORWARD]

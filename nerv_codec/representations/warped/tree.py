@@ -1,7 +1,8 @@
 """The nodes of a GOP in coding order: a root, anchors, and between two anchors what bisection gives.
 
 A GOP is the closed interval of frames 0..N. Anchors divide it into spans of about equal length; each is predicted from
-the one before, frame 0 from nothing. A node made inside the interval (a, b) is predicted from both of its ends.
+the two before it, the first one from frame 0 alone, and frame 0 from nothing. A node made inside the interval (a, b)
+is predicted from both of its ends.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ class Node:
     Attributes:
         frame: Its number in the GOP.
         depth: 0 for the root, 1 for the other anchors, then one more with every bisection.
-        parents: Frames that it is predicted from, all of them earlier in the coding order; the earlier time first.
+        parents: Frames that it is predicted from, all of them earlier in the coding order: of an anchor the nearest
+            first, of others the earlier time first.
     """
 
     frame: int
@@ -35,8 +37,9 @@ def waves(num_frames: int, span: int) -> tuple[tuple[Node, ...], ...]:
     count = -(-last // span)
     anchors = [round(last * number / count) for number in range(count + 1)] if count else [0]
     found: list[tuple[Node, ...]] = [(Node(0, 0, ()),)]
-    for left, right in itertools.pairwise(anchors):
-        found.append((Node(right, 1, (left,)),))
+    for number, (left, right) in enumerate(itertools.pairwise(anchors)):
+        before = anchors[max(0, number - 1) : number]
+        found.append((Node(right, 1, (left, *before)),))
         intervals, depth = [(left, right)], 2
         while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
             found.append(tuple(Node(middle, depth, (a, b)) for a, middle, b in middles))

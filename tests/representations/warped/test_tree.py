@@ -17,11 +17,16 @@ def test_every_frame_once_and_parents_first(num_frames: int, span: int) -> None:
     nodes = coding_order(num_frames, span)
     assert sorted(node.frame for node in nodes) == list(range(num_frames))
     known: set[int] = set()
+    anchors: list[Node] = []
     for node in nodes:
         assert set(node.parents) <= known
-        if len(node.parents) == 2:
+        if len(node.parents) == 2 and node.depth > 1:
             assert node.parents[0] < node.frame < node.parents[1]
-        assert all(abs(parent - node.frame) <= span for parent in node.parents)
+        elif node.parents:
+            assert list(node.parents) == [one.frame for one in anchors[-1:-3:-1]]
+        assert all(abs(parent - node.frame) <= span for parent in node.parents[: 1 if node.depth == 1 else 2])
+        if node.depth <= 1:
+            anchors.append(node)
         known.add(node.frame)
     assert nodes[0].parents == () and all(node.parents for node in nodes[1:])
 
