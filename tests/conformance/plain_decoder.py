@@ -140,12 +140,37 @@ class RangeDecoder:
     def code(self, table: Sequence[int] = (0, TOTAL // 2, TOTAL)) -> int:
         scale = self.range >> 24
         code = bisect_right(table, min((self.point - self.low) % 2**64 // scale, TOTAL - 1)) - 1
-        self.low += scale * table[code]
+        self.low = (self.low + scale * table[code]) % 2**64
         self.range = scale * (table[code + 1] - table[code])
         if self.range < 2**32:
             self.low, self.range = self.low << 32, self.range << 32
             self.take()
         return code
+
+    def flag(self, counts: list[int]) -> int:
+        """A flag of a class with so many zeros and ones so far, which are counted on (6.4)."""
+        zeros, ones = counts
+        flag = self.code((0, (2 * zeros + 1 << 24) // (2 * zeros + 2 * ones + 2), TOTAL))
+        counts[flag] += 1
+        return flag
+
+    def symbol(self, location: int, scale: int) -> int:
+        """A symbol by its table, and what follows an escape (6.4)."""
+        nearest = location + 8 >> 4
+        if (near := self.code(grid_table(scale, location - 16 * nearest + 8))) < 63:
+            return nearest + near - 31
+        below, g, x = self.code(), max(0, scale - 16 >> 2), 1
+        bits = g
+        while self.code():
+            bits += 1
+        for _ in range(bits):
+            x = 2 * x + self.code()
+        return nearest + (1 - 2 * below) * (x + 32 - 2**g)
+
+    def finish(self) -> None:
+        """How a stream of symbols ends (6.4)."""
+        assert self.words[-1:] != (0,), "the last word is 0"
+        assert len(self.words) < self.taken, "words are left"
 
 
 def digest(tensors: Sequence[Array]) -> int:
@@ -323,17 +348,13 @@ class GridDecoder:
         self.grids: list[Array] = []
 
     def finish(self) -> None:
-        assert self.decoder.words[-1:] != (0,), "the last word is 0"
-        assert len(self.decoder.words) < self.decoder.taken, "words are left"
+        self.decoder.finish()
         assert digest(self.grids) == self.check, "the digest of the grids"
 
     def grid(self, shape: tuple[int, int], kind: int, coarser: Array | None, references: Sequence[Array]) -> Array:
         """The next grid, of the class `kind`."""
-        zeros, ones = self.flags[kind]
-        flag = self.decoder.code((0, (2 * zeros + 1 << 24) // (2 * zeros + 2 * ones + 2), TOTAL))
-        self.flags[kind][flag] += 1
         self.grids.append(np.zeros(shape, np.int64))
-        if flag:
+        if self.decoder.flag(self.flags[kind]):
             self.fill(self.grids[-1], kind, self.known(shape, coarser, references))
         return self.grids[-1]
 
@@ -362,20 +383,8 @@ class GridDecoder:
             a = np.clip(w1 @ x + b1, 0, TOTAL - 1)
             location, scale = (w2 @ a + (w3 @ x + bias << 12)).tolist()
             location, scale = location + 2**19 >> 20, 16 + (scale + 2**21 >> 22)
-            symbols[i, j] = self.symbol(min(max(location, -2032), 2032), min(max(scale, 0), 47))
+            symbols[i, j] = self.decoder.symbol(min(max(location, -2032), 2032), min(max(scale, 0), 47))
             v[i + 2, j + 2] = min(max(symbols[i, j], -31), 31)
-
-    def symbol(self, location: int, scale: int) -> int:
-        nearest, code = location + 8 >> 4, self.decoder.code
-        if (near := code(grid_table(scale, location - 16 * nearest + 8))) < 63:
-            return nearest + near - 31
-        below, g, x = code(), max(0, scale - 16 >> 2), 1
-        bits = g
-        while code():
-            bits += 1
-        for _ in range(bits):
-            x = 2 * x + code()
-        return nearest + (1 - 2 * below) * (x + 32 - 2**g)
 
 
 def parse_gop(payload: bytes, header: Header, networks: Networks, frames: int) -> Gop:

@@ -1,0 +1,742 @@
+"""A decoder of the representation `warped`, written from the text of docs/format.md alone: slow, in integers.
+
+`planes` gives the samples of all planes of a GOP. Numbers in docstrings are sections of that text, whose names are
+kept. Bands are named by component and orientation, ("Y", "HL"), a grid is a number of `GRIDS`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Context, Decimal
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from plain_decoder import TOTAL, Node, RangeDecoder, Reader, tree
+
+Array = np.ndarray[Any, Any]
+Vector = tuple[int, int]
+VectorGrid = list[list[Vector]]
+Picture = list[Array]
+"""Samples or coefficients of Y, U and V on a canvas."""
+Band = tuple[str, str]
+Bands = dict[int, dict[Band, Array]]
+"""By grid and band."""
+Tap = tuple[tuple[str, ...], bool, int, int]
+"""An input: a band, or one of "E" or "F" in front of its name; whether it keeps its sign; row and column."""
+
+WEIGHTS = Path(__file__).parents[2] / "nerv_codec" / "representations" / "shared" / "weights"
+GRIDS = (16, 8, 4, 2)
+GRAY = 2040
+EXACT = Context(prec=50)
+G = [round(256 * EXACT.ln(EXACT.divide(2 * j + 1, 8191 - 2 * j))) for j in range(4096)]
+L = {j: round(EXACT.divide(2**16, EXACT.add(1, EXACT.exp(Decimal(-j) / 32)))) for j in range(-256, 257)}
+LUMA_TAPS = [[0, 0, 0, 64, 0, 0, 0, 0], [-1, 4, -10, 57, 18, -6, 2, 0]]
+LUMA_TAPS += [[-1, 4, -11, 40, 40, -11, 4, -1], [0, 2, -6, 18, 57, -10, 4, -1]]
+CHROMA_TAPS = [[0, 64, 0, 0], [-4, 62, 6, 0], [-5, 55, 15, -1], [-5, 46, 25, -2]]
+CHROMA_TAPS += [[-4, 36, 36, -4], [-2, 25, 46, -5], [-1, 15, 55, -5], [0, 6, 62, -4]]
+PAST = [(-2, 0), (-1, -2), (-1, -1), (-1, 0), (-1, 1), (-1, 2), (0, -2), (0, -1)]
+NEAR = [place for place in PAST if place not in ((-1, -2), (-1, 2))]
+PLUS, POINT = [(-1, 0), (0, -1), (0, 0), (0, 1), (1, 0)], [(0, 0)]
+SQUARE = [(a, b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+T = np.array([2 * round(8 * math.log2(1 + m)) for m in range(128)])
+
+
+def held(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+# Networks
+
+
+class Networks:
+    """The file of this name (10.2)."""
+
+    def __init__(self, name: bytes) -> None:
+        data = (WEIGHTS / f"{name.hex()}.safetensors").read_bytes()
+        assert hashlib.sha256(data).digest()[:8] == name, "the name of the networks"
+        reader, self.arrays = Reader(data), dict[str, Array]()
+        facts, body = json.loads(reader.take(reader.number("Q"))), reader.take()
+        types = {"I8": "i1", "I16": "<i2", "I32": "<i4"}
+        for key, fact in facts.items():
+            if key.startswith(("context.", "synthesis.")):
+                values = np.frombuffer(body[slice(*fact["data_offsets"])], types[fact["dtype"]])
+                self.arrays[key] = values.reshape(fact["shape"]).astype(np.int64)
+
+    def matrix(self, name: str) -> Array:
+        """Weights of `context`."""
+        return np.asarray(self.arrays[name] << (9 - self.arrays[f"{name}_shift"])[:, None])
+
+    def convolution(self, name: str, x: Array) -> Array:
+        """A convolution of `synthesis` on (channels, rows, columns)."""
+        weight, shift, bias = (self.arrays[f"synthesis.{name}.{part}"] for part in ("weight", "shift", "bias"))
+        c, (rows, cols) = weight.shape[-1] // 2, x.shape[1:]
+        padded, total = np.pad(x, ((0, 0), (c, c), (c, c))), bias[:, None, None]
+        for a, b in np.ndindex(*weight.shape[2:]):
+            total = total + np.tensordot(weight[:, :, a, b], padded[:, a : a + rows, b : b + cols], 1)
+        return np.asarray(total + (1 << shift - 1)[:, None, None] >> shift[:, None, None])
+
+
+def mixed(rows: Array, index: int, parents: int) -> Array:
+    """Five rows for a node with the index λ and so many parents (10.2)."""
+    v = index - 40
+    total = rows[0] + (32 * v * rows[1] + v * v * rows[2] + 512 >> 10)
+    return np.asarray(total + rows[3:].sum(0, where=np.arange(2)[:, None] < parents))
+
+
+def step(gain: int) -> int:
+    """The step of a band (10.7)."""
+    value, root = 1 << 30, 1 << 31
+    for b in range(15, -1, -1):
+        root = math.isqrt(root << 30)
+        if gain >> b & 1:
+            value = value * root >> 30
+    return (value << (gain >> 16)) >> 30
+
+
+# Order and motion
+
+
+def waves(frames: int, span: int) -> list[list[Node]]:
+    """Nodes wave by wave; their parents are frames (10.3)."""
+    nodes = tree(frames, span)
+    anchors = [node.frame for node in nodes if node.depth <= 1]
+    found = [[Node(0, 0, ())]]
+    for a in range(1, len(anchors)):
+        found.append([Node(anchors[a], 1, tuple(anchors[max(0, a - 2) : a][::-1]))])
+        inner = [node for node in nodes if node.depth > 1 and anchors[a - 1] < node.frame < anchors[a]]
+        for depth in sorted({node.depth for node in inner}):
+            level = [node for node in inner if node.depth == depth]
+            found.append([Node(node.frame, depth, tuple(nodes[i].frame for i in node.parents)) for node in level])
+    return found
+
+
+class Field(NamedTuple):
+    """Motion of a node: modes[row][column], vectors[parent][row][column] (10.4)."""
+
+    modes: list[list[int]]
+    vectors: list[VectorGrid]
+
+
+class Expected(NamedTuple):
+    """Expected vectors[parent][row][column], and p and q (10.4)."""
+
+    vectors: list[VectorGrid]
+    p: int
+    q: int
+
+
+def scaled(v: Vector, a: int, b: int) -> Vector:
+    """S(v, a, b) (10.4)."""
+    return (2 * v[0] * a + b) // (2 * b), (2 * v[1] * a + b) // (2 * b)
+
+
+def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node, Field]]) -> Expected:
+    """What is expected of a node with parents, on so many rows and columns of blocks (10.4)."""
+
+    def all_scaled(vectors: VectorGrid, a: int, b: int) -> VectorGrid:
+        return [[scaled(v, a, b) for v in row] for row in vectors]
+
+    p = node.frame - node.parents[0]
+    if len(node.parents) == 1:
+        return Expected([[[(0, 0)] * shape[1] for _ in range(shape[0])] for _ in range(2)], p, 0)
+    q = node.parents[1] - node.frame
+    if q < 0:
+        first = all_scaled(fields[node.parents[0]][1].vectors[0], p, node.parents[0] - node.parents[1])
+        return Expected([first, all_scaled(first, -q, p)], p, q)
+    left, right = node.parents
+    y, other, to_left, to_right = (right, left, p, -q) if left in fields[right][0].parents else (left, right, -p, q)
+    v = fields[y][1].vectors[fields[y][0].parents.index(other)]
+    return Expected([all_scaled(v, to_left, p + q), all_scaled(v, to_right, p + q)], p, q)
+
+
+def kind(number: int) -> int:
+    """The kind of a decision (10.5)."""
+    if number < 12:
+        return (number >= 3) + (number >= 8)
+    if number < 48:
+        return 3 + (number - 12) % 6 + 6 * ((number - 12) // 18)
+    if number < 52:
+        return 15
+    if number < 88:
+        return 16 + min((number - 52) % 9, 4)
+    return 21 if number < 92 else 22 + (number - 92) % 6
+
+
+class Decisions:
+    """One set of contexts and weights (10.5)."""
+
+    def __init__(self) -> None:
+        self.contexts: defaultdict[tuple[int, ...], list[int]] = defaultdict(lambda: [1 << 15, 0])
+        self.weights: defaultdict[int, list[int]] = defaultdict(lambda: [17000] * 4)
+
+    def decide(self, decoder: RangeDecoder, number: int, views: Sequence[int]) -> int:
+        weights = self.weights[kind(number)]
+        contexts = [self.contexts[number,]]
+        contexts += [self.contexts[kind(number), c, view] for c, view in enumerate(views, 1)]
+        x = [G[estimate >> 4] for estimate, _ in contexts]
+        s = held(sum(a * b for a, b in zip(weights, x, strict=True)) >> 16, -2047, 2047)
+        j = s >> 3
+        m = held(L[j] + ((L[j + 1] - L[j]) * (s - 8 * j) >> 3), 64, 2**16 - 64)
+        bit = decoder.code((0, m << 8, TOTAL))
+        target = 0 if bit else 2**16 - 1
+        for c, context in enumerate(contexts):
+            weights[c] += x[c] * (target - m) + 2**13 >> 14
+            context[0] += (target - context[0]) * (655360 // (10 * context[1] + 16)) >> 16
+            context[1] = min(context[1] + 1, 200)
+        return bit
+
+
+class FieldDecoder:
+    """The motion of one node (10.5)."""
+
+    def __init__(self, decoder: RangeDecoder, decisions: Decisions, known: Expected) -> None:
+        self.decoder, self.decisions, self.known = decoder, decisions, known
+        self.rows, self.cols = len(known.vectors[0]), len(known.vectors[0][0])
+        self.usual = 2 if known.q else 0
+        self.views: list[int] = []
+        self.modes: dict[tuple[int, int], int] = {}
+        self.vectors: list[dict[tuple[int, int], Vector]] = [{}, {}]
+        self.joined: set[tuple[int, int]] = set()
+        self.chose: list[set[tuple[int, int]]] = [set(), set()]
+
+    def field(self) -> Field:
+        places = list(np.ndindex(self.rows, self.cols))
+        for r, c in places:
+            self.views = self.seen(r, c)
+            if not self.join(r, c):
+                self.modes[r, c] = self.mode(r, c)
+                self.block(r, c)
+        assert all(max(map(abs, v)) <= 1 << 14 for vectors in self.vectors for v in vectors.values())
+        rows, cols = range(self.rows), range(self.cols)
+        vectors = [[[found[r, c] for c in cols] for r in rows] for found in self.vectors]
+        return Field([[self.modes[r, c] for c in cols] for r in rows], vectors)
+
+    def decide(self, number: int) -> int:
+        return self.decisions.decide(self.decoder, number, self.views)
+
+    def first_zero(self, number: int, count: int) -> int:
+        """How many of at most `count` decisions, with numbers that follow each other, come before a 0."""
+        return next((k for k in range(count) if self.decide(number + k) == 0), count)
+
+    def whole(self, r: int, c: int) -> tuple[int, Vector, Vector]:
+        """Mode and vectors of a block that is known."""
+        return self.modes[r, c], self.vectors[0][r, c], self.vectors[1][r, c]
+
+    def seen(self, r: int, c: int) -> list[int]:
+        """The three views of a block."""
+        known, (left, upper, corner, right) = (
+            self.known.vectors[0],
+            ((r, c - 1), (r - 1, c), (r - 1, c - 1), (r - 1, c + 1)),
+        )
+
+        def alike(a: tuple[int, int], b: tuple[int, int]) -> bool:
+            return a in self.modes and b in self.modes and self.whole(*a) == self.whole(*b)
+
+        e = known[r][c]
+        first = alike(left, upper) + 2 * alike(upper, right)
+        first += 4 * (self.vectors[0].get(left) == e) + 8 * (self.vectors[0].get(upper) == e)
+        around = [(a, b) for a, b in (left, upper, (r, c + 1), (r + 1, c)) if 0 <= a < self.rows and 0 <= b < self.cols]
+        rough = max((abs(known[a][b][m] - e[m]) for a, b in around for m in (0, 1)), default=0)
+        second = (corner in self.joined) + 2 * (right in self.joined) + 4 * sum(rough > limit for limit in (0, 1, 4))
+        return [first, second, self.modes.get(upper, self.usual) + 4 * self.modes.get(left, self.usual)]
+
+    def join(self, r: int, c: int) -> bool:
+        """Step 1: whether the block joins another."""
+        around = [at for at in ((r, c - 1), (r - 1, c), (r - 1, c + 1)) if self.modes.get(at, 3) != 3]
+        known = (self.usual, self.known.vectors[0][r][c], self.known.vectors[1][r][c])
+        joins = list(dict.fromkeys([*(self.whole(*at) for at in around), known]))
+        s = 30 * ((c == 0 or (r, c - 1) in self.joined) + (r == 0 or (r - 1, c) in self.joined)) + 6 * len(joins)
+        if self.decide(92 + s):
+            return False
+        self.joined.add((r, c))
+        taken = joins[self.first_zero(93 + s, len(joins) - 1)]
+        self.modes[r, c], self.vectors[0][r, c], self.vectors[1][r, c] = taken
+        return True
+
+    def mode(self, r: int, c: int) -> int:
+        """Step 2."""
+        around = [self.modes.get(at, self.usual) for at in ((r, c - 1), (r - 1, c))]
+        if self.decide(around.count(3)):
+            return 3
+        if self.known.q == 0:
+            return 0
+        if self.decide(3 + around.count(2)) == 0:
+            return 2
+        return self.decide(8 + around.count(1) - around.count(0))
+
+    def block(self, r: int, c: int) -> None:
+        """Step 3 and the vectors that the mode does not use (10.4)."""
+        mode, (known, p, q) = self.modes[r, c], self.known
+        for parent in (0, 1):
+            if mode in (parent, 2):
+                self.vectors[parent][r, c] = self.vector(parent, r, c)
+            elif mode == 3:
+                self.vectors[parent][r, c] = known[parent][r][c]
+        first, second = self.vectors
+        if mode == 0:
+            second[r, c] = scaled(first[r, c], -q, p)
+        elif mode == 1:
+            first[r, c] = scaled(second[r, c], -p, q)
+
+    def vector(self, parent: int, r: int, c: int) -> Vector:
+        """Step 3: the vector to a parent."""
+        e, own, after = self.known.vectors[parent][r][c], self.vectors[parent], parent == 1 and self.modes[r, c] == 2
+        w = own.get((r, c - 1), own.get((r - 1, c), e))
+        n = own.get((r - 1, c), w)
+        d = own.get((r - 1, c + 1), n)
+        middle = [sorted(three)[1] for three in zip(w, n, d, strict=True)]
+        median = middle[0], middle[1]
+        straight = [scaled(self.vectors[0][r, c], -self.known.q, self.known.p)] if after else []
+        candidates = list(dict.fromkeys([median, *straight, e, w, n]))
+        chose = self.chose[parent]
+        k = self.first_zero(12 + 18 * after + 6 * (((r, c - 1) in chose) + ((r - 1, c) in chose)), len(candidates))
+        if k:
+            chose.add((r, c))
+        if k < len(candidates):
+            return candidates[k]
+        down = median[0] + self.difference(0)
+        return down, median[1] + self.difference(1)
+
+    def difference(self, m: int) -> int:
+        """Step 4."""
+        if self.decide(48 + m) == 0:
+            return 0
+        sign = -1 if self.decide(88 + m) else 1
+        magnitude = 1 + self.first_zero(52 + 9 * m + 1, 7)
+        if magnitude == 8:
+            b, x = 0, 1
+            while b < 15 and self.decide(52 + 9 * m):
+                b += 1
+            for _ in range(b):
+                x = 2 * x + self.decoder.code()
+            magnitude = x + 7
+        return sign * magnitude
+
+
+# Prediction
+
+
+def reading(plane: Array, block: int, at: tuple[int, int], v: Vector) -> Array:
+    """What a block reads of a parent's plane, 2B x 2B samples (10.6)."""
+    taps, unit, o = (LUMA_TAPS, 4, 3) if block == 8 else (CHROMA_TAPS, 8, 1)
+    places, kernels = [], []
+    for number, moved, size in zip(at, v, plane.shape, strict=True):
+        first, length = block * number - block // 2 + moved // unit - o, 2 * block + len(taps[0]) - 1
+        places.append(np.clip(np.arange(first, first + length), 0, size - 1))
+        kernels.append(taps[moved % unit])
+    x, size, total = plane[np.ix_(*places)], 2 * block, np.full((2 * block, 2 * block), 1 << 11)
+    for (a, down), (b, across) in product(*map(enumerate, kernels)):
+        total = total + down * across * x[a : a + size, b : b + size]
+    return np.asarray(total >> 12)
+
+
+def weights_of_lines(block: int, number: int, count: int) -> Array:
+    """The weights of the 2B lines of a block, which has this number of so many (10.6)."""
+    i = np.arange(2 * block)
+    rising = 2 * i + 1 if number else np.full_like(i, 2 * block)
+    falling = 4 * block - 2 * i - 1 if number < count - 1 else np.full_like(i, 2 * block)
+    return np.where(i < block, rising, falling)
+
+
+def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Picture]:
+    """Prediction and doubt (10.6)."""
+    shape = len(field.modes), len(field.modes[0])
+    prediction, doubt = [], []
+    for plane in range(3):
+        block = 4 if plane else 8
+        margin, size = block // 2, (block * shape[0], block * shape[1])
+        total = np.zeros((2, size[0] + 2 * margin, size[1] + 2 * margin), np.int64)
+        for r, c in np.ndindex(*shape):
+            mode, two = field.modes[r][c], np.zeros((2, 2 * block, 2 * block), np.int64)
+            used = ((0,), (1,), (0, 1), ())[mode]
+            reads = [reading(parents[k][plane], block, (r, c), field.vectors[k][r][c]) for k in used]
+            two[0] = reads[0] if reads else GRAY
+            if mode == 2:
+                two[:] = reads[0] + reads[1] + 1 >> 1, reads[0] - reads[1] >> 1
+            lines = weights_of_lines(block, r, shape[0]), weights_of_lines(block, c, shape[1])
+            total[:, block * r : block * (r + 2), block * c : block * (c + 2)] += np.outer(*lines) * two
+        inside = total[:, margin : margin + size[0], margin : margin + size[1]]
+        found = inside + 2 * block**2 >> (4 * block**2).bit_length() - 1
+        prediction.append(found[0])
+        doubt.append(found[1])
+    return prediction, doubt
+
+
+# Wavelet
+
+
+def times(c: int, x: Array) -> Array:
+    """m(c, x) (10.7)."""
+    return c * x + 2**19 >> 20
+
+
+def lifted(low: Array, high: Array, axis: int, inverse: bool = False) -> tuple[Array, Array]:
+    """The four steps on pairs along an axis (10.7)."""
+    low, high = np.moveaxis(low, axis, 0), np.moveaxis(high, axis, 0)
+    steps = [-1663182, -55554, 925799, 465051]
+    for number in (3, 2, 1, 0) if inverse else (0, 1, 2, 3):
+        c = -steps[number] if inverse else steps[number]
+        if number % 2 == 0:
+            high = high + times(c, low + np.concatenate([low[1:], low[-1:]]))
+        else:
+            low = low + times(c, high + np.concatenate([high[:1], high[:-1]]))
+    return np.moveaxis(low, 0, axis), np.moveaxis(high, 0, axis)
+
+
+def apart(plane: Array) -> list[Array]:
+    """LL, HL, LH, HH of a plane (10.7)."""
+    ll, hl, lh, hh = plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2], plane[1::2, 1::2]
+    (ll, hl), (lh, hh) = lifted(ll, hl, 1), lifted(lh, hh, 1)
+    (ll, lh), (hl, hh) = lifted(ll, lh, 0), lifted(hl, hh, 0)
+    return [times(1385788, ll), hl, lh, times(793420, hh)]
+
+
+def together(ll: Array, hl: Array, lh: Array, hh: Array) -> Array:
+    """The inverse of `apart`."""
+    ll, hh = times(793420, ll), times(1385788, hh)
+    (ll, lh), (hl, hh) = lifted(ll, lh, 0, True), lifted(hl, hh, 0, True)
+    (ll, hl), (lh, hh) = lifted(ll, hl, 1, True), lifted(lh, hh, 1, True)
+    return interleaved(ll, hl, lh, hh)
+
+
+def interleaved(a: Array, b: Array, c: Array, d: Array) -> Array:
+    """A plane of its values at (2i, 2j), (2i, 2j + 1), (2i + 1, 2j), (2i + 1, 2j + 1)."""
+    plane = np.zeros((2 * a.shape[0], 2 * a.shape[1]), np.int64)
+    plane[::2, ::2], plane[::2, 1::2], plane[1::2, ::2], plane[1::2, 1::2] = a, b, c, d
+    return plane
+
+
+def bands_of_grid(g: int) -> list[Band]:
+    """In their order (10.7)."""
+    found = [(component, "LL") for component in "YUV"] if g == 16 else []
+    found += [("Y", orientation) for orientation in ("HL", "LH", "HH")]
+    return found + [(component, orientation) for orientation in ("HL", "LH", "HH") for component in "UV" if g > 2]
+
+
+def taken_apart(picture: Picture) -> Bands:
+    """The bands of three planes of coefficients (10.7)."""
+    bands: Bands = {g: {} for g in GRIDS}
+    for component, plane in zip("YUV", picture, strict=True):
+        ll = plane
+        for g in (2, 4, 8, 16) if component == "Y" else (4, 8, 16):
+            ll, *rest = apart(ll)
+            bands[g] |= {(component, name): band for name, band in zip(("HL", "LH", "HH"), rest, strict=True)}
+        bands[16][component, "LL"] = ll
+    return bands
+
+
+def taken_together(bands: Bands) -> Picture:
+    """The inverse of `taken_apart`."""
+    picture = []
+    for component in "YUV":
+        plane = bands[16][component, "LL"]
+        for g in GRIDS if component == "Y" else GRIDS[:3]:
+            plane = together(plane, *(bands[g][component, name] for name in ("HL", "LH", "HH")))
+        picture.append(plane)
+    return picture
+
+
+# Latents
+
+
+def sizes_at(source: tuple[str, ...], places: Sequence[tuple[int, int]]) -> list[Tap]:
+    """|X| of the text."""
+    return [(source, False, *place) for place in places]
+
+
+def values_at(source: tuple[str, ...], places: Sequence[tuple[int, int]]) -> list[Tap]:
+    """X of the text."""
+    return [(source, True, *place) for place in places]
+
+
+def inputs(g: int, band: Band) -> list[Tap]:
+    """The inputs of a band's symbols (10.7)."""
+    component, orientation = band
+    chroma, detail, narrow = component != "Y", orientation != "LL", POINT if g == 4 else PLUS
+    taps = sizes_at(band, PAST) + values_at(band, NEAR)
+    if not chroma and detail and g == 16:
+        taps += sizes_at(("Y", "LL"), POINT)
+        taps += values_at(("Y", "LL"), SQUARE) if orientation != "HH" else []
+    for before in {"LH": ["HL"], "HH": ["HL", "LH"]}.get(orientation, []) if not chroma else []:
+        taps += sizes_at(("Y", before), PLUS) + values_at(("Y", before), POINT)
+    if chroma:
+        taps += sizes_at(("Y", orientation), POINT if component == "V" else PLUS)
+        taps += values_at(("Y", orientation), narrow)
+    if chroma and detail and g == 16:
+        taps += sizes_at((component, "LL"), POINT) + values_at((component, "LL"), PLUS)
+    if component == "V":
+        taps += sizes_at(("U", orientation), PLUS) + values_at(("U", orientation), narrow)
+    if detail:
+        taps += sizes_at(("E", *band), PLUS) + values_at(("E", *band), POINT)
+    return taps + sizes_at(("F", *band), PLUS) + values_at(("F", *band), POINT)
+
+
+def prior_inputs(g: int) -> list[Tap]:
+    """The inputs of a prior (10.7, features)."""
+    taps = []
+    for band in bands_of_grid(g):
+        if g == 16 or band[0] == "Y":
+            taps += sizes_at(band, SQUARE) + values_at(band, PLUS if g == 4 else SQUARE)
+        else:
+            taps += sizes_at(band, POINT) + values_at(band, POINT if g == 8 else [])
+    return taps
+
+
+class Grid:
+    """What the inputs of a grid see: numbers t of its symbols, of E and of F, with two zeros around each band."""
+
+    def __init__(self, sources: Sequence[tuple[str, ...]], shape: tuple[int, int]) -> None:
+        self.index = {source: number for number, source in enumerate(sources)}
+        self.numbers = np.zeros((len(sources), 2, shape[0] + 4, shape[1] + 4), np.int64)
+
+    def put(self, source: tuple[str, ...], values: Array | int, place: tuple[Any, ...]) -> None:
+        """Values at rows and columns of a band."""
+        cut = np.clip(values, -127, 127)
+        t = T[abs(cut)]
+        self.numbers[(self.index[source], slice(None), *place)] = np.stack([t, np.sign(cut) * t])
+
+    def reader(self, taps: Sequence[Tap]) -> Callable[[int, int], Array]:
+        """Gives the inputs of a place."""
+        source, signed, row, col = np.array([(self.index[tap[0]], *tap[1:]) for tap in taps]).T
+        return lambda i, j: self.numbers[source, signed, row + i + 2, col + j + 2]
+
+
+class Conditions(NamedTuple):
+    """What is known of a node before its latents.
+
+    lambda_index is λ, parents their number, E and F are by grid and band; one says that the part has but one plane.
+    """
+
+    depth: int
+    lambda_index: int
+    parents: int
+    one: bool
+    e: Bands
+    f: Bands
+
+
+def latents(
+    decoder: RangeDecoder, networks: Networks, known: Conditions, counts: defaultdict[tuple[Any, ...], list[int]]
+) -> Bands:
+    """The latents of a node (10.7)."""
+    found: Bands = {g: {} for g in GRIDS}
+    features = None
+    for g in GRIDS:
+        bands, shape = bands_of_grid(g), known.e[g]["Y", "HL"].shape
+        grid = Grid([prefix + band for prefix in ((), ("E",), ("F",)) for band in bands], shape)
+        whole = slice(2, shape[0] + 2), slice(2, shape[1] + 2)
+        for band in bands:
+            grid.put(("E", *band), known.e[g][band], whole)
+            grid.put(("F", *band), known.f[g][band], whole)
+        for number, band in enumerate(bands):
+            symbols = np.zeros(shape, np.int64)
+            if (band[0] == "Y" or not known.one) and decoder.flag(counts[known.depth, g, band]):
+                put_symbols(symbols, decoder, networks, known, g, number, grid, features)
+            found[g][band] = from_symbols(symbols) if band[1] == "LL" and not known.parents else symbols
+        if g > 2:
+            features = features_of(networks, g, grid, shape, features)
+    return found
+
+
+def put_symbols(
+    symbols: Array, decoder: RangeDecoder, networks: Networks, known: Conditions, g: int, number: int, grid: Grid,
+    features: Array | None,
+) -> None:  # fmt: skip
+    """The symbols of band `number` of a grid, in raster order (10.7)."""
+    name, band = f"context.{g}.{number}", bands_of_grid(g)[number]
+    first, second = networks.matrix(f"{name}.first"), networks.matrix(f"{name}.second")
+    beta = mixed(8 * networks.arrays[f"{name}.bias"], known.lambda_index, known.parents)
+    h, read = second.shape[1], grid.reader(inputs(g, band))
+    for i, j in np.ndindex(*symbols.shape):
+        x = read(i, j) if features is None else np.concatenate([read(i, j), features[i, j]])
+        u = first @ x + beta
+        location, scale = (2 * u[h:] + second @ np.clip(u[:h] + 2**7 >> 8, 0, 1023)).tolist()
+        location, scale = held(location + 2**9 >> 10, -2032, 2032), held(16 + (scale + 2**11 >> 12), 0, 47)
+        symbols[i, j] = decoder.symbol(location, scale)
+        assert abs(symbols[i, j]) <= 32767
+        grid.put(band, symbols[i, j], (i + 2, j + 2))
+
+
+def from_symbols(symbols: Array) -> Array:
+    """The latents of a band LL of node 0 (10.7)."""
+    found = np.zeros_like(symbols)
+    for i, j in np.ndindex(*symbols.shape):
+        w, n = (found[i, j - 1] if j else 0), (found[i - 1, j] if i else 0)
+        guess = sorted((w, n, w + n - found[i - 1, j - 1]))[1] if i and j else w + n
+        found[i, j] = symbols[i, j] + guess
+    return found
+
+
+def features_of(networks: Networks, g: int, grid: Grid, shape: tuple[int, int], features: Array | None) -> Array:
+    """The features of the next grid's places (10.7)."""
+    name = f"context.{g}.prior"
+    first, second = networks.matrix(f"{name}.first"), networks.matrix(f"{name}.second")
+    bias, second_bias = (8 * networks.arrays[f"{name}.{part}"][0] for part in ("bias", "second_bias"))
+    found = np.zeros((2 * shape[0], 2 * shape[1], len(second_bias) // 4), np.int64)
+    read = grid.reader(prior_inputs(g))
+    for i, j in np.ndindex(*shape):
+        x = read(i, j) if features is None else np.concatenate([read(i, j), features[i, j]])
+        a = np.clip(first @ x + bias + 2**8 >> 9, 0, 255)
+        b = np.clip(second @ a + second_bias + 2**8 >> 9, 0, 255)
+        found[2 * i : 2 * i + 2, 2 * j : 2 * j + 2] = b.reshape(-1, 2, 2).transpose(1, 2, 0)
+    return found
+
+
+# Planes
+
+
+def six(picture: Picture) -> Array:
+    """Six planes of half the size (10.8)."""
+    y, u, v = picture
+    return np.stack([y[::2, ::2], y[::2, 1::2], y[1::2, ::2], y[1::2, 1::2], u, v])
+
+
+def samples(coefficients: Picture) -> Picture:
+    return [np.clip((c + 8 >> 4) + GRAY, 0, 4095) for c in coefficients]
+
+
+def residual(
+    networks: Networks, index: int, parents: int, told: Sequence[Bands], plain: Picture, doubt: Picture
+) -> Picture:
+    """What the network adds to the plain planes; told: coefficients of latents, prediction and doubt (10.8)."""
+
+    def cut(x: Array) -> Array:
+        return np.asarray(np.clip(x, -3071, 3071))
+
+    def less(x: Array, s: int) -> Array:
+        return np.asarray(np.clip(x + 2 ** (s - 1) >> s, -16383, 16383))
+
+    last = np.zeros(0)
+    for g in GRIDS:
+        seen = [less(np.stack([bands[g][band] for band in bands_of_grid(g)]), 5 if g == 16 else 4) for bands in told]
+        if g == 2:
+            seen += [less(six(plain), 4), six(doubt)]
+        x = networks.convolution(f"{g}.merge", np.concatenate(seen))
+        if g < 16:
+            y = cut(networks.convolution(f"{g}.above", last))
+            for a, b in product((0, 1), repeat=2):
+                x[:, a::2, b::2] += y[2 * a + b :: 4]
+        modulation = mixed(networks.arrays[f"synthesis.{g}.modulation"], index, parents)
+        scale, shift = modulation.reshape(2, -1, 1, 1)
+        x = cut(cut(x) * (scale + 2**10) + shift * 2 ** (10 if g >= 8 else 11) + 2**9 >> 10)
+        y = np.clip(networks.convolution(f"{g}.first", x), 0, 3071)
+        last = cut(x + networks.convolution(f"{g}.second", y))
+    out = networks.convolution("out", last)
+    return [interleaved(*out[:4]), out[4], out[5]]
+
+
+class PartDecoder:
+    """A part of all frames: planes and motion by frame (10.1, 10.3)."""
+
+    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool) -> None:
+        assert len(data) % 4 == 0, "whole words"
+        self.decoder, self.networks, self.one = RangeDecoder(data), networks, one
+        self.extent = -(-size[0] // 16) * 16, -(-size[1] // 16) * 16
+        self.decisions = {sign: Decisions() for sign in (-1, 0, 1)}
+        self.counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
+        self.fields: dict[int, tuple[Node, Field]] = {}
+        self.planes: dict[int, Picture] = {}
+
+    def wave(self, nodes: Sequence[Node], indices: Sequence[int]) -> None:
+        """The nodes of a wave, and λ of each of them."""
+        for node in nodes:
+            if node.parents:
+                known = expected(node, (self.extent[0] // 8, self.extent[1] // 8), self.fields)
+                decisions = self.decisions[int(np.sign(known.q))]
+                self.fields[node.frame] = node, FieldDecoder(self.decoder, decisions, known).field()
+        for node, index in zip(nodes, indices, strict=True):
+            self.planes[node.frame] = self.picture(node, index)
+
+    def picture(self, node: Node, index: int) -> Picture:
+        """The planes of a node (10.6 to 10.8)."""
+        parents, (height, width) = len(node.parents), self.extent
+        blank = [np.zeros(shape, np.int64) for shape in ((height, width), *[(height // 2, width // 2)] * 2)]
+        prediction, doubt = [plane + GRAY for plane in blank], blank
+        if parents:
+            prediction, doubt = predicted([self.planes[frame] for frame in node.parents], self.fields[node.frame][1])
+        gains = {g: mixed(self.networks.arrays[f"synthesis.{g}.gains"], index, parents).tolist() for g in GRIDS}
+        steps = {g: {band: step(gain) for band, gain in zip(bands_of_grid(g), gains[g], strict=True)} for g in GRIDS}
+
+        def rounded(bands: Bands, unit: int) -> Bands:
+            return {
+                g: {band: (2 * unit * x + steps[g][band]) // (2 * steps[g][band]) for band, x in bands[g].items()}
+                for g in GRIDS
+            }
+
+        e = taken_apart([(plane - GRAY) * 16 for plane in prediction])
+        d = taken_apart([plane * 16 for plane in doubt])
+        known = Conditions(node.depth, index, parents, self.one, rounded(e, 256), rounded(d, 512))
+        found = latents(self.decoder, self.networks, known, self.counts)
+        most = 2**20 - 1
+        coded = {
+            g: {band: np.clip(x * steps[g][band] + 128 >> 8, -most, most) for band, x in found[g].items()}
+            for g in GRIDS
+        }
+        plain = [a + (b - GRAY) * 16 for a, b in zip(taken_together(coded), prediction, strict=True)]
+        more = residual(self.networks, index, parents, (coded, e, d), plain, doubt)
+        mended = samples([a + b for a, b in zip(plain, more, strict=True)])
+        if not parents:
+            return mended
+        flags = self.squares(node.depth)
+        masks = [
+            flags.repeat(size, 0).repeat(size, 1)[: height * size // 32, : width * size // 32] for size in (32, 16, 16)
+        ]
+        return [np.where(mask, a, b) for mask, a, b in zip(masks, mended, samples(plain), strict=True)]
+
+    def squares(self, depth: int) -> Array:
+        """Flags of the squares of a node with parents (10.8)."""
+        flags = np.zeros((-(-self.extent[0] // 32), -(-self.extent[1] // 32)), np.int64)
+        for r, c in np.ndindex(*flags.shape):
+            ones = int((flags[r, c - 1] if c else 0) + (flags[r - 1, c] if r else 0))
+            flags[r, c] = self.decoder.flag(self.counts[depth, "square", ones])
+        return flags
+
+
+def parts(shapes: Sequence[tuple[int, int]]) -> list[tuple[tuple[int, ...], int]]:
+    """Planes and price of every part (10.1)."""
+    (height, width), *chroma = shapes
+    if chroma and chroma[0] == (-(-height // 2), -(-width // 2)):
+        return [((0, 1, 2), 0)]
+    prices = [round(8 * math.log2(6 * rows * cols / (height * width))) for rows, cols in chroma]
+    return [((plane,), price) for plane, price in enumerate([0, *prices])]
+
+
+def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3) -> tuple[list[Picture], PartDecoder]:
+    """Section 10: the planes of all frames, `count` each, and the first part with its motion; the digest is checked."""
+    reader = Reader(payload)
+    networks = Networks(reader.take(8))
+    depth, *shifts = reader.take(5)
+    assert 8 <= depth <= 16 and max(shifts) <= 2
+    anchor_index = reader.number("B")
+    offsets = [reader.number("b") for _ in range(reader.number("B"))]
+    span = reader.varint()
+    crc = zlib.crc32(payload[: reader.at])
+    digest = reader.number("I")
+    shapes = [(height, width)] + [(-(-height >> shifts[0]), -(-width >> shifts[1]))] * (count - 1)
+    divided = parts(shapes)
+    sizes = [reader.varint() for _ in divided[1:]]
+    streams = [*(reader.take(size) for size in sizes), reader.take()]
+    found: list[Picture] = [[] for _ in range(frames)]
+    decoders = []
+    for (numbers, price), data in zip(divided, streams, strict=True):
+        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1)
+        index = held(anchor_index + price, 0, 80)
+        for wave in waves(frames, span):
+            decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])
+        decoder.decoder.finish()
+        for picture in decoder.planes.values():
+            for plane in picture:
+                crc = zlib.crc32(plane.astype("<i2").tobytes(), crc)
+        for frame, number in product(range(frames), numbers):
+            rows, cols = shapes[number]
+            found[frame].append(decoder.planes[frame][numbers.index(number)][:rows, :cols])
+        decoders.append(decoder)
+    assert crc == digest, "the digest of the planes"
+    return found, decoders[0]

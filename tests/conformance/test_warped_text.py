@@ -1,0 +1,125 @@
+"""The format: a decoder written from docs/format.md alone reads what the encoder of `warped` wrote, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import plain_warped as plain
+import pytest
+
+from nerv_codec.base.threads import Workers
+from nerv_codec.base.video import PixelFormat, plane_dtype
+from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.shared.canvas import to_canvas
+from nerv_codec.representations.shared.stream import StreamWriter
+from nerv_codec.representations.shared.weights import load_weights
+from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.encode import CodedNode, encode_part
+from nerv_codec.representations.warped.motion import Expectation, MotionField
+from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
+from nerv_codec.representations.warped.payload import Head, Layout, Payload
+
+CASES = {
+    "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 30),
+    "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 12),
+    "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 50),
+}
+
+
+def _frames(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[np.ndarray]]:
+    """Waves that drift by fractions of a sample and a square that goes another way, appears and vanishes."""
+    rng, pictures = np.random.default_rng(1), []
+    for t in range(count):
+        planes = []
+        for plane in range(fmt.num_planes):
+            rows, cols = fmt.plane_size(plane, height, width)
+            y, x = np.mgrid[:rows, :cols].astype(float)
+            y, x = y * height / rows + 1.3 * t, x * width / cols - 2.1 * t
+            value = 0.5 + 0.2 * np.sin(x / 5 + plane) * np.cos(y / 7) + 0.2 * np.sin(x * y / 90)
+            value += rng.normal(0, 0.02, value.shape)
+            if plane == 0 and t % 3 != 2:
+                value[4 + t : 16 + t, 8 + 3 * t : 24 + 3 * t] = 0.8
+            peak = (1 << fmt.bit_depth) - 1
+            planes.append(np.rint(value.clip(0, 1) * peak).astype(plane_dtype(fmt.bit_depth)))
+        pictures.append(planes)
+    return pictures
+
+
+def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeometry]:
+    """The payload, the coded nodes of every part, and what they belong to."""
+    fmt, layout, height, width, count, span, index = CASES[name]
+    geometry = GopGeometry(count, height, width, fmt.num_planes)
+    frames, weights, ladder = _frames(fmt, height, width, count), load_weights(), Ladder(index, (-6, 0, 8, 12))
+    streams, coded = [], []
+    with Workers() as workers:
+        for part in layout.parts(geometry):
+            out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
+            coded.append(list(encode_part(canvases, part, ladder, span, weights, out, workers)))
+            streams.append(out.bytes())
+    head = Head(weights.digest, layout, ladder, span)
+    checksum = head.checksum(node.planes for nodes in coded for node in nodes)
+    return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_text_gives_every_sample(name):
+    payload, coded, layout, geometry = _encoded(name)
+    found, first = plain.planes(payload, geometry.num_frames, geometry.height, geometry.width, geometry.num_planes)
+    expected = {
+        node.node.frame: [plane for part, nodes in zip(layout.parts(geometry), coded, strict=True)
+                          for other in nodes if other.node.frame == node.node.frame for plane in other.planes.cut(part)]
+        for node in coded[0]
+    }  # fmt: skip
+    for frame, planes in enumerate(found):
+        assert len(planes) == geometry.num_planes
+        assert all(np.array_equal(a, b) for a, b in zip(planes, expected[frame], strict=True))
+    for node in coded[0]:
+        if node.field is not None:
+            field = first.fields[node.node.frame][1]
+            assert np.array_equal(field.modes, node.field.modes)
+            assert np.array_equal(field.vectors, node.field.vectors)
+
+
+def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expectation) -> MotionField:
+    """Motion of all modes, in patches that differ by little, by much, or not at all."""
+    near, far = known.near, known.far
+    modes = rng.choice([0, 1, 2, 3] if far else [0, 3], shape).astype(np.uint8)
+    spread = rng.choice([0, 1, 5, 300, 9000], (2, *shape, 1), p=[0.4, 0.3, 0.2, 0.08, 0.02])
+    vectors = (known.vectors + np.rint(spread * rng.uniform(-1, 1, (2, *shape, 2)))).astype(np.int32)
+    for r, c in np.ndindex(*shape):
+        if rng.random() < 0.4 and (r or c):
+            y, x = (r, c - 1) if c and (r == 0 or rng.random() < 0.5) else (r - 1, c)
+            modes[r, c], vectors[:, r, c] = modes[y, x], vectors[:, y, x]
+        first, second = vectors[:, r, c].tolist()
+        if modes[r, c] == 0:
+            vectors[1, r, c] = plain.scaled(first, -far, near)
+        elif modes[r, c] == 1:
+            vectors[0, r, c] = plain.scaled(second, -near, far)
+        elif modes[r, c] == 3:
+            vectors[:, r, c] = known.vectors[:, r, c]
+    return MotionField(vectors, modes)
+
+
+def test_motion_of_all_modes_is_read_by_the_text():
+    """With one parent, between two, and after two, in one stream, several nodes of each."""
+    rng, shape, models, out = np.random.default_rng(2), (7, 9), MotionModels(), StreamWriter()
+    coded = []
+    for near, far in [(2, 0), (1, 3), (3, -5), (2, -2), (3, 1), (1, 0), (2, 2), (4, -7)]:
+        vectors = rng.integers(-6, 7, (2, *shape, 2)).astype(np.int32)
+        vectors[:, :, :4] = vectors[:, :1, :1]
+        if far == 0:
+            vectors[1] = 0
+        known = Expectation(vectors, near, far)
+        coded.append((known, _random_field(rng, shape, known)))
+        put_field(coded[-1][1], known, models, out)
+    decoder, decisions = plain.RangeDecoder(out.bytes()), {sign: plain.Decisions() for sign in (-1, 0, 1)}
+    for known, field in coded:
+        expected = plain.Expected([[[tuple(v) for v in row] for row in grid] for grid in known.vectors.tolist()],
+                                  known.near, known.far)  # fmt: skip
+        found = plain.FieldDecoder(decoder, decisions[np.sign(known.far)], expected).field()
+        assert np.array_equal(found.modes, field.modes)
+        assert np.array_equal(found.vectors, field.vectors)
+    decoder.finish()
+
+
+def test_encoded_clips_hold_anchors_with_two_parents():
+    assert [node.parents for wave in plain.waves(6, 2) for node in wave if node.depth == 1] == [(0,), (2, 0), (3, 2)]
