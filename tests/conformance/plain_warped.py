@@ -159,7 +159,7 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
 def kind(number: int) -> int:
     """The kind of a decision (10.5)."""
     if number < 12:
-        return (number >= 3) + (number >= 8)
+        return (number >= 3) + (number >= 6)
     if number < 48:
         return 3 + (number - 12) % 6 + 6 * ((number - 12) // 18)
     if number < 52:

@@ -27,7 +27,7 @@ JOINS = 4
 def _kind(model: int) -> int:
     """What a model decides, whatever it knows of the neighbours."""
     if model < _CHOICE:
-        return int(model >= 3) + int(model >= 8)
+        return int(model >= 3) + int(model >= 6)
     if model < ZERO:
         return 3 + (model - _CHOICE) % 6 + 6 * ((model - _CHOICE) // 18)
     if model < LARGER:

@@ -11,8 +11,8 @@ from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORW
 
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
-_FARTHEST = MAX_VECTOR // 2
-"""Limit of the vectors that are tried: one that goes straight on from it, twice as far, is still a vector."""
+_FARTHEST = MAX_VECTOR // 3
+"""Limit of the vectors that are tried: one straight on from it, up to three times as far, is still a vector."""
 _LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
@@ -307,11 +307,10 @@ def _mode_bits(modes, two_parents, bits_of, base, r, c, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _best_join(quarters, field, modes, base, two, whole, place, terms):
-    """The neighbour, or what is expected, that a block does best to move as: its number in ``whole``, and its cost."""
+def _best_join(quarters, field, base, options, two, whole, place, terms):
+    """The best of the ``options`` joins in ``whole``: its number, and its cost."""
     r, c = place[:2]
-    expected, _, _, far, bits_of, price, _ = terms
-    options = motion_kernel.joins(field, modes, expected, far != 0, r, c, whole)
+    bits_of, price = terms[4:6]
     best, least = -1, np.inf
     bits = bits_of[base, 0]
     for k in range(options):
@@ -398,7 +397,7 @@ def sweep(source, quarters, field, modes, total, terms):
             options = motion_kernel.joins(field, modes, expected, two_parents, r, c, whole)
             base = motion_kernel.join_base(joined, r, c, options)
             _mode_bits(modes, two_parents, bits_of, base, r, c, mode_bits)
-            join, join_cost = _best_join(quarters, field, modes, base, two, whole, place, terms)
+            join, join_cost = _best_join(quarters, field, base, options, two, whole, place, terms)
             mode = FORWARD
             best = _refine(quarters, field, chosen, 0, False, two, found, place, terms) + price * mode_bits[FORWARD]
             vectors = field[:, r, c].copy()

@@ -23,6 +23,7 @@ def test_every_frame_once_and_parents_first(num_frames: int, span: int) -> None:
         if len(node.parents) == 2 and node.depth > 1:
             assert node.parents[0] < node.frame < node.parents[1]
         elif node.parents:
+            assert node.frame - node.parents[-1] <= 3 * (node.frame - node.parents[0]), "what the search relies on"
             assert list(node.parents) == [one.frame for one in anchors[-1:-3:-1]]
         assert all(abs(parent - node.frame) <= span for parent in node.parents[: 1 if node.depth == 1 else 2])
         if node.depth <= 1:
