@@ -61,6 +61,8 @@ def test_format_bytes(size, text):
 def test_figures():
     assert figures({}) == ""
     assert figures({"bitrate_bps": 812000, "estimated_bytes": 2048, "fps": 12.04}) == "812 kb/s est 2.00 KiB 12.0 fps"
+    assert figures({"places": {"a": 2, "b": 1}}) == "2 on a, 1 on b"
+    assert figures({"places": dict.fromkeys("abcdefgh", 2)}) == "16 on 8 nodes"
 
 
 def test_progress_of_a_part_is_progress_of_the_whole():

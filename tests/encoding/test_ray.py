@@ -15,6 +15,7 @@ from nerv_codec.base.errors import NervCodecError, UsageError
 from nerv_codec.encoding.encode import encode
 
 ray = pytest.importorskip("ray", reason="needs Ray: pip install 'nerv-codec[ray]'")
+from ray import exceptions  # noqa: E402
 from ray.cluster_utils import Cluster  # noqa: E402
 
 from nerv_codec.encoding.engines import ray as engine  # noqa: E402
@@ -72,8 +73,12 @@ def node_of(cluster, process: int):
     return next(n for n in cluster.list_all_nodes() if n.all_processes["raylet"][0].process.pid == raylet)
 
 
-def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(cluster, tiny_clip, tmp_path, config, alone):
-    notes, places, killed = [], [], []
+def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(
+    cluster, tiny_clip, tmp_path, config, alone, monkeypatch
+):
+    notes, places, killed, sent = [], [], [], []
+    put = ray.put
+    monkeypatch.setattr(ray, "put", lambda job: sent.append(job.index) or put(job))
 
     def disturb(event):
         if event.type == "note":
@@ -90,6 +95,7 @@ def test_what_is_lost_is_tried_again_and_the_bytes_are_the_same(cluster, tiny_cl
     encode(tiny_clip, tmp_path / "a.nvc", config=config, engine="ray", tool_section=False, progress=disturb)
     assert (tmp_path / "a.nvc").read_bytes() == alone
     assert len(killed) == 2 and len(notes) >= 2 and max(places) == 2
+    assert sent == [0, 1, 2]  # whatever the number of tries
     assert any("its process was lost" in note and note.endswith("try 2 of 3") for note in notes)
     assert [path.name for path in tmp_path.iterdir()] == ["a.nvc"]
 
@@ -137,6 +143,31 @@ def test_three_failures_end_the_encode_and_finished_gops_are_kept(cluster, tiny_
     assert "\n" not in str(caught.value) and not (tmp_path / "a.nvc").exists()
     assert [note.stage[-10:] for note in notes if note.type == "note"] == ["try 2 of 3", "try 3 of 3"]
     assert [path.name for path in (tmp_path / ".a.nvc.work").glob("*.done")] == ["gop-000000.done"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (exceptions.OutOfMemoryError("a page of advice"), "out of memory"),
+        (exceptions.WorkerCrashedError(), "its process was lost"),
+        (exceptions.NodeDiedError("gone"), "it was lost (NodeDiedError)"),
+    ],
+)
+def test_losses_have_names(error, said):
+    assert engine._reason(error) == said
+
+
+def test_fits_share_gpus(cluster):
+    node = cluster.add_node(num_cpus=4, num_gpus=1, object_store_memory=_STORE_BYTES)
+    try:
+        with engine.RayFits("auto", gpus=0.5) as fits:
+            assert (fits.device.type, fits.slots) == ("cuda", 2)
+        with engine.RayFits("auto", cpus=2) as fits:
+            assert (fits.device.type, fits.slots) == ("cuda", 1)
+        with engine.RayFits("auto", device="cpu", cpus=2) as fits:
+            assert (fits.device.type, fits.slots) == ("cpu", 2)
+    finally:
+        cluster.remove_node(node)
 
 
 def test_nodes_of_another_version_are_refused(cluster, tiny_clip, tmp_path, config, monkeypatch):

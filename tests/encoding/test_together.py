@@ -7,16 +7,21 @@ import dataclasses
 import os
 import signal
 import time
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from clips import write_clip
 
 from nerv_codec.base.batch import BatchProgress
 from nerv_codec.base.errors import InputError, Interrupted, NervCodecError
 from nerv_codec.base.interruption import StopRequest
-from nerv_codec.encoding import together
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.encoding import scheduler, together
 from nerv_codec.encoding.encode import encode
+from nerv_codec.encoding.source import read_gops
 from nerv_codec.encoding.together import encode_together
 
 
@@ -126,6 +131,28 @@ def test_a_failing_gop_ends_its_video_only(run, tiny_clip, tmp_path, alone):
     assert [outcome.state for outcome in outcomes] == ["failed", "done"]
     assert str(outcomes[0].error) == "out of luck" and not engine.jobs
     assert not (tmp_path / "0.nvc").exists() and (tmp_path / "1.nvc").read_bytes() == alone
+
+
+def test_a_long_video_is_read_once_and_no_further_ahead_than_the_window(tmp_path, quick, monkeypatch):
+    config = dataclasses.replace(quick, gop=1, siren=dataclasses.replace(quick.siren, width=2, steps=1))
+    info = VideoInfo(8, 8, PixelFormat(), ColorInfo(1, 1, 1), Fraction(1), Fraction(1, 24))
+    planes = [np.full(shape, 100, np.uint8) for shape in ((8, 8), (4, 4), (4, 4))]
+    source = write_clip(tmp_path / "long.y4m", info, [PlanarFrame(tuple(planes), pts, 1) for pts in range(25)], 24)
+    begun, done, ahead = [], [], []
+
+    def counted(reader, gop):
+        gops, last = read_gops(reader, gop)
+        return (begun.append(one.first_frame) or one for one in gops), last
+
+    def see(event):
+        done.extend([event] * (event.type == "gop-done"))
+        ahead.append(len(begun) - len(done))
+
+    monkeypatch.setattr("nerv_codec.encoding.encode.read_gops", counted)
+    monkeypatch.setattr(scheduler, "_WINDOW", 4)
+    encode(source, tmp_path / "a.nvc", config=config, engine=Inline(), verify=False, progress=see)
+    assert begun == list(range(24))
+    assert 12 <= max(ahead) <= 12 + 3  # 4 times the slots, and what is read beside
 
 
 def test_an_interrupted_batch_keeps_what_is_done(run, tiny_clip, tmp_path, alone):
