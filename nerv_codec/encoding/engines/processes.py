@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
+import os
 import pickle
 import signal
 import threading
@@ -30,7 +31,7 @@ class FitProcesses:
     """A row of processes, started as they are needed. Used as a context; leaving it ends them all.
 
     Args:
-        count: How many at the most. Torch's threads are divided among them.
+        count: How many at the most. Threads of torch and of numpy are divided among them.
         device: What they compute on.
     """
 
@@ -40,6 +41,7 @@ class FitProcesses:
         self.slots = count
         self.device = device
         self._threads = max(1, torch.get_num_threads() // count)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(self._threads))  # numpy's, read where it is loaded
         self._idle: list[_Process] = []
         self._busy: dict[JobKey, _Process] = {}
 
