@@ -17,6 +17,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from nerv_codec.encoding.config import PRESETS, load_preset
 
@@ -33,6 +34,8 @@ class Rates:
 
 STEP_SECONDS = 1.2
 """Of one core, for a step of a fit and a megapixel."""
+INSTANT_SECONDS = 7.0
+"""Of one core, for a megapixel where there are no steps."""
 PAYLOAD_BYTES = 10500.0
 """Of file, a megapixel, at crf 28."""
 GOP_FRAMES = 32
@@ -40,9 +43,8 @@ BYTES_PER_SAMPLE = 1.5
 """Of a frame in 4:2:0 with 8 bits, a pixel."""
 READ_MEGAPIXELS = 120.0
 """A second, that one driver reads, cuts into GOPs and puts into the object store."""
-MEMORY_BYTES_A_PIXEL = 330.0
-"""That a fit holds, for each pixel of all its frames."""
-MEMORY_FLOOR_GIB = 0.45
+MEMORY = {"tracked": (0.9, 235.0), "warped": (0.7, 51.0)}
+"""That a fit holds at its peak: GiB whatever the picture, and bytes for each pixel of all its frames."""
 START_SECONDS = 20.0
 """Until the first fit runs: nodes import torch and load compiled kernels."""
 LINK_BYTES = 1.25e9
@@ -72,11 +74,13 @@ class Forecast:
     """All frames, through the drivers' network."""
     tail: float
     """From when the first slot stays empty to the end."""
+    start: float
+    """Until the first fit runs."""
 
     @property
     def wall(self) -> float:
         """Seconds in all. What is slower, fits or what feeds them, decides; the rest happens beside it."""
-        return START_SECONDS + max(self.fits, self.reading, self.sending) + self.tail
+        return self.start + max(self.fits, self.reading, self.sending) + self.tail
 
     @property
     def bottleneck(self) -> str:
@@ -85,7 +89,15 @@ class Forecast:
         return max(parts, key=lambda name: parts[name])
 
 
-def forecast(videos: Videos, rates: Rates, slots: int, drivers: int = 1) -> Forecast:
+def forecast(
+    videos: Videos,
+    rates: Rates,
+    slots: int,
+    drivers: int = 1,
+    *,
+    shares: bool = True,
+    start_seconds: float = START_SECONDS,
+) -> Forecast:
     """How long an encode takes.
 
     The tail is what is left of the fits that run when there is none to start any more. Of a fit at a random moment
@@ -97,6 +109,8 @@ def forecast(videos: Videos, rates: Rates, slots: int, drivers: int = 1) -> Fore
         rates: Of the preset.
         slots: Fits at a time.
         drivers: Encodes that run side by side, each with its share of the videos and of the slots.
+        shares: Whether the first GOP of a video has to be done before others of it start.
+        start_seconds: Until the first fit runs.
     """
     jobs = videos.count * videos.gops
     mean = videos.megapixels * rates.core_seconds
@@ -106,12 +120,13 @@ def forecast(videos: Videos, rates: Rates, slots: int, drivers: int = 1) -> Fore
     left = mean * (1 + rates.variation**2) / 2
     longest = mean * (1 + 2 * rates.variation)
     tail = min(longest, left * (1 + math.log(busy))) * (busy - 1) / busy
-    first = mean if videos.count < slots else 0.0  # of each video the first GOP is fitted alone
+    first = mean if shares and videos.count < slots else 0.0  # of each video the first GOP is fitted alone
     return Forecast(
         fits=max(fits, first + mean if videos.gops > 1 else mean),
         reading=megapixels / READ_MEGAPIXELS / drivers,
         sending=megapixels * 1e6 * BYTES_PER_SAMPLE / LINK_BYTES / drivers,
         tail=tail if fits > mean else 0.0,
+        start=start_seconds,
     )
 
 
@@ -186,10 +201,12 @@ def table(options: argparse.Namespace) -> str:
     gop = width * height * GOP_FRAMES / 1e6
     gops = math.ceil(options.minutes * 60 * options.fps / GOP_FRAMES)
     videos = Videos(math.ceil(options.hours * 60 / options.minutes), gops, gop)
-    rates = Rates(STEP_SECONDS * load_preset(options.preset).tracked.steps)
+    config = load_preset(options.preset)
+    rates = Rates(INSTANT_SECONDS if config.model == "warped" else STEP_SECONDS * config.tracked.steps)
     total = videos.count * gops * gop
     core_hours = total * rates.core_seconds / 3600
-    memory = MEMORY_FLOOR_GIB + gop * 1e6 * MEMORY_BYTES_A_PIXEL / 2**30
+    floor, each = MEMORY[config.model]
+    memory = floor + gop * 1e6 * each / 2**30
     fitting = min(options.cores, max(1, int(options.memory / memory)))
     cpus = options.fit_cpus or options.cores // fitting
     fits = min(fitting, options.cores // cpus)
@@ -208,28 +225,38 @@ def table(options: argparse.Namespace) -> str:
     ]
     fit_times = drawn(videos, rates, random.Random(0)) if options.simulate else []
     for nodes in options.nodes:
-        found = forecast(videos, rates, max(1, nodes * fits), options.drivers)
+        found = forecast(videos, rates, max(1, nodes * fits), options.drivers, shares=config.shares_networks)
         days = [seconds / 86400 for seconds in (found.wall, found.reading, found.sending, found.tail)]
         cells = " | ".join(f"{value:.3g}" for value in days)
         lines.append(f"| {nodes} | {nodes * fits} | {cells} | {found.bottleneck} |")
         if options.simulate:
-            seconds = START_SECONDS + simulate(fit_times, nodes * fits, read_seconds=gop / READ_MEGAPIXELS)
+            seconds = START_SECONDS + simulate(
+                fit_times, nodes * fits, read_seconds=gop / READ_MEGAPIXELS, shares=config.shares_networks
+            )
             lines[-1] += f" {seconds / 86400:.3g} |"
     return "\n".join(lines)
 
 
-def checked(runs: Sequence[dict[str, object]]) -> str:
-    """Measured wall beside the simulation and the model, each from the fit times that were measured."""
-    lines = ["| GOPs | workers | real wall, s | simulated, s | model, s |", "|---|---|---|---|---|"]
+def checked(runs: Sequence[dict[str, Any]]) -> str:
+    """Measured wall beside the simulation and the model, and beside what a short run on one worker lets expect.
+
+    Simulation and model have the times of the run's own jobs; a worker's start is part of its first one. What is
+    expected has those of the longest run of at most four GOPs on one worker, of which the last one stands for all more.
+    """
+    lines = ["| GOPs | workers | engine | real wall, s | simulated, s | model, s | expected, s |", "|---" * 7 + "|"]
+    short = max((run for run in runs if run["slots"] == 1 and run["gops"] <= 4), key=lambda run: run["gops"])
     for run in runs:
-        fits: list[float] = run["fit_seconds"]  # type: ignore[assignment]
-        slots, start, read = int(run["slots"]), float(run["start_seconds"]), float(run["read_seconds"])  # type: ignore[call-overload, arg-type]
-        simulated = start + simulate([fits], slots, read_seconds=read)
-        mean = statistics.fmean(fits)
-        variation = statistics.pstdev(fits) / mean
-        found = forecast(Videos(1, len(fits), 1.0), Rates(mean, variation), slots)
-        model = found.wall - START_SECONDS + start
-        lines.append(f"| {len(fits)} | {slots} | {run['wall_seconds']:.1f} | {simulated:.1f} | {model:.1f} |")
+        jobs, slots, shares = run["job_seconds"], run["slots"], run["shares"]
+        beside = run["opening_seconds"] + run["closing_seconds"]
+        mean = statistics.fmean(jobs)
+        rates = Rates(mean, statistics.pstdev(jobs) / mean)
+        model = forecast(Videos(1, len(jobs), 1.0), rates, slots, shares=shares, start_seconds=beside).wall
+        known = short["job_seconds"]
+        known = [*known[: len(jobs)], *[known[-1]] * (len(jobs) - len(known))]
+        expected = simulate([known], slots, shares=shares) + short["opening_seconds"] + short["closing_seconds"]
+        seconds = run["wall_seconds"], simulate([jobs], slots, shares=shares) + beside, model, expected
+        cells = " | ".join(f"{value:.1f}" for value in seconds)
+        lines.append(f"| {len(jobs)} | {slots} | {run['engine']} | {cells} |")
     return "\n".join(lines)
 
 

@@ -1,8 +1,8 @@
 """Times encodes on a Ray cluster of this machine, for ``tools/scale_model.py --check``.
 
 ``python tools/benchmark/scale_benchmark.py VIDEO times.json --gops 2 4 8 --workers 1 2 [--preset fast]`` writes, for
-each number of GOPs and workers, the wall time and what the model needs to say it beforehand: the time of each fit, of
-reading, and until the first fit ran. ``--processes`` times ``-j N`` beside it.
+each number of GOPs and workers, the wall time and what the model needs to say it beforehand: the time of each job, and
+what comes before the first and after the last. ``--processes`` times ``-j N`` beside it.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ class Timed:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.began: dict[JobKey, float] = {}
-        self.ended: dict[JobKey, tuple[float, float]] = {}
-        """When, and how long the fit took by its own account."""
+        self.ended: dict[JobKey, float] = {}
 
     @property
     def slots(self) -> int:
@@ -56,7 +55,7 @@ class Timed:
     def events(self, timeout_seconds: float) -> Iterator[tuple[JobKey, Message]]:
         for key, message in self._engine.events(timeout_seconds):
             if isinstance(message, tuple):
-                self.ended[key] = time.monotonic(), message[0].fit_seconds
+                self.ended[key] = time.monotonic()
             yield key, message
 
     def stop(self, key: JobKey) -> None:
@@ -101,17 +100,16 @@ def timed(options: argparse.Namespace, name: str, gops: int, workers: int) -> di
             resume=False,
         )
         done = time.monotonic()
-    first = min(engine.began, key=lambda key: engine.began[key])
-    starting = engine.ended[first][0] - engine.began[first] - engine.ended[first][1]
     return {
         "engine": name,
         "slots": workers,
         "gops": report.num_gops,
+        "shares": config.shares_networks,
         "wall_seconds": done - opened_at,
         "cluster_seconds": opened_at - began,
-        "start_seconds": engine.began[first] - opened_at + starting,
-        "read_seconds": 0.0,
-        "fit_seconds": [engine.ended[key][1] for key in sorted(engine.ended)],
+        "opening_seconds": min(engine.began.values()) - opened_at,
+        "job_seconds": [engine.ended[key] - engine.began[key] for key in sorted(engine.ended)],
+        "closing_seconds": done - max(engine.ended.values()),
         "driver_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

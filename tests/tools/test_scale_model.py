@@ -1,0 +1,22 @@
+"""The model of what an encode takes, against a simulation of the scheduler."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from scale_model import Rates, Videos, drawn, forecast, simulate
+
+
+@pytest.mark.parametrize(("shares", "seconds"), [(True, 20.0), (False, 10.0)])
+def test_a_first_gop_is_alone_only_where_it_is_shared(shares, seconds):
+    videos, rates = Videos(1, 2, 1.0), Rates(10.0, 0.0)
+    assert forecast(videos, rates, 2, shares=shares, start_seconds=0.0).wall == seconds
+    assert simulate([[10.0, 10.0]], 2, shares=shares) == seconds
+
+
+@pytest.mark.parametrize("slots", [1, 4, 16])
+def test_model_and_simulation_agree_where_gops_are_many(slots):
+    videos, rates = Videos(4, 200, 2.0), Rates(30.0)
+    simulated = simulate(drawn(videos, rates, random.Random(0)), slots)
+    assert forecast(videos, rates, slots, start_seconds=0.0).wall == pytest.approx(simulated, rel=0.05)
