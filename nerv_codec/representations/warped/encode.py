@@ -20,7 +20,11 @@ from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionF
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
+
+_STRENGTHS = (0.4, 0.1)
+"""Of the temporal filter, by depth: at nodes that many others inherit from."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +88,12 @@ def encode_part(
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
 
+    def target(node: Node) -> Tensor:
+        strength = _STRENGTHS[node.depth] if node.depth < len(_STRENGTHS) and span > 1 else 0
+        return filtered(canvases, node.frame, strength, lambda_value(ladder.at(node.depth, part)), workers)
+
     def drafted(node: Node, known: Expectation | None, motion: Estimates | None) -> _Draft:
-        canvas, parents = canvases[node.frame], [done[frame] for frame in node.parents]
+        canvas, parents = targets[node.frame], [done[frame] for frame in node.parents]
         index, field = ladder.at(node.depth, part), None
         if known is not None and motion is not None:
             field = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
@@ -96,6 +104,7 @@ def encode_part(
 
     shape = extent[0] // BLOCK, extent[1] // BLOCK
     for wave in waves(len(canvases), span):
+        targets = {node.frame: target(node) for node in wave}
         known = [expected(node, shape, fields) if node.parents else None for node in wave]
         motion = [None if one is None else models.estimates(one) for one in known]
         drafts = workers.map(drafted, wave, known, motion)
@@ -112,7 +121,7 @@ def encode_part(
             put_latents(draft.latents, weights.context, told, counts.setdefault(node.depth, flag_counts()), out)
             if draft.plain is not None:
                 seen = squares.setdefault(node.depth, mending.flag_counts())
-                source = Planes.rounded(canvases[node.frame])
+                source = Planes.rounded(targets[node.frame])
                 flags = mending.decide(source, draft.plain, planes, told.lambda_index, seen)
                 mending.put_flags(flags, seen, out)
                 planes = mending.joined(draft.plain, planes, flags)

@@ -24,14 +24,19 @@ from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coa
 _LEVELS = 3
 _REACH = 8
 """Samples of the coarsest level of the pyramid in which all vectors are tried."""
-_REACHES = (4, 2, 1, 1)
+REACHES = (4, 2, 1, 1)
 """Largest steps of the refinement, sweep by sweep, in quarter samples."""
 _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
 
 
 def search(
-    source: Planes, parents: Sequence[Planes], price: float, expectation: Expectation, estimates: Estimates
+    source: Planes,
+    parents: Sequence[Planes],
+    price: float,
+    expectation: Expectation,
+    estimates: Estimates,
+    reaches: Sequence[int] = REACHES,
 ) -> MotionField:
     """Motion of a node.
 
@@ -41,6 +46,7 @@ def search(
         price: Lambda of the node.
         expectation: What is known of its motion.
         estimates: Of the motion coder, as they stand.
+        reaches: Largest steps of the refinement, sweep by sweep, in quarter samples.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
     starts = np.zeros(expectation.vectors.shape, np.int32)
@@ -56,7 +62,7 @@ def search(
     near, far = expectation.near, expectation.far
     chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
     bits = -np.log2(np.hstack([chance, 1 - chance]))
-    for reach in _REACHES:
+    for reach in reaches:
         terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach
         sweep(source.y, quarters, vectors, modes, total, terms)
     return MotionField(vectors, modes)

@@ -1,0 +1,63 @@
+"""Frames that others inherit from, freed of what they share with no other: the encoder's motion-compensated filter.
+
+Noise of a root would be coded once and then stand in the way of all that is predicted from it. So what it is coded
+from is a mean of the frame and of its neighbours, moved onto it, where these are alike within what a price allows
+(motion-compensated temporal filtering, as in the encoders of HEVC and VVC: Enhorn, Sjöberg, Wennersten, ICIP 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerv_codec.base.threads import Workers
+from nerv_codec.representations.warped.compensate import compensate
+from nerv_codec.representations.warped.motion import BLOCK, Expectation
+from nerv_codec.representations.warped.motion_coder import MotionModels
+from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.search import search
+
+_WEIGHTS = (1.2, 1.0, 0.8, 0.7)
+"""Of neighbours by distance, against the frame's own of 1 over the strength."""
+_TOLERANCE = 2.0
+"""Squared error, in lambdas, at which the weight has fallen by the square root of e."""
+_WINDOW = 5
+"""Samples a side over which errors are averaged."""
+_REACHES = (4, 1)
+"""Of the search, see `search.search`."""
+
+
+def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: float, workers: Workers) -> Tensor:
+    """What a frame should be coded from.
+
+    Args:
+        canvases: All frames, (1, 6, rows, cols) each, in 0..1.
+        frame: Which.
+        strength: 0 leaves it as it is.
+        price: Lambda of the frame.
+        workers: Threads for its neighbours.
+    """
+    own = canvases[frame]
+    distances = range(1, len(_WEIGHTS) + 1) if strength > 0 else ()
+    near = [(frame + side * k, _WEIGHTS[k - 1]) for k in distances for side in (-1, 1)]
+    near = [(other, weight) for other, weight in near if 0 <= other < len(canvases)]
+    source = Planes.rounded(own)
+    known = Expectation(np.zeros((2, source.y.shape[0] // BLOCK, source.y.shape[1] // BLOCK, 2), np.int32), 1, 0)
+    estimates = MotionModels().estimates(known)
+
+    def weighted(other: int, weight: float) -> tuple[Tensor, Tensor]:
+        planes = Planes.rounded(canvases[other])
+        moved, _ = compensate([planes], search(source, [planes], price, known, estimates, _REACHES))
+        there = moved.tensor()
+        error = torch.nn.functional.avg_pool2d(
+            (there - own).square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False
+        )
+        share = strength * weight * torch.exp(error / (-2 * _TOLERANCE * price))
+        return share * there, share
+
+    found = workers.map(weighted, *zip(*near, strict=True)) if near else []
+    total = sum((there for there, _ in found), own)
+    return total / sum((share for _, share in found), torch.ones(1))
