@@ -24,7 +24,8 @@ _LOGISTIC, _LOGIT = logistic_table(), logit_table()
 _LAST = 2 * REACH * STEPS
 _RATE = np.array([int(65536 / (seen + 1.6)) for seen in range(256)])
 _SEEN_ENOUGH = 200
-_LEAST, _MOST = COUNTER_ONE // 2048, COUNTER_ONE - COUNTER_ONE // 2048
+LEAST_CHANCE = COUNTER_ONE // 2048
+"""Of a counter; the greatest one is as far from COUNTER_ONE."""
 _LARGEST_LOGIT = 11.0
 _MIX_RATE = 0.002
 _REFINE_RATE = 0.015
@@ -103,7 +104,7 @@ def count(counters, at, bit):
     """Moves a counter towards what was seen."""
     value, seen = counters[at] >> 8, counters[at] & 255
     value += (bit * COUNTER_ONE - value) * _RATE[seen] >> 16
-    counters[at] = min(max(value, _LEAST), _MOST) << 8 | min(seen + 1, _SEEN_ENOUGH)
+    counters[at] = min(max(value, LEAST_CHANCE), COUNTER_ONE - LEAST_CHANCE) << 8 | min(seen + 1, _SEEN_ENOUGH)
 
 
 @njit(nogil=True, cache=True)

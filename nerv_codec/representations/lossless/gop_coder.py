@@ -18,7 +18,7 @@ from nerv_codec.base.video import Plane
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.byte_stream import ByteStream
 from nerv_codec.representations.lossless.layout import SampleLayout
-from nerv_codec.representations.lossless.model import PAST
+from nerv_codec.representations.lossless.model import PAST, Begin
 from nerv_codec.representations.lossless.motion_kernel import BLOCK, code_vectors, motion_counters, search
 from nerv_codec.representations.lossless.plane_coder import (
     CodedPlane,
@@ -51,6 +51,7 @@ def code_frames(
     geometry: GopGeometry,
     frames: Iterable[tuple[tuple[Plane, ...] | None, Vectors]],
     streams: Sequence[ByteStream],
+    begin: Begin,
 ) -> Iterator[tuple[Samples, ...]]:
     """Codes frame after frame; yields the planes of each.
 
@@ -59,12 +60,13 @@ def code_frames(
         geometry: The GOP's box.
         frames: What to encode, or None, and the motion of each.
         streams: One a plane.
+        begin: Gives the states to begin with.
     """
     items: Iterator[_Item] = (_Item(source, vectors) for source, vectors in frames)
     with ExitStack() as stack:
         for plane, stream in enumerate(streams):
             shape = layout.pixel_format.plane_size(plane, geometry.height, geometry.width)
-            coder = PlaneCoder(plane, shape, layout.shifts(plane), layout.pixel_format.max_value, stream)
+            coder = PlaneCoder(plane, shape, layout.shifts(plane), layout.pixel_format.max_value, stream, begin)
             items = _through(coder, plane, layout.shifts(plane), items)
             if plane + 1 < len(streams):
                 items = stack.enter_context(read_ahead(items, _AHEAD))

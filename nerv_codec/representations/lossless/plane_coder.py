@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.representations.lossless.byte_stream import ByteStream
-from nerv_codec.representations.lossless.model import PAST, PlaneState, fresh_state, regressors
+from nerv_codec.representations.lossless.model import PAST, Begin, PlaneState, regressors
 from nerv_codec.representations.lossless.motion_kernel import BLOCK
 from nerv_codec.representations.lossless.plane_kernel import MARGIN, code_plane
 
@@ -65,12 +65,20 @@ class PlaneCoder:
         shifts: log2 of its subsampling, of rows and columns.
         peak: The largest value.
         stream: What is read or written.
+        begin: Gives the state of a plane, in frames without or with frames before them, which adapts in place.
     """
 
     def __init__(
-        self, plane: int, shape: tuple[int, int], shifts: tuple[int, int], peak: int, stream: ByteStream
+        self,
+        plane: int,
+        shape: tuple[int, int],
+        shifts: tuple[int, int],
+        peak: int,
+        stream: ByteStream,
+        begin: Begin,
     ) -> None:
         self._plane, self._shape, self._shifts, self._peak, self._stream = plane, shape, shifts, peak, stream
+        self._begin = begin
         self._taps = {inter: regressors(plane, inter=inter) for inter in (False, True)}
         self._states: dict[bool, PlaneState] = {}
         full = shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN
@@ -106,7 +114,7 @@ class PlaneCoder:
         )
         taps = self._taps[inter]
         if inter not in self._states:
-            self._states[inter] = fresh_state(taps)
+            self._states[inter] = self._begin(self._plane, inter)
         self._stream.make_room(_MOST_BYTES * self._shape[0] * self._shape[1])
         errors = np.zeros_like(own)
         block_shifts = np.array([BLOCK.bit_length() - 1 - shift for shift in self._shifts])
