@@ -77,13 +77,18 @@ def code_frames(
 def _through(coder: PlaneCoder, plane: int, shifts: tuple[int, int], items: Iterator[_Item]) -> Iterator[_Item]:
     """Items with one more plane coded."""
     for item in items:
-        beside = list(item.done)
-        if plane:
-            luma = beside[0]
-            beside[0] = CodedPlane(at_chroma(luma.samples, *shifts), at_chroma(luma.errors, *shifts))
+        beside = beside_plane(item.done, shifts)
         source = None if item.source is None else item.source[plane]
         coded = coder.code(source, beside, item.vectors)
         yield _Item(item.source, item.vectors, (*item.done, coded))
+
+
+def beside_plane(done: Sequence[CodedPlane], shifts: tuple[int, int]) -> list[CodedPlane]:
+    """The planes of a frame that were coded before, luma at the places of the next plane's samples."""
+    if not done:
+        return []
+    luma = CodedPlane(at_chroma(done[0].samples, *shifts), at_chroma(done[0].errors, *shifts))
+    return [luma, *done[1:]]
 
 
 def no_vectors(geometry: GopGeometry) -> Vectors:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.representations.lossless.bit_kernel import LEARN
 from nerv_codec.representations.lossless.byte_stream import ByteStream
 from nerv_codec.representations.lossless.model import PAST, Begin, PlaneState, regressors
 from nerv_codec.representations.lossless.motion_kernel import BLOCK
@@ -14,6 +15,7 @@ from nerv_codec.representations.lossless.plane_kernel import MARGIN, code_plane
 
 Samples = npt.NDArray[np.int32]
 _RING = PAST + 1
+_NO_DRAWING = np.ones(2)
 _MOST_BYTES = 80
 """What a sample may take: some 40 decisions of at most two bytes."""
 
@@ -56,6 +58,16 @@ class CodedPlane:
     """(H, W), magnitudes of what was not expected, in sixteenths."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How a plane is drawn."""
+
+    known: int
+    """So many rows are given."""
+    numbers: npt.NDArray[np.float64]
+    """See the kernel."""
+
+
 class PlaneCoder:
     """Codes one plane of frame after frame.
 
@@ -92,6 +104,7 @@ class PlaneCoder:
         samples: npt.NDArray[np.generic] | None,
         beside: list[CodedPlane],
         vectors: npt.NDArray[np.int64],
+        drawing: Drawing | None = None,
     ) -> CodedPlane:
         """Codes the plane of the next frame.
 
@@ -99,6 +112,7 @@ class PlaneCoder:
             samples: (H, W), where the stream is written; None where it is read.
             beside: Planes of the same frame that were coded before, at the places of this one's samples.
             vectors: (PAST, rows, cols, 2), where blocks of luma lie in the frames before.
+            drawing: The stream is chance: the first rows of the samples are learnt from, the others drawn.
         """
         now, inter = self._frame, self._frame > 0
         slots = np.array(
@@ -121,7 +135,9 @@ class PlaneCoder:
         code_plane(
             self._stream.coder,
             self._stream.data,
-            self._stream.mode,
+            LEARN if drawing else self._stream.mode,
+            drawing.known if drawing else self._shape[0],
+            drawing.numbers if drawing else _NO_DRAWING,
             self._planes,
             slots,
             vectors >> np.array(self._shifts),
