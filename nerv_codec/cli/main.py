@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import shtab
 
-from nerv_codec.cli import bench, decode, encode, estimate, evaluate, info
+from nerv_codec.cli import bench, decode, encode, estimate, evaluate, imagine, info
 from nerv_codec.cli.output import STDOUT, bare_json, describe, exit_code
 from nerv_codec.cli.streams import flush_stdout, give_up_stdout, mend_streams
 
@@ -23,6 +23,7 @@ _EPILOG = """examples:
   nerv-codec eval video.mp4 out.nvc
   nerv-codec bench out.nvc
   nerv-codec info out.nvc
+  nerv-codec imagine photo.png rest.png
   eval "$(nerv-codec --print-completion bash)"
   nerv-codec VERB --help                       all options of a verb, with examples
 
@@ -102,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
     shtab.add_argument_to(parser, "--print-completion", help="completion for a shell, to eval or to save")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
-    for verb in (encode, decode, evaluate, info, bench, estimate):
+    for verb in (encode, decode, evaluate, info, bench, estimate, imagine):
         added = verb.add_parser(verbs)
         loudness = added.add_mutually_exclusive_group()
         loudness.add_argument("-q", "--quiet", action="store_true", help="say nothing but errors")

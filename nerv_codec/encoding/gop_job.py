@@ -17,7 +17,7 @@ from nerv_codec.encoding.workspace import Workspace
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
 from nerv_codec.representations.fitting.status import FitReporter, FitStatus
 from nerv_codec.representations.fitting.task import GopTask
-from nerv_codec.representations.registry import MODELS, unpack_gop
+from nerv_codec.representations.registry import MODELS, summarise_gop, unpack_gop
 
 _PATIENCE_SECONDS = 5.0
 """How long a stop waits for a fit that does not save its state."""
@@ -115,15 +115,21 @@ class GopJob:
         kept, payload = b"", fitted.payload
         if self.index == 0:
             kept, payload = share_gop(self.config, payload, task.geometry)
-        model_id = MODELS[self.config.model].model_id
-        function, digest, _ = unpack_gop(model_id, payload, task.geometry, kept or task.shared, task.device)
+        model, shared = MODELS[self.config.model], kept or task.shared
+        if (
+            model.is_exact
+        ):  # the same function; that it is decoded is for who verifies the file, as it takes as long again
+            digest, psnr = summarise_gop(model.model_id, payload, task.geometry, shared).digest, float_psnr
+        else:
+            function, digest, _ = unpack_gop(model.model_id, payload, task.geometry, shared, task.device)
+            psnr = luma_psnr_db(function, task.frames, task.info)
         coded = CodedGop(
             entry=self._entry(payload),
             pts=self.pts,
             digest=digest,
             payload_bytes=len(payload),
             estimated_bits=fitted.estimated_bits,
-            psnr_y_db=luma_psnr_db(function, task.frames, task.info)[self.continues :],
+            psnr_y_db=psnr[self.continues :],
             float_psnr_y_db=float_psnr[self.continues :],
             fit_seconds=fit_seconds,
             shared=kept,

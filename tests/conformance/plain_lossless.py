@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import json
 import zlib
 from decimal import Context, Decimal
 from itertools import product
 
+import numpy as np
+from places import ROOT
 from plain_decoder import Reader
 
 Plane = list[list[int]]
+START = ROOT / "nerv_codec" / "representations" / "lossless" / "start.safetensors"
 EXACT = Context(prec=50)
 F_TABLE = [float(EXACT.divide(1, EXACT.add(1, EXACT.exp(Decimal(-i) / 32)))) for i in range(-640, 641)]
 G_TABLE = [float(EXACT.ln(EXACT.divide(2 * i + 1, 8191 - 2 * i))) for i in range(4096)]
@@ -168,6 +174,12 @@ class Triangle:
     def __init__(self, n: int) -> None:
         self.n, self.s = n, [[0.0] * (n + 1) for _ in range(n)]
 
+    def fill(self, values: list[float]) -> None:
+        values = iter(values)
+        for i in range(self.n):
+            for j in range(i, self.n + 1):
+                self.s[i][j] = next(values)
+
     def add(self, x: list[float], weight: float) -> None:
         for i in range(self.n):
             scaled = weight * x[i]
@@ -231,10 +243,29 @@ def logit(p: float) -> float:
     return G_TABLE[held(int(p * 4096), 0, 4095)]
 
 
-class State:
-    """All that lives as long as a GOP (9.4 to 9.8)."""
+@functools.cache
+def start_arrays(name: bytes) -> dict[str, list]:
+    """9.10: all arrays, flat but for their last axis."""
+    if name == bytes(8):
+        return {}
+    data = START.read_bytes()
+    assert hashlib.sha256(data).digest()[:8] == name
+    reader = Reader(data)
+    facts, body = json.loads(reader.take(reader.number("Q"))), reader.take()
+    types = {"I8": "i1", "U8": "u1", "F32": "<f4"}
+    return {
+        key: np.frombuffer(body[slice(*fact["data_offsets"])], types[fact["dtype"]])
+        .reshape(-1, *fact["shape"][-1:] * (len(fact["shape"]) == 2))
+        .tolist()
+        for key, fact in facts.items()
+        if key != "__metadata__"
+    }
 
-    def __init__(self, plane: int, inter: bool) -> None:
+
+class State:
+    """All that lives as long as a GOP (9.4 to 9.10)."""
+
+    def __init__(self, plane: int, inter: bool, arrays: dict[str, list]) -> None:
         self.taps, self.few, self.some = regressors(plane, inter)
         n = len(self.taps)
         self.slow = Triangle(n)
@@ -245,14 +276,41 @@ class State:
         self.biases = [[0.0, 0] for _ in range(1920)]
         self.spreads = {(k, c, o): [S[c] * 1.09, 2] for k, c, o in product(range(8), range(48), range(4))}
         self.counters: dict[int, Counter] = {}
+        self.first: tuple[list[int], list[int]] | None = None
         self.alpha = [[0.05] * 7 + [0.45] + [0.05] * 2 + [0.02] * 6 for _ in range(56)]
         self.beta = [[0.0] * 16 for _ in range(21 * 48)]
         curve = [F_TABLE[round((i / 1.5 - 8.0 + 20) * 32)] for i in range(25)]
         self.kappa = [list(curve) for _ in range(21 * 48)]
+        if arrays:
+            kind = f"{plane}.{'later' if inter else 'first'}."
+            self.begin({key.removeprefix(kind): array for key, array in arrays.items() if key.startswith(kind)})
+
+    def begin(self, arrays: dict[str, list]) -> None:
+        """9.10"""
+        self.first = arrays["chances"], arrays["seen"]
+        self.alpha = [list(row) for row in arrays["by_node"]]
+        self.beta = [[x / 32 for x in row] for row in arrays["by_scale"]]
+        self.kappa = [[F_TABLE[640 + 2 * x] for x in row] for row in arrays["curves"]]
+        for key, spread, seen in zip(self.spreads, arrays["spreads"], arrays["spreads_seen"], strict=True):
+            self.spreads[key] = [spread, seen]
+        self.biases = [list(pair) for pair in zip(arrays["biases"], arrays["biases_seen"], strict=True)]
+        self.slow.fill(arrays["slow_sums"])
+        self.features.fill(arrays["scale_sums"])
+        self.s, self.t, self.gamma, self.y = (
+            list(arrays[key]) for key in ("slow_weights", "towards", "gradient_weights", "scale_weights")
+        )
+
+    def counter(self, i: int) -> Counter:
+        if i not in self.counters:
+            new = self.counters[i] = Counter()
+            if self.first:
+                chances, seen = self.first
+                new.v, new.n = held(int(2**20 * F_TABLE[640 + 2 * chances[i]]), 512, 2**20 - 512), seen[i]
+        return self.counters[i]
 
     def decide(self, stream: Stream, opinions: list[float], node: int, c: int, contexts: list[int]) -> int:
         """One decision of 9.8."""
-        counters = [self.counters.setdefault(node * 840 + i, Counter()) for i in contexts]
+        counters = [self.counter(node * 840 + i) for i in contexts]
         x = [*map(logit, opinions), *(G_TABLE[counter.v >> 8] for counter in counters), 0.3]
         row = 48 * min(node, 20) + c
         alpha, beta, kappa = self.alpha[node], self.beta[row], self.kappa[row]
@@ -518,7 +576,9 @@ def plane_of(  # noqa: PLR0912
 def planes(payload: bytes, frames: int, height: int, width: int) -> list[list[Plane]]:
     """Section 9: all planes of all frames of a GOP."""
     reader = Reader(payload)
-    layout, depth, _, digest = (reader.number(code) for code in "BBBI")
+    layout, depth, _ = (reader.number(code) for code in "BBB")
+    arrays = start_arrays(reader.take(8))
+    digest = reader.number("I")
     count = 3 if layout & 1 else 1
     parts = [reader.take(reader.varint()) for _ in range(count)]
     parts.append(reader.take())
@@ -528,7 +588,7 @@ def planes(payload: bytes, frames: int, height: int, width: int) -> list[list[Pl
         vectors = motion(stream, frames, height, width)
         stream.end()
     streams = [Stream(part) for part in parts[1:]]
-    states = {(plane, inter): State(plane, inter) for plane in range(count) for inter in (False, True)}
+    states = {(plane, inter): State(plane, inter, arrays) for plane in range(count) for inter in (False, True)}
     found: list[list[Plane]] = []
     beside: list[list[dict[str, Plane]]] = []
     smooths: list[list[Plane]] = []

@@ -5,6 +5,8 @@ Doubles are IEEE binary64 in the order written, one rounding an operation; every
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
@@ -12,8 +14,11 @@ from nerv_codec.entropy.logistic import LOGITS, REACH, STEPS, logistic_table, lo
 
 LOW, HIGH, CODE, POSITION = range(4)
 """What a coder, an array of integers, holds."""
-DECODE, ENCODE = range(2)
-"""What is done with a bit: it is read, or written."""
+DECODE, ENCODE, LEARN, DRAW = range(4)
+"""What is done with a bit: it is read; written; known, and neither; or read from chance, so that it is drawn."""
+SHARPNESS, ENTROPY = range(2)
+"""What drawing, an array of doubles, holds: by how much logits are multiplied, 1 for the model's own distribution; and
+bits, the sum of the entropies of all decisions that were drawn."""
 NUM_COUNTERS = 5
 """Counters that have a say in each decision."""
 COUNTER_ONE = 1 << 20
@@ -24,7 +29,8 @@ _LOGISTIC, _LOGIT = logistic_table(), logit_table()
 _LAST = 2 * REACH * STEPS
 _RATE = np.array([int(65536 / (seen + 1.6)) for seen in range(256)])
 _SEEN_ENOUGH = 200
-_LEAST, _MOST = COUNTER_ONE // 2048, COUNTER_ONE - COUNTER_ONE // 2048
+LEAST_CHANCE = COUNTER_ONE // 2048
+"""Of a counter; the greatest one is as far from COUNTER_ONE."""
 _LARGEST_LOGIT = 11.0
 _MIX_RATE = 0.002
 _REFINE_RATE = 0.015
@@ -78,9 +84,11 @@ def finish_encoding(coder, data):
 @njit(nogil=True, cache=True)
 def code_flag(coder, data, mode, bit, chance):
     """Codes one bit that is 1 with the probability ``chance`` / 65536, 1..65535; returns it."""
+    if mode == LEARN:
+        return bit
     low, high = coder[LOW], coder[HIGH]
     middle = low + ((high - low) * chance >> 16)
-    if mode == DECODE:
+    if mode != ENCODE:
         bit = 1 if coder[CODE] <= middle else 0
     if bit:
         high = middle
@@ -103,15 +111,15 @@ def count(counters, at, bit):
     """Moves a counter towards what was seen."""
     value, seen = counters[at] >> 8, counters[at] & 255
     value += (bit * COUNTER_ONE - value) * _RATE[seen] >> 16
-    counters[at] = min(max(value, _LEAST), _MOST) << 8 | min(seen + 1, _SEEN_ENOUGH)
+    counters[at] = min(max(value, LEAST_CHANCE), COUNTER_ONE - LEAST_CHANCE) << 8 | min(seen + 1, _SEEN_ENOUGH)
 
 
 @njit(nogil=True, cache=True)
-def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, curve):
+def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, curve, drawing):
     """Codes one decision and learns from it; returns the bit.
 
     inputs: logits, the last 1 + NUM_COUNTERS of them filled in here; counters at ``places``; by_node, by_scale:
-    weights, which are added; curve: REFINE_BINS + 1 probabilities, by the logit.
+    weights, which are added; curve: REFINE_BINS + 1 probabilities, by the logit; drawing: how bits are drawn.
     """
     n = inputs.shape[0]
     first = n - NUM_COUNTERS - 1
@@ -130,7 +138,13 @@ def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, 
     bin_ = int(place)
     part = place - bin_
     refined = 0.5 * p + 0.5 * (curve[bin_] * (1.0 - part) + curve[bin_ + 1] * part)
-    bit = code_flag(coder, data, mode, bit, min(max(int(refined * 65536), 1), 65535))
+    if mode == DRAW and drawing[SHARPNESS] != 1.0:
+        refined = logistic(logit(refined) * drawing[SHARPNESS])
+    chance = min(max(int(refined * 65536), 1), 65535)
+    if mode == DRAW:
+        share = chance / 65536
+        drawing[ENTROPY] -= share * math.log2(share) + (1.0 - share) * math.log2(1.0 - share)
+    bit = code_flag(coder, data, mode, bit, chance)
     step = _MIX_RATE * (bit - p)
     for k in range(n):
         move = step * inputs[k]

@@ -18,7 +18,7 @@ from nerv_codec.base.video import Plane
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.byte_stream import ByteStream
 from nerv_codec.representations.lossless.layout import SampleLayout
-from nerv_codec.representations.lossless.model import PAST
+from nerv_codec.representations.lossless.model import PAST, Begin
 from nerv_codec.representations.lossless.motion_kernel import BLOCK, code_vectors, motion_counters, search
 from nerv_codec.representations.lossless.plane_coder import (
     CodedPlane,
@@ -51,6 +51,7 @@ def code_frames(
     geometry: GopGeometry,
     frames: Iterable[tuple[tuple[Plane, ...] | None, Vectors]],
     streams: Sequence[ByteStream],
+    begin: Begin,
 ) -> Iterator[tuple[Samples, ...]]:
     """Codes frame after frame; yields the planes of each.
 
@@ -59,12 +60,13 @@ def code_frames(
         geometry: The GOP's box.
         frames: What to encode, or None, and the motion of each.
         streams: One a plane.
+        begin: Gives the states to begin with.
     """
     items: Iterator[_Item] = (_Item(source, vectors) for source, vectors in frames)
     with ExitStack() as stack:
         for plane, stream in enumerate(streams):
             shape = layout.pixel_format.plane_size(plane, geometry.height, geometry.width)
-            coder = PlaneCoder(plane, shape, layout.shifts(plane), layout.pixel_format.max_value, stream)
+            coder = PlaneCoder(plane, shape, layout.shifts(plane), layout.pixel_format.max_value, stream, begin)
             items = _through(coder, plane, layout.shifts(plane), items)
             if plane + 1 < len(streams):
                 items = stack.enter_context(read_ahead(items, _AHEAD))
@@ -75,13 +77,18 @@ def code_frames(
 def _through(coder: PlaneCoder, plane: int, shifts: tuple[int, int], items: Iterator[_Item]) -> Iterator[_Item]:
     """Items with one more plane coded."""
     for item in items:
-        beside = list(item.done)
-        if plane:
-            luma = beside[0]
-            beside[0] = CodedPlane(at_chroma(luma.samples, *shifts), at_chroma(luma.errors, *shifts))
+        beside = beside_plane(item.done, shifts)
         source = None if item.source is None else item.source[plane]
         coded = coder.code(source, beside, item.vectors)
         yield _Item(item.source, item.vectors, (*item.done, coded))
+
+
+def beside_plane(done: Sequence[CodedPlane], shifts: tuple[int, int]) -> list[CodedPlane]:
+    """The planes of a frame that were coded before, luma at the places of the next plane's samples."""
+    if not done:
+        return []
+    luma = CodedPlane(at_chroma(done[0].samples, *shifts), at_chroma(done[0].errors, *shifts))
+    return [luma, *done[1:]]
 
 
 def no_vectors(geometry: GopGeometry) -> Vectors:

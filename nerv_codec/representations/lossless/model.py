@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -123,11 +124,15 @@ class PlaneState(NamedTuple):
     scale_weights: Floats
 
 
-def fresh_state(taps: Regressors) -> PlaneState:
+Begin = Callable[[int, bool], PlaneState]
+"""The state of a plane, 0..2, in frames without or with frames before them, when a GOP begins."""
+
+
+def fresh_state(plane: int, inter: bool) -> PlaneState:
     """A state that has seen nothing."""
+    taps = regressors(plane, inter=inter)
     n = len(taps.taps)
     slow = np.zeros(n)
-    inter = any(back for _, back, _, _ in taps.taps)
     slow[:2] = 0.25 if inter else 0.5
     slow[2] += 0.5 if inter else 0.0
     by_node = np.zeros((NUM_NODES, NUM_INPUTS))

@@ -9,6 +9,8 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.layout import SampleLayout
 from nerv_codec.representations.representation import GopSummary
 
+NAME_BYTES = 8
+"""Of the name of what coding begins with."""
 MACS_PER_SAMPLE = 32
 """Two pictures read with 4 x 4 weights; a sample of the source needs none."""
 
@@ -18,6 +20,8 @@ class PayloadParts:
     """A payload taken apart."""
 
     layout: SampleLayout
+    start: bytes
+    """The name of the states that coding begins with, NAME_BYTES bytes."""
     digest: int
     """CRC-32 of all samples."""
     motion: bytes
@@ -29,6 +33,7 @@ class PayloadParts:
         """The payload."""
         out = ByteWriter()
         self.layout.write(out)
+        out.raw(self.start)
         out.u32(self.digest)
         for part in (self.motion, *self.planes[:-1]):
             out.varint(len(part))
@@ -46,9 +51,9 @@ class PayloadParts:
 def split(payload: bytes, geometry: GopGeometry) -> PayloadParts:
     """Takes a payload apart. Raises BitstreamError."""
     reader = ByteReader(payload)
-    layout, digest = SampleLayout.read(reader, geometry), reader.u32()
+    layout, start, digest = SampleLayout.read(reader, geometry), reader.raw(NAME_BYTES), reader.u32()
     parts = [reader.raw(reader.varint(0, len(payload), "the size of a part")) for _ in range(geometry.num_planes)]
-    return PayloadParts(layout, digest, parts[0], (*parts[1:], reader.rest()))
+    return PayloadParts(layout, start, digest, parts[0], (*parts[1:], reader.rest()))
 
 
 def summarise(payload: bytes, geometry: GopGeometry) -> GopSummary:

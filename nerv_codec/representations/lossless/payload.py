@@ -16,6 +16,7 @@ from nerv_codec.representations.lossless.function import LosslessFunction
 from nerv_codec.representations.lossless.gop_coder import code_frames, read_motion, search_motion, write_motion
 from nerv_codec.representations.lossless.layout import SampleLayout
 from nerv_codec.representations.lossless.parts import PayloadParts, split
+from nerv_codec.representations.lossless.start import Start, load_start
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ def pack_lossless(
     layout: SampleLayout,
     geometry: GopGeometry,
     *,
+    start: Start | None = None,
     tell: Callable[[int, int], None] = lambda frames, num_bytes: None,
 ) -> PackedGop:
     """Codes the frames of a GOP.
@@ -48,15 +50,19 @@ def pack_lossless(
         frames: The planes of each.
         layout: How they lie.
         geometry: The GOP's box.
+        start: What is known at the start; None is what the package ships.
         tell: Called after each frame with how many there are so far, and their bytes.
     """
+    start = start or load_start()
     motion = list(search_motion([frame[0] for frame in frames], geometry))
     vectors = write_motion(motion, geometry)
     streams = [ByteStream() for _ in range(geometry.num_planes)]
-    coded = code_frames(layout, geometry, zip(frames, motion, strict=True), streams)
+    coded = code_frames(layout, geometry, zip(frames, motion, strict=True), streams, start.state)
     for index, _ in enumerate(coded):
         tell(index + 1, len(vectors) + sum(stream.num_bytes for stream in streams))
-    parts = PayloadParts(layout, samples_digest(frames), vectors, tuple(stream.getvalue() for stream in streams))
+    parts = PayloadParts(
+        layout, start.name, samples_digest(frames), vectors, tuple(stream.getvalue() for stream in streams)
+    )
     fields = [one[0] for one in motion]
     return PackedGop(parts.pack(), LosslessFunction(geometry, layout, frames, fields))
 
@@ -66,10 +72,11 @@ def unpack_lossless(
 ) -> tuple[LosslessFunction, int, dict[str, int]]:
     """The function, the digest of its samples, and the payload's bytes by part. Raises BitstreamError."""
     parts = split(payload, geometry)
+    begin = load_start(parts.start).state
     motion = read_motion(parts.motion, geometry)
     streams = [ByteStream(part) for part in parts.planes]
     dtype = plane_dtype(parts.layout.pixel_format.bit_depth)
-    coded = code_frames(parts.layout, geometry, ((None, vectors) for vectors in motion), streams)
+    coded = code_frames(parts.layout, geometry, ((None, vectors) for vectors in motion), streams, begin)
     frames = [tuple(plane.astype(dtype) for plane in planes) for planes in coded]
     for plane, stream in enumerate(streams):
         stream.expect_end(f"plane {plane}")

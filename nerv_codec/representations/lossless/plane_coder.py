@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.representations.lossless.bit_kernel import LEARN
 from nerv_codec.representations.lossless.byte_stream import ByteStream
-from nerv_codec.representations.lossless.model import PAST, PlaneState, fresh_state, regressors
+from nerv_codec.representations.lossless.model import PAST, Begin, PlaneState, regressors
 from nerv_codec.representations.lossless.motion_kernel import BLOCK
 from nerv_codec.representations.lossless.plane_kernel import MARGIN, code_plane
 
 Samples = npt.NDArray[np.int32]
 _RING = PAST + 1
+_NO_DRAWING = np.ones(2)
 _MOST_BYTES = 80
 """What a sample may take: some 40 decisions of at most two bytes."""
 
@@ -56,6 +58,16 @@ class CodedPlane:
     """(H, W), magnitudes of what was not expected, in sixteenths."""
 
 
+@dataclass(frozen=True)
+class Drawing:
+    """How a plane is drawn."""
+
+    known: int
+    """So many rows are given."""
+    numbers: npt.NDArray[np.float64]
+    """See the kernel."""
+
+
 class PlaneCoder:
     """Codes one plane of frame after frame.
 
@@ -65,12 +77,20 @@ class PlaneCoder:
         shifts: log2 of its subsampling, of rows and columns.
         peak: The largest value.
         stream: What is read or written.
+        begin: Gives the state of a plane, in frames without or with frames before them, which adapts in place.
     """
 
     def __init__(
-        self, plane: int, shape: tuple[int, int], shifts: tuple[int, int], peak: int, stream: ByteStream
+        self,
+        plane: int,
+        shape: tuple[int, int],
+        shifts: tuple[int, int],
+        peak: int,
+        stream: ByteStream,
+        begin: Begin,
     ) -> None:
         self._plane, self._shape, self._shifts, self._peak, self._stream = plane, shape, shifts, peak, stream
+        self._begin = begin
         self._taps = {inter: regressors(plane, inter=inter) for inter in (False, True)}
         self._states: dict[bool, PlaneState] = {}
         full = shape[0] + 2 * MARGIN, shape[1] + 2 * MARGIN
@@ -84,6 +104,7 @@ class PlaneCoder:
         samples: npt.NDArray[np.generic] | None,
         beside: list[CodedPlane],
         vectors: npt.NDArray[np.int64],
+        drawing: Drawing | None = None,
     ) -> CodedPlane:
         """Codes the plane of the next frame.
 
@@ -91,6 +112,7 @@ class PlaneCoder:
             samples: (H, W), where the stream is written; None where it is read.
             beside: Planes of the same frame that were coded before, at the places of this one's samples.
             vectors: (PAST, rows, cols, 2), where blocks of luma lie in the frames before.
+            drawing: The stream is chance: the first rows of the samples are learnt from, the others drawn.
         """
         now, inter = self._frame, self._frame > 0
         slots = np.array(
@@ -106,14 +128,16 @@ class PlaneCoder:
         )
         taps = self._taps[inter]
         if inter not in self._states:
-            self._states[inter] = fresh_state(taps)
+            self._states[inter] = self._begin(self._plane, inter)
         self._stream.make_room(_MOST_BYTES * self._shape[0] * self._shape[1])
         errors = np.zeros_like(own)
         block_shifts = np.array([BLOCK.bit_length() - 1 - shift for shift in self._shifts])
         code_plane(
             self._stream.coder,
             self._stream.data,
-            self._stream.mode,
+            LEARN if drawing else self._stream.mode,
+            drawing.known if drawing else self._shape[0],
+            drawing.numbers if drawing else _NO_DRAWING,
             self._planes,
             slots,
             vectors >> np.array(self._shifts),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.lossless.bit_kernel import NUM_COUNTERS
+from nerv_codec.representations.lossless.bit_kernel import DRAW, NUM_COUNTERS
 from nerv_codec.representations.lossless.least_squares import (
     accumulate,
     add_scaled,
@@ -108,13 +108,14 @@ def _local_weights(local, sums, segment, fall, taps, slow, orders, weights, colu
 
 @njit(nogil=True, cache=True)
 def code_plane(
-    coder, data, mode, planes, slots, vectors, block_shifts, taps, orders, area, state, past_errors,
+    coder, data, mode, known, drawing, planes, slots, vectors, block_shifts, taps, orders, area, state, past_errors,
     luma_errors, out_errors, peak,
 ):  # fmt: skip
     """Codes a plane.
 
     Args:
-        coder, data: see `bit_kernel`. mode: ENCODE, with the samples in the plane already, or DECODE.
+        coder, data, drawing: see `bit_kernel`. mode: what is done with the first ``known`` rows, which are in the
+        plane already unless it is DECODE; all other rows are drawn.
         planes: (any, H, W) int32 with margins; slots: (group, frames back), the index of each in ``planes``;
         vectors: (PAST, rows, cols, 2), how far motion leads, for blocks of 2**block_shifts samples.
         taps, orders: see `model.Regressors`. area: (height, width). state: adapts.
@@ -276,8 +277,8 @@ def code_plane(
                 contexts[3] = 498 + pair * 6 + (q >> 3)
                 contexts[4] = 792 + q
                 value = code_value(
-                    coder, data, mode, own[yy, xx], centre, peak, places_of, steepness, q,
-                    contexts, counter_places, inputs, tails, model,
+                    coder, data, mode if y < known else DRAW, own[yy, xx], centre, peak, places_of, steepness, q,
+                    contexts, counter_places, inputs, tails, model, drawing,
                 )  # fmt: skip
                 own[yy, xx] = value
                 if y == 0:

@@ -31,7 +31,9 @@ def _split(part, whole):
 
 
 @njit(nogil=True, cache=True)
-def code_value(coder, data, mode, value, centre, peak, offsets, steepness, q, contexts, places, inputs, tails, model):
+def code_value(
+    coder, data, mode, value, centre, peak, offsets, steepness, q, contexts, places, inputs, tails, model, drawing
+):
     """Codes a sample; returns it.
 
     value: used unless it is decoded. centre: the nearest whole number to the best prediction, 0..peak.
@@ -50,7 +52,7 @@ def code_value(coder, data, mode, value, centre, peak, offsets, steepness, q, co
         places[k] = node * NUM_CONTEXTS + contexts[k]
     row = node * NUM_SCALES + q
     bit = 1 if value == centre else 0
-    if decide(coder, data, mode, bit, inputs, counters, places, by_node[0], by_scale[row], curves[row]):
+    if decide(coder, data, mode, bit, inputs, counters, places, by_node[0], by_scale[row], curves[row], drawing):
         return centre
 
     above = 1 if value > centre else 0
@@ -64,7 +66,9 @@ def code_value(coder, data, mode, value, centre, peak, offsets, steepness, q, co
         for k in range(NUM_COUNTERS):
             places[k] = NUM_CONTEXTS + contexts[k]
         row = NUM_SCALES + q
-        above = decide(coder, data, mode, above, inputs, counters, places, by_node[1], by_scale[row], curves[row])
+        above = decide(
+            coder, data, mode, above, inputs, counters, places, by_node[1], by_scale[row], curves[row], drawing
+        )
     sign = 1 if above else -1
     limit = peak - centre if above else centre
     error = (value - centre) * sign
@@ -100,7 +104,9 @@ def code_value(coder, data, mode, value, centre, peak, offsets, steepness, q, co
         group = min(node, NUM_GROUPS - 1)
         row = group * NUM_SCALES + q
         bit = (1 if error >= start else 0) if inside else (1 if error <= high else 0)
-        bit = decide(coder, data, mode, bit, inputs, counters, places, by_node[node], by_scale[row], curves[row])
+        bit = decide(
+            coder, data, mode, bit, inputs, counters, places, by_node[node], by_scale[row], curves[row], drawing
+        )
         if inside:
             if bit:
                 low = start

@@ -1,0 +1,99 @@
+"""``nerv-codec imagine``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import shtab
+
+from nerv_codec.base.errors import UsageError
+from nerv_codec.base.files import atomic_output, check_input, check_output
+from nerv_codec.cli.arguments import count, positive
+from nerv_codec.cli.output import add_overwrite, skip_existing
+
+if TYPE_CHECKING:
+    from nerv_codec.evaluation.imagining import Imagination
+
+_FORMATS = ("png", "mkv", "mp4", "y4m")
+_EPILOG = """examples:
+  nerv-codec imagine photo.png rest.png                       the lower half, drawn from the upper one
+  nerv-codec imagine photo.png page.html --given 0.7 --seed 3  beside what was there, with bits per pixel
+  nerv-codec imagine video.mp4 next.mkv --frame 40 --more 8    eight frames behind frame 40
+
+The lossless model says how likely each value of the next sample is; decoding random bits draws from that. It knows
+textures and edges, and no things: what it draws is as surprising to it as what it was expected to see."""
+
+
+def add_parser(verbs: Any) -> argparse.ArgumentParser:
+    """Adds the verb ``imagine`` and its flags to the command."""
+    parser: argparse.ArgumentParser = verbs.add_parser(
+        "imagine",
+        help="draw the rest of a picture or video from the lossless model",
+        description="Draws the lower part of a frame, or the next frames, sample by sample from the lossless model.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    source = parser.add_argument("input", metavar="IN", type=Path, help="a picture, a video or a .nvc")
+    target = parser.add_argument("target", metavar="OUT", type=Path, help="a .png, .mkv, .mp4 or .y4m, or a .html page")
+    source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
+    parser.add_argument("--frame", type=int, default=0, metavar="N", help="which frame of a video (0)")
+    parser.add_argument("--given", type=float, default=0.5, metavar="SHARE", help="how much of its rows is given (0.5)")
+    parser.add_argument("--more", type=count, default=0, metavar="N", help="draw the N frames behind it instead")
+    parser.add_argument("--seed", type=int, default=0, help="of chance (0)")
+    parser.add_argument("--temperature", type=positive, default=1.0, help="less keeps to what is likely (1)")
+    add_overwrite(parser)
+    parser.set_defaults(run=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    suffix = options.target.suffix[1:].lower()
+    if suffix != "html" and suffix not in _FORMATS:
+        raise UsageError(f"{options.target}: expected a name that ends in .html, .{', .'.join(_FORMATS)}")
+    if suffix == "png" and options.more > 1:
+        raise UsageError("expected a video or a page for several frames, found a .png")
+    if skip_existing(options, options.target):
+        return 0
+    check_output(options.target, source=options.input, overwrite=options.overwrite)
+    check_input(options.input)
+    from nerv_codec.evaluation.imagining import imagine_rest, page  # brings torch and a compiler
+
+    found = imagine_rest(
+        options.input,
+        frame=options.frame,
+        share=options.given,
+        more=options.more,
+        seed=options.seed,
+        temperature=options.temperature,
+    )
+    if suffix == "html":
+        title = f"The rest of {options.input.name}, imagined"
+        with atomic_output(options.target, overwrite=options.overwrite) as temporary:
+            temporary.write_text(page(found, title), encoding="utf-8")
+    else:
+        _write(found, options.target, suffix, overwrite=options.overwrite)
+    if not options.quiet:
+        figures = ", ".join(f"{value:.3f} {name}" for name, value in found.figures().items())
+        print(f"{options.target}: bits per pixel {figures}", file=sys.stderr)
+    return 0
+
+
+def _write(found: Imagination, target: Path, format: Any, *, overwrite: bool) -> None:
+    """The picture, or what was given and the frames drawn behind it."""
+    from dataclasses import replace
+
+    from nerv_codec.base.video import PlanarFrame
+    from nerv_codec.media.writer import open_writer
+
+    info = replace(found.info, time_base=Fraction(1, 25))
+    frames = found.drawn[found.first :] if format == "png" else found.drawn
+    with (
+        atomic_output(target, overwrite=overwrite) as temporary,
+        open_writer(temporary, format, info, frame_rate=Fraction(25)) as writer,
+    ):
+        for number, planes in enumerate(frames):
+            writer.write(PlanarFrame(planes, number, 1))
