@@ -1,6 +1,6 @@
 """Kills an encode at random moments and lets the same command go on: a table of what that cost.
 
-``python tools/check_resume.py [VIDEO] [--model tracked] [--kills 20]``: every fourth kill aims at the final write.
+``python tools/check_resume.py [VIDEO] [--model warped] [--kills 20]``: every fourth kill aims at the final write.
 After a kill there must be no output, or a whole one; after the resume the file must be that of a run which nobody
 disturbed, byte for byte, with nothing beside it. State is saved twice a second here, every 20 s in earnest. Moments in
 a fit are counted in seconds of processors, so that it does not matter what else the machine does; Linux tells them.
@@ -19,13 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig, WarpedConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.representations.fitting import checkpoint
 
 CONFIGS = {
     "siren": EncoderConfig(model="siren", gop=8, siren=SirenConfig(width=32, steps=100, batch=2000)),
     "tracked": EncoderConfig(model="tracked", gop=8, tracked=TrackedConfig(steps=8, scales=5)),
+    "warped": EncoderConfig(gop=8, warped=WarpedConfig(steps=20)),
 }
 
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     sample = Path(__file__).parents[1] / "samples" / "sample.mp4"
     parser.add_argument("video", nargs="?", type=Path, default=sample)
-    parser.add_argument("--model", choices=CONFIGS, default="tracked")
+    parser.add_argument("--model", choices=CONFIGS, default="warped")
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

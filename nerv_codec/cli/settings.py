@@ -30,10 +30,14 @@ def add_settings(group: Any) -> None:
     group.add_argument("--preset", choices=PRESETS, default="medium", help="how long to fit (medium)")
     group.add_argument("--config", type=Path, metavar="F.toml", help="settings from a file")
     group.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. tracked.steps=500"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, e.g. warped.steps=500"
     )
     model = group.add_mutually_exclusive_group()
-    model.add_argument("--model", choices=MODELS, help="tracked (default), siren: a plain coordinate network, lossless")
+    model.add_argument(
+        "--model",
+        choices=MODELS,
+        help="warped (default), tracked (all is fitted), siren (a plain coordinate network), lossless",
+    )
     model.add_argument(
         "--lossless", action="store_const", const="lossless", dest="model", help="every sample back: --model lossless"
     )
@@ -69,7 +73,7 @@ def settings_words(options: argparse.Namespace) -> list[str]:
 
 
 def describe_settings(options: argparse.Namespace) -> str:
-    """The same in words, for a report: ``preset fast, tracked.steps=500, gop 16``."""
+    """The same in words, for a report: ``preset fast, warped.steps=500, gop 16``."""
     flags = [f"{name} {getattr(options, name)}" for name in _FLAGS if getattr(options, name) is not None]
     return ", ".join(
         [f"preset {options.preset}", *([str(options.config)] if options.config else []), *options.set, *flags]

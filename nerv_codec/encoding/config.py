@@ -28,7 +28,7 @@ PRESETS = ("instant", "ultrafast", "fast", "medium", "slow", "placebo")
 class EncoderConfig:
     """All that determines the bytes that come out, besides the input."""
 
-    model: str = "tracked"
+    model: str = "warped"
     """Which representation: a name in ``registry.MODELS``."""
     gop: int = 32
     """Longest distance between the first and the last frame of a GOP, 1..1024."""

@@ -76,7 +76,7 @@ def chosen(*words: str) -> EncoderConfig:
 
 
 def test_a_setting_that_would_do_nothing_is_an_error():
-    with pytest.raises(UsageError, match=r"siren.steps=5 does nothing to model tracked; --model siren goes with it"):
+    with pytest.raises(UsageError, match=r"siren.steps=5 does nothing to model warped; --model siren goes with it"):
         chosen("--set", "siren.steps=5")
     assert chosen("--set", "siren.steps=5", "--model", "siren").siren.steps == 5
     assert chosen("--set", "siren.steps=5", "--set", "model=siren").siren.steps == 5

@@ -23,15 +23,19 @@ COARSE = TrackedConfig(steps=8, scales=4, motion_learning_rate=0.9, latent_learn
 """Few steps, but long ones: motion and latents take many values."""
 COLOUR, GRAY = PixelFormat(), PixelFormat(num_planes=1, chroma_row_shift=0, chroma_col_shift=0)
 CASES = {
-    "two GOPs of the header's networks": (39, 23, 9, COLOUR, EncoderConfig(gop=4, tracked=COARSE)),
+    "two GOPs of the header's networks": (39, 23, 9, COLOUR, EncoderConfig(model="tracked", gop=4, tracked=COARSE)),
     "gray, five depths, a gain": (
         *(69, 53, 9, GRAY),
-        EncoderConfig(gop=8, tracked=dataclasses.replace(COARSE, steps=4, share=False, rd_lambda=5e-4)),
+        EncoderConfig(
+            model="tracked", gop=8, tracked=dataclasses.replace(COARSE, steps=4, share=False, rd_lambda=5e-4)
+        ),
     ),
     "no prior, three anchors, large latents": (
         *(40, 24, 6, COLOUR),
         EncoderConfig(
-            gop=5, tracked=dataclasses.replace(COARSE, prior=False, span=3, rd_lambda=1e-6, initial_gain=2e-3)
+            model="tracked",
+            gop=5,
+            tracked=dataclasses.replace(COARSE, prior=False, span=3, rd_lambda=1e-6, initial_gain=2e-3),
         ),
     ),
 }

@@ -73,10 +73,10 @@ def test_the_text_gives_every_sample(name):
         assert len(planes) == geometry.num_planes
         assert all(np.array_equal(a, b) for a, b in zip(planes, expected[frame], strict=True))
     for node in coded[0]:
-        if node.field is not None:
+        if node.decision.field is not None:
             field = first.fields[node.node.frame][1]
-            assert np.array_equal(field.modes, node.field.modes)
-            assert np.array_equal(field.vectors, node.field.vectors)
+            assert np.array_equal(field.modes, node.decision.field.modes)
+            assert np.array_equal(field.vectors, node.decision.field.vectors)
 
 
 def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expectation) -> MotionField:

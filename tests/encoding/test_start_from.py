@@ -16,7 +16,9 @@ SAMPLE = SAMPLES / "sample.mp4"
 
 
 def _config(steps: int, crf_lambda: float = 2e-3, **settings: float) -> EncoderConfig:
-    return EncoderConfig(gop=4, tracked=TrackedConfig(steps=steps, scales=4, rd_lambda=crf_lambda, **settings))
+    return EncoderConfig(
+        model="tracked", gop=4, tracked=TrackedConfig(steps=steps, scales=4, rd_lambda=crf_lambda, **settings)
+    )
 
 
 def _encode(target: Path, config: EncoderConfig, frames: int = 9, **options: object):

@@ -48,6 +48,15 @@ class SharedWeights:
     synthesis: IntegerSynthesis
     context: IntegerContext
 
+    @functools.cached_property
+    def floating(self) -> SharedNetworks:
+        """The networks in floats that are nearest to what decodes, for fitting latents."""
+        networks: SharedNetworks = SharedNetworks()
+        networks.context, networks.synthesis = self.context.floating(), self.synthesis.floating()
+        networks.analysis = self.analysis
+        networks.eval().requires_grad_(False)
+        return networks
+
 
 def to_bytes(networks: SharedNetworks) -> bytes:
     """The file of trained networks."""

@@ -11,6 +11,8 @@ from nerv_codec.base.errors import expect
 class WarpedConfig:
     """Prices and structure of a GOP that shared networks and motion code (docs/format.md)."""
 
+    steps: int = 60
+    """Steps of descent on the latents of root, anchors and nodes half way between; motion is searched for once."""
     rd_lambda: float = 4.5e-4
     """Weight of bits per luma sample against mean squared error (colour in [0, 1]), at anchors. The networks know
     1.5e-5 to 1.6e-2 (crf 14 to 43); what lies beyond counts as the nearer end."""
@@ -24,6 +26,7 @@ class WarpedConfig:
     """What each further level adds."""
 
     def __post_init__(self) -> None:
+        expect(0 <= self.steps <= 1_000_000, "warped.steps in 0..1000000", self.steps)
         expect(0 < self.rd_lambda < 1, "warped.rd_lambda in (0, 1)", self.rd_lambda)
         expect(1 <= self.span <= 1024, "warped.span in 1..1024", self.span)
         for name in ("root_octaves", "inner_octaves", "deeper_octaves"):

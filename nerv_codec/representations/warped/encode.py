@@ -1,21 +1,23 @@
-"""A GOP to a stream in one pass, without a step of fitting: motion by search, latents by the shared analysis."""
+"""A GOP to a stream in one pass: motion by search, latents by the shared analysis, and a fit of these."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.analysing import analysed
-from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
+from nerv_codec.representations.shared.band_coder import flag_counts, put_latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.quality import lambda_value
+from nerv_codec.representations.shared.refining import refined
 from nerv_codec.representations.shared.stream import Counts, StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped import mending
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
+from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
@@ -25,6 +27,23 @@ from nerv_codec.representations.warped.tree import Node, waves
 
 _STRENGTHS = (0.4, 0.1)
 """Of the temporal filter, by depth: at nodes that many others inherit from."""
+_REFINED_DEPTHS = 3
+"""Root, anchors and the nodes half way between these; deeper ones gain less than a hundredth."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to try.
+
+    Attributes:
+        steps: Of descent on the latents of each node that others depend on.
+        decided: What has been chosen before, by frame.
+        stop: Asked before each step.
+    """
+
+    steps: int = 0
+    decided: Mapping[int, Decision] = field(default_factory=dict)
+    stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True)
@@ -33,18 +52,16 @@ class CodedNode:
 
     Attributes:
         node: Which.
-        field: Its motion, None at the root.
+        decision: What was chosen for it.
         told: What was known of it before its latents.
-        latents: What it lacked.
         planes: The reconstruction.
         motion_words: Words of the stream that motion took.
         words: All of its words.
     """
 
     node: Node
-    field: MotionField | None
+    decision: Decision
     told: Told
-    latents: Latents
     planes: Planes
     motion_words: int
     words: int
@@ -54,9 +71,8 @@ class CodedNode:
 class _Draft:
     """A node before it is written: see `CodedNode`; both reconstructions, the plain one only if there are parents."""
 
-    field: MotionField | None
+    decision: Decision
     told: Told
-    latents: Latents
     mended: Planes
     plain: Planes | None
 
@@ -69,6 +85,7 @@ def encode_part(
     weights: SharedWeights,
     out: StreamWriter,
     workers: Workers,
+    effort: Effort = Effort(),
 ) -> Iterator[CodedNode]:
     """Codes a part of all frames into a stream, wave after wave: motion of all its nodes, then what each lacks.
 
@@ -80,6 +97,10 @@ def encode_part(
         weights: The shared networks.
         out: The stream.
         workers: Threads for the nodes of a wave; the bytes do not depend on their number.
+        effort: How hard to try.
+
+    Raises:
+        Interrupted: It was to stop.
     """
     extent = 2 * canvases[0].shape[2], 2 * canvases[0].shape[3]
     done: dict[int, Planes] = {}
@@ -94,13 +115,18 @@ def encode_part(
 
     def drafted(node: Node, known: Expectation | None, motion: Estimates | None) -> _Draft:
         canvas, parents = targets[node.frame], [done[frame] for frame in node.parents]
-        index, field = ladder.at(node.depth, part), None
-        if known is not None and motion is not None:
-            field = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
-        told = predicted(parents, field, extent, index, part, weights)
-        _, latents = analysed(canvas, told.prediction, told.conditions, weights)
-        plain = restored(latents, told, weights) if parents else None
-        return _Draft(field, told, latents, mended(latents, told, weights), plain)
+        index, decision = ladder.at(node.depth, part), effort.decided.get(node.frame)
+        moved = decision.field if decision is not None else None
+        if decision is None and known is not None and motion is not None:
+            moved = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
+        told = predicted(parents, moved, extent, index, part, weights)
+        if decision is None:
+            real, latents = analysed(canvas, told.prediction, told.conditions, weights)
+            steps = effort.steps if node.depth < _REFINED_DEPTHS else 0
+            latents = refined(canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop)
+            decision = Decision(moved, latents)
+        plain = restored(decision.latents, told, weights) if parents else None
+        return _Draft(decision, told, mended(decision.latents, told, weights), plain)
 
     shape = extent[0] // BLOCK, extent[1] // BLOCK
     for wave in waves(len(canvases), span):
@@ -111,14 +137,17 @@ def encode_part(
         spent = []
         for node, expectation, draft in zip(wave, known, drafts, strict=True):
             begun = out.used
-            if expectation is not None and draft.field is not None:
-                put_field(draft.field, expectation, models, out)
-            fields[node.frame] = node, draft.field
+            moved = draft.decision.field
+            if expectation is not None and moved is not None:
+                put_field(moved, expectation, models, out)
+            fields[node.frame] = node, moved
             spent.append(out.used - begun)
         for node, draft, words in zip(wave, drafts, spent, strict=True):
             begun, planes = out.used, draft.mended
             told = draft.told.conditions
-            put_latents(draft.latents, weights.context, told, counts.setdefault(node.depth, flag_counts()), out)
+            put_latents(
+                draft.decision.latents, weights.context, told, counts.setdefault(node.depth, flag_counts()), out
+            )
             if draft.plain is not None:
                 seen = squares.setdefault(node.depth, mending.flag_counts())
                 source = Planes.rounded(targets[node.frame])
@@ -126,4 +155,4 @@ def encode_part(
                 mending.put_flags(flags, seen, out)
                 planes = mending.joined(draft.plain, planes, flags)
             done[node.frame] = planes
-            yield CodedNode(node, draft.field, draft.told, draft.latents, planes, words, words + out.used - begun)
+            yield CodedNode(node, draft.decision, draft.told, planes, words, words + out.used - begun)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,8 +23,9 @@ from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
+from nerv_codec.representations.warped.decisions import Decisions
 from nerv_codec.representations.warped.decode import Fields, make_function
-from nerv_codec.representations.warped.encode import encode_part
+from nerv_codec.representations.warped.encode import Effort, encode_part
 from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
@@ -70,35 +73,49 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
     Raises:
         Interrupted: The checkpoint was asked to stop.
     """
-    start, target = lambda_index(config.rd_lambda), task.target
-    found = _encoded(config, start, task, report, checkpoint)
-    if target is not None:
-        goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
-        slope = _BITS_SLOPE if target.bits is not None else _PSNR_SLOPE
-        found = _nearest(
-            found,
-            start,
-            lambda index: _encoded(config, index, task, report, checkpoint),
-            lambda one: one.value(target, task) - goal,
-            slope,
-        )
+    decisions = Decisions(checkpoint)
+
+    def encoded(steps: int, index: int) -> _Encoded:
+        return _encoded(dataclasses.replace(config, steps=steps), index, task, report, decisions)
+
+    try:
+        found = _fitted(encoded, config, task)
+    except Interrupted:
+        decisions.offer()
+        raise
     return FittedGop(found.payload, 8.0 * len(found.payload), found.function)
 
 
+def _fitted(encoded: Callable[[int, int], _Encoded], config: WarpedConfig, task: GopTask) -> _Encoded:
+    """The encode that is asked for. A target is looked for without steps first, which are the long part."""
+    index, target = lambda_index(config.rd_lambda), task.target
+    if target is None:
+        return encoded(config.steps, index)
+    goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
+    slope = _BITS_SLOPE if target.bits is not None else _PSNR_SLOPE
+
+    def off(one: _Encoded) -> float:
+        return one.value(target, task) - goal
+
+    index, found = _nearest(partial(encoded, 0), index, off, slope, _TRIALS)
+    return _nearest(partial(encoded, config.steps), index, off, slope, _TRIALS // 2)[1] if config.steps else found
+
+
 def _nearest(
-    first: _Encoded, index: int, encoded: Callable[[int], _Encoded], off: Callable[[_Encoded], float], slope: float
-) -> _Encoded:
-    """The encode that is least off, by the secant method over lambda indices.
+    encoded: Callable[[int], _Encoded], index: int, off: Callable[[_Encoded], float], slope: float, trials: int
+) -> tuple[int, _Encoded]:
+    """The lambda index whose encode is least off, by the secant method, and that encode.
 
     Args:
-        first: The encode at ``index``.
+        encoded: Makes one.
         index: Where to begin.
-        encoded: Makes another one.
         off: By how much an encode misses.
         slope: What an index changes about that, roughly.
+        trials: Encodes at the most.
     """
+    first = encoded(index)
     tried = {index: (off(first), first)}
-    while len(tried) < _TRIALS:
+    while len(tried) < trials:
         best = min(tried, key=lambda one: abs(tried[one][0]))
         others = [one for one in tried if one != best]
         if others:
@@ -111,10 +128,11 @@ def _nearest(
             break
         made = encoded(following)
         tried[following] = off(made), made
-    return min(tried.values(), key=lambda one: abs(one[0]))[1]
+    best = min(tried, key=lambda one: abs(tried[one][0]))
+    return best, tried[best][1]
 
 
-def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporter, checkpoint: Checkpoint) -> _Encoded:
+def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     weights, geometry, frames = load_weights(), task.geometry, task.frames
     layout, prices = layout_of(task.info), ladder(config, index)
     divided = layout.parts(geometry)
@@ -123,17 +141,18 @@ def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporte
     fields: Fields = {}
     steps, words, wrong = len(frames) * len(divided), 0, []
     with Workers() as workers:
-        for part in divided:
+        for number, part in enumerate(divided):
+            trial = f"{config.steps} {index} {number}"
+            effort = Effort(config.steps, decisions.of(trial), decisions.stop)
             out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
-            for coded in encode_part(canvases, part, prices, config.span, weights, out, workers):
+            for coded in encode_part(canvases, part, prices, config.span, weights, out, workers, effort):
                 frame, words = coded.node.frame, words + coded.words
                 nodes[frame] = coded.planes
                 if part is divided[0]:
-                    fields[frame] = coded.node, coded.field
+                    fields[frame] = coded.node, coded.decision.field
                     wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
-                if checkpoint.stop():
-                    raise Interrupted("interrupted; nothing was written")
+                decisions.add(trial, frame, coded.decision)
                 coded_nodes = sum(map(len, done)) + len(nodes)
                 report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
             streams.append(out.bytes())

@@ -23,7 +23,7 @@ from nerv_codec.representations.tracked.fit.optimise import fit_tracked, prepare
 from nerv_codec.representations.tracked.networks import PRIOR, SHARED, read_shared
 from nerv_codec.representations.tracked.payload import TrackedGop, read_tracked
 
-CONFIG = EncoderConfig(gop=4, tracked=TrackedConfig(steps=10, scales=4))
+CONFIG = EncoderConfig(model="tracked", gop=4, tracked=TrackedConfig(steps=10, scales=4))
 
 
 def _clip(path: Path, black: int = 0) -> Path:

@@ -1,0 +1,111 @@
+"""Latents of one picture by gradient descent on D / lambda + R, from those of the analysis on; networks stay.
+
+Rounding is approached by a soft round whose temperature falls, with a little noise (Leguay et al., Cool-Chic, 2023). It
+begins beside the integers that the analysis decided for, so that what these have gained is not lost first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from nerv_codec.base.errors import Interrupted
+from nerv_codec.representations.shared.band_coder import Conditions, Latents
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
+from nerv_codec.representations.shared.layout import bands
+from nerv_codec.representations.shared.networks import distortion
+from nerv_codec.representations.shared.quality import conditions, lambda_value
+from nerv_codec.representations.shared.transform import Subbands
+from nerv_codec.representations.shared.weights import SharedWeights
+
+_RATE = 0.05
+"""Of Adam, at the first step, in steps of the latents."""
+_MOMENTS = (0.8, 0.95)
+_TEMPERATURES = (0.3, 0.1)
+"""Of the soft round, at the first step and at the last."""
+_NOISE = (0.2, 0.12)
+"""Likewise, standard deviation."""
+_WITHIN = 0.45
+"""How far from the integers descent begins, at the most."""
+_LOOKS = 5
+"""How often the integers of the moment are counted; the best are kept."""
+
+
+def refined(
+    canvas: Tensor,
+    real: Subbands,
+    start: Latents,
+    prediction: IntegerPrediction,
+    told: Conditions,
+    weights: SharedWeights,
+    steps: int,
+    stop: Callable[[], bool] = lambda: False,
+) -> Latents:
+    """Better latents for a picture; ``start`` if nothing better is found.
+
+    Args:
+        canvas: (1, 6, rows, cols) from `canvas.to_canvas`.
+        real: Latents before rounding, from `analysing.analysed`.
+        start: As integers, from there.
+        prediction: What is known of the picture.
+        told: Price of bits, and which components are coded.
+        weights: The shared networks.
+        steps: How many, 0 or more.
+        stop: Asked before each.
+
+    Raises:
+        Interrupted: It was to stop.
+    """
+    if not steps:
+        return start
+    networks, expected = weights.floating, prediction.floating()
+    at = torch.tensor([float(told.lambda_index)])
+    given = conditions(at, expected.parents)
+    price, samples = lambda_value(told.lambda_index), 4 * canvas[0, 0].numel()
+    coded = {
+        level: torch.tensor([band.component < told.components for band in bands(level)])[:, None, None]
+        for level in start
+    }
+
+    def cost(latents: Subbands) -> Tensor:
+        bits = torch.stack([grid.sum() for grid in networks.rates(latents, expected, at).values()]).sum()
+        return distortion(canvas, networks.synthesis(latents, expected, given))[0] / price + bits / samples
+
+    best = {level: torch.from_numpy(grid)[None].float() for level, grid in start.items()}
+    latents = {
+        level: nn.Parameter(real[level].clamp(grid - _WITHIN, grid + _WITHIN) * coded[level])
+        for level, grid in best.items()
+    }
+    with torch.no_grad():
+        least = cost(best)
+    noises = torch.Generator().manual_seed(0)
+    optimiser = torch.optim.Adam(latents.values(), _RATE, _MOMENTS)
+    for step in range(1, steps + 1):
+        if stop():
+            raise Interrupted("interrupted; nothing was written")
+        done = (step - 1) / steps
+        temperature, noise = (first + (last - first) * done for first, last in (_TEMPERATURES, _NOISE))
+        optimiser.param_groups[0]["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * done))
+        soft = {}
+        for level, grid in latents.items():
+            once = _soft_round(grid, temperature)
+            noisy = once + noise * torch.randn(once.shape, generator=noises)
+            soft[level] = _soft_round(noisy, temperature) * coded[level]
+        optimiser.zero_grad(set_to_none=True)
+        cost(soft).backward()
+        optimiser.step()
+        if step % max(1, steps // _LOOKS) == 0 or step == steps:
+            with torch.no_grad():
+                rounded = {level: torch.round(grid) for level, grid in latents.items()}
+                found = cost(rounded)
+            if found < least:
+                least, best = found, rounded
+    return {level: grid[0].numpy().astype("int32") for level, grid in best.items()}
+
+
+def _soft_round(y: Tensor, temperature: float) -> Tensor:
+    middle = torch.floor(y) + 0.5
+    return middle + 0.5 * torch.tanh((y - middle) / temperature) / math.tanh(0.5 / temperature)

@@ -1,0 +1,83 @@
+"""What an encoder chose for each node, kept so that an encode which was stopped goes on where it stood.
+
+Bytes of a node follow from its decision and from the nodes before. So a GOP that is begun again takes the same way, and
+saves the searches and the steps that are done.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
+from nerv_codec.representations.shared.band_coder import Latents
+from nerv_codec.representations.warped.motion import MotionField
+
+
+@dataclass(frozen=True)
+class Decision:
+    """Of one node.
+
+    Attributes:
+        field: Its motion, None at the root.
+        latents: What it lacks.
+    """
+
+    field: MotionField | None
+    latents: Latents
+
+
+class Decisions:
+    """Those of a fit, by what they were made for.
+
+    Args:
+        checkpoint: Where they are kept.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self._checkpoint = checkpoint
+        self.stop = checkpoint.stop
+        saved = checkpoint.load()
+        self._kept: dict[str, Tensor] = dict(saved.tensors) if saved else {}
+
+    def of(self, trial: str) -> dict[int, Decision]:
+        """All decisions of a trial, by frame."""
+        found = (name.split("/") for name in self._kept)
+        frames = {int(frame) for kind, frame, _ in found if kind == trial}
+        return {frame: self._decision(f"{trial}/{frame}") for frame in frames}
+
+    def add(self, trial: str, frame: int, decision: Decision) -> None:
+        """Keeps one, and saves if it is time. Raises Interrupted."""
+        name = f"{trial}/{frame}"
+        self._kept |= {f"{name}/{level}": _packed(grid) for level, grid in decision.latents.items()}
+        if decision.field is not None:
+            self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
+            self._kept[f"{name}/modes"] = torch.from_numpy(decision.field.modes)
+        self.offer()
+
+    def offer(self) -> None:
+        """Saves if it is time. Raises Interrupted."""
+        self._checkpoint.offer(lambda: FitState(self._kept))
+
+    def _decision(self, name: str) -> Decision:
+        parts = {key.rpartition("/")[2]: kept for key, kept in self._kept.items() if key.startswith(f"{name}/")}
+        field = None
+        if "modes" in parts:
+            field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
+        return Decision(field, {int(level): _unpacked(kept) for level, kept in parts.items()})
+
+
+def _packed(grid: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> Tensor:
+    """Shape, then latents: most are zero."""
+    data = np.array(grid.shape, "<i4").tobytes() + zlib.compress(grid.astype("<i4").tobytes(), 1)
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def _unpacked(kept: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+    data = kept.numpy().tobytes()
+    shape = np.frombuffer(data[:12], "<i4")
+    return np.frombuffer(zlib.decompress(data[12:]), "<i4").astype(np.int32).reshape(shape)

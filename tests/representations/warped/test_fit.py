@@ -1,0 +1,44 @@
+from fractions import Fraction
+
+import pytest
+from moving import moving_texture
+
+from nerv_codec.base.errors import Interrupted
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
+from nerv_codec.representations.fitting.task import FitTarget, GopTask
+from nerv_codec.representations.warped import encode
+from nerv_codec.representations.warped.config import WarpedConfig
+from nerv_codec.representations.warped.fit import fit_warped
+
+FORMAT = PixelFormat()
+INFO = VideoInfo(48, 32, FORMAT, ColorInfo(chroma_location=1), time_base=Fraction(1, 24))
+FRAMES = tuple(PlanarFrame(planes, t, 1) for t, planes in enumerate(moving_texture(FORMAT, 32, 48, 6)))
+
+
+def fit(path, stop=lambda: False, steps=2, target=None):
+    task = GopTask(FRAMES, INFO, target=target)
+    return fit_warped(WarpedConfig(steps=steps, span=3), task, lambda _: None, FileCheckpoint(path, stop, 0.0)).payload
+
+
+@pytest.mark.parametrize("asks", [1, 7])
+def test_a_stopped_fit_goes_on_with_what_it_had_decided(tmp_path, monkeypatch, asks):
+    whole = fit(tmp_path / "whole")
+    searched = []
+    monkeypatch.setattr(
+        encode, "search", lambda *arguments, search=encode.search: searched.append(1) or search(*arguments)
+    )
+    count = iter(range(100))
+    with pytest.raises(Interrupted, match="goes on from here"):
+        fit(tmp_path / "state", lambda: next(count) >= asks)
+    assert asks == 1 or len(searched) >= 2
+    assert fit(tmp_path / "state") == whole
+    assert len(searched) <= len(FRAMES)  # one a frame with parents, and the one that was stopped
+
+
+def test_steps_make_it_smaller_at_its_price_and_targets_are_met_with_them(tmp_path):
+    sizes = [len(fit(tmp_path / str(steps), steps=steps)) for steps in (0, 12)]
+    assert sizes[1] != sizes[0]
+    goal = 0.8 * sizes[1]
+    found = len(fit(tmp_path / "target", steps=3, target=FitTarget(bits=8 * goal)))
+    assert abs(found / goal - 1) < 0.06
