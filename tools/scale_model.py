@@ -32,10 +32,10 @@ class Rates:
     """Standard deviation of a GOP's fit time over its mean: fits of like GOPs differ by 0.16, scenes cut GOPs short."""
 
 
-STEP_SECONDS = 1.2
+STEP_SECONDS = {"tracked": 1.2, "warped": 0.76}
 """Of one core, for a step of a fit and a megapixel."""
-INSTANT_SECONDS = 7.0
-"""Of one core, for a megapixel where there are no steps."""
+FIRST_SECONDS = {"tracked": 0.0, "warped": 9.0}
+"""Of one core, for a megapixel before the first step."""
 PAYLOAD_BYTES = 10500.0
 """Of file, a megapixel, at crf 28."""
 GOP_FRAMES = 32
@@ -202,7 +202,8 @@ def table(options: argparse.Namespace) -> str:
     gops = math.ceil(options.minutes * 60 * options.fps / GOP_FRAMES)
     videos = Videos(math.ceil(options.hours * 60 / options.minutes), gops, gop)
     config = load_preset(options.preset)
-    rates = Rates(INSTANT_SECONDS if config.model == "warped" else STEP_SECONDS * config.tracked.steps)
+    steps = getattr(config, config.model).steps
+    rates = Rates(FIRST_SECONDS[config.model] + STEP_SECONDS[config.model] * steps)
     total = videos.count * gops * gop
     core_hours = total * rates.core_seconds / 3600
     floor, each = MEMORY[config.model]
