@@ -15,8 +15,9 @@ import torch
 from nerv_codec.entropy.laplace import latent_code_lengths
 from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.band_coder import Conditions, Latents, coded_symbols, walk
+from nerv_codec.representations.shared.integer_convolution import inside
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
-from nerv_codec.representations.shared.integer_synthesis import FEATURE_BITS
+from nerv_codec.representations.shared.integer_synthesis import FEATURE_BITS, everywhere
 from nerv_codec.representations.shared.integer_transform import STEP_SCALE, Grids, dequantised
 from nerv_codec.representations.shared.layout import LEVELS, bands
 from nerv_codec.representations.shared.quality import conditions, lambda_value
@@ -55,8 +56,8 @@ def analysed(
     integers: Latents = {}
     for level in LEVELS:
         if features is not None:
-            lifted = synthesis.lifted(level, features)
-            seen = lifted * 2.0 ** -FEATURE_BITS[level]
+            lifted = synthesis.lifted(level, features, everywhere(decoded[2 * level]))
+            seen = torch.from_numpy(inside(lifted) * np.float32(2.0 ** -FEATURE_BITS[level]))[None]
         real[level] = weights.analysis.latents(level, subbands[level], shown[level], seen, at)
         values = real[level][0].double().numpy()
         widths = decoder.steps[level]
@@ -77,5 +78,5 @@ def analysed(
         integers[level] = grid
         if level != LEVELS[-1]:
             decoded[level] = dequantised(grid, widths)
-            features = synthesis.stage(level, lifted, decoded, prediction, decoder)
+            features = synthesis.stage(level, lifted, decoded[level], prediction, decoder, everywhere(grid))
     return real, integers

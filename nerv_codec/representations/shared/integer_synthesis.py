@@ -16,14 +16,22 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.band_coder import Latents
+from nerv_codec.representations.shared.convolution_kernel import show
 from nerv_codec.representations.shared.integer_context import Arrays
-from nerv_codec.representations.shared.integer_convolution import Convolution, Range
+from nerv_codec.representations.shared.integer_convolution import (
+    Convolution,
+    Features,
+    Floats,
+    Places,
+    Range,
+    blank,
+    inside,
+)
 from nerv_codec.representations.shared.integer_network import EXACT
-from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.integer_transform import (
     BAND_SCALE,
     EXTRA_BITS,
@@ -39,7 +47,6 @@ from nerv_codec.representations.shared.integer_transform import (
 from nerv_codec.representations.shared.layout import LEVELS, bands
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import LATENT_GAIN, WIDTHS, Stage, Synthesis
-from nerv_codec.representations.shared.transform import unpack
 
 FEATURE_BITS = {16: 10, 8: 10, 4: 11, 2: 11}
 LARGEST_FEATURE = 3071
@@ -53,6 +60,8 @@ _MAX_OCTAVES = 28
 _ROOT_BITS = 30
 _FEATURES, _HIDDEN, _INPUTS = Range(LARGEST_FEATURE), Range(LARGEST_FEATURE, signed=False), Range(LARGEST_INPUT)
 
+Signed = tuple[Ints, Ints, Ints]
+"""Planes less mid-gray, in 1/256 of a code value."""
 Conditioned = npt.NDArray[np.int32]
 """(NUM_CONDITIONS, ...), see `quality.mixed`."""
 
@@ -82,20 +91,12 @@ class IntegerStage:
         scale, shift = np.split(mixed(self.modulation, lambda_index, parents), 2)
         return (scale + (1 << _MODULATION_BITS)).astype(np.int32), (shift << FEATURE_BITS[level]).astype(np.int32)
 
-    def __call__(self, lifted: Tensor | None, seen: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        """Features of the grid."""
-        x = self.merge(seen)
-        if lifted is not None:
-            x += lifted
-        x = (
-            x.clamp_(-LARGEST_FEATURE, LARGEST_FEATURE)
-            .mul_(scale)
-            .add_(shift)
-            .floor_()
-            .clamp_(-LARGEST_FEATURE, LARGEST_FEATURE)
-        )
-        hidden = self.first(x).clamp_(0, LARGEST_FEATURE)
-        return self.second(hidden).add_(x).clamp_(-LARGEST_FEATURE, LARGEST_FEATURE)
+    def __call__(self, lifted: Features, seen: Features, modulators: tuple[Floats, Floats], wanted: Places) -> Features:
+        """Features of the grid at the wanted places; those that are lifted are used up."""
+        around, largest = grown(wanted), LARGEST_FEATURE
+        x = self.merge(seen, grown(around), (-largest, largest), modulators, into=lifted)
+        hidden = self.first(x, around, (0, largest))
+        return self.second(hidden, wanted, (-largest, largest), into=x)
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Told:
     """
 
     steps: dict[int, Ints]
-    modulators: dict[int, tuple[Tensor, Tensor]]
+    modulators: dict[int, tuple[Floats, Floats]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,33 +129,47 @@ class IntegerSynthesis:
             steps[level] = np.array([power(int(exponent)) for exponent in exponents], np.int32)
             scale, shift = self.stages[level].modulators(level, lambda_index, parents)
             unit = 2.0**-_MODULATION_BITS
-            pair = torch.from_numpy(scale) * unit, torch.from_numpy(shift) * unit + 0.5
-            modulators[level] = pair[0].float()[:, None, None], pair[1].float()[:, None, None]
+            modulators[level] = (scale * unit).astype(np.float32), (shift * unit + 0.5).astype(np.float32)
         return Told(steps, modulators)
 
-    def lifted(self, level: int, coarser: Tensor) -> Tensor:
-        """What the stage of ``2 * level`` says about this grid, in 2**-FEATURE_BITS[level]."""
+    def lifted(self, level: int, coarser: Features, wanted: Places) -> Features:
+        """What the stage of ``2 * level`` says about this grid below its wanted places, in 2**-FEATURE_BITS[level]."""
         above = self.stages[level].above
         assert above is not None
-        return functional.pixel_shuffle(above(coarser).clamp_(-LARGEST_FEATURE, LARGEST_FEATURE), 2)
+        return above.lift(coarser, wanted, (-LARGEST_FEATURE, LARGEST_FEATURE))
 
     def stage(
-        self, level: int, lifted: Tensor | None, grids: Grids, prediction: IntegerPrediction, told: Told
-    ) -> Tensor:
-        """Features of a grid from its bands; at the finest, all bands must be there."""
-        parts = [grids[level], prediction.subbands[level], prediction.doubt_subbands[level]]
-        seen = [_seen(torch.from_numpy(np.concatenate(parts))[None], _INPUT_BITS[level])]
-        if level == LEVELS[-1]:
-            seen.append(_seen(six_planes(_restored(grids, prediction)), EXTRA_BITS))
-            seen.append(six_planes(prediction.doubt))
-        return self.stages[level](lifted, torch.cat(seen, 1), *told.modulators[level])
+        self,
+        level: int,
+        lifted: Features | None,
+        values: Ints,
+        prediction: IntegerPrediction,
+        told: Told,
+        wanted: Places,
+        restored: Signed | None = None,
+    ) -> Features:
+        """Features of a grid at the wanted places.
 
-    def planes(self, features: Tensor, grids: Grids, prediction: IntegerPrediction) -> Yuv:
-        """The picture from the finest features, in 1/16 of a code value."""
-        luma, chroma = unpack(self.out(features))
-        residuals = (plane.numpy().astype(np.int32) for plane in (luma[0, 0], *chroma[0]))
-        y, u, v = (plane + residual for plane, residual in zip(_restored(grids, prediction), residuals, strict=True))
-        return _samples(y, u, v)
+        Args:
+            level: Of the grid.
+            lifted: What the coarser one says, used up.
+            values: Bands of the latents.
+            prediction: Of the picture.
+            told: Steps and modulation.
+            wanted: (rows, cols) of the grid.
+            restored: At the finest grid, the planes without the residual, less mid-gray.
+        """
+        grids = values, prediction.subbands[level], prediction.doubt_subbands[level]
+        shown = [(grid, _INPUT_BITS[level]) for grid in grids]
+        if restored is not None:
+            shown += [(np.stack(_six(restored)), EXTRA_BITS), (np.stack(_six(prediction.doubt)), 0)]
+        seen, around, channel = blank(wanted, sum(len(grid) for grid, _ in shown)), grown(grown(wanted)), 0
+        for grid, bits in shown:
+            show(grid.astype(np.int32, copy=False), bits, LARGEST_INPUT, around, channel, seen)
+            channel += len(grid)
+        if lifted is None:
+            lifted = blank(wanted, WIDTHS[level])
+        return self.stages[level](lifted, seen, told.modulators[level], wanted)
 
     def unmended(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
         """The picture without the residual of the network."""
@@ -162,17 +177,35 @@ class IntegerSynthesis:
         grids = {level: dequantised(latents[level], told.steps[level]) for level in LEVELS}
         return _samples(*_restored(grids, prediction))
 
-    @torch.no_grad()
-    def __call__(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
-        """The picture, samples 0..LARGEST_SAMPLE in 1/16 of a code value."""
+    def __call__(
+        self, latents: Latents, prediction: IntegerPrediction, lambda_index: int, wanted: Places | None = None
+    ) -> Yuv:
+        """The picture, samples 0..LARGEST_SAMPLE in 1/16 of a code value.
+
+        Args:
+            latents: Of every grid.
+            prediction: What is known of the picture.
+            lambda_index: Price of bits.
+            wanted: Places of the finest grid where the residual of the network is added; None is everywhere.
+        """
         told = self.told(lambda_index, prediction.parents)
-        features, grids = None, {}
+        grids = {level: dequantised(latents[level], told.steps[level]) for level in LEVELS}
+        restored = _restored(grids, prediction)
+        if wanted is None:
+            wanted = everywhere(grids[LEVELS[-1]])
+        places = {LEVELS[-1]: grown(wanted)}
+        for level in LEVELS[-2::-1]:
+            places[level] = _halved(grown(grown(places[level // 2])))
+        features = None
         for level in LEVELS:
-            grids[level] = dequantised(latents[level], told.steps[level])
-            lifted: Tensor | None = None if features is None else self.lifted(level, features)
-            features = self.stage(level, lifted, grids, prediction, told)
+            lifted = None if features is None else self.lifted(level, features, places[2 * level])
+            planes = restored if level == LEVELS[-1] else None
+            features = self.stage(level, lifted, grids[level], prediction, told, places[level], planes)
         assert features is not None
-        return self.planes(features, grids, prediction)
+        residual = inside(self.out(features, wanted))
+        for plane, more in zip(_six(restored), residual, strict=False):
+            np.add(plane, more, out=plane, where=wanted, casting="unsafe")
+        return _samples(*restored)
 
     @classmethod
     def quantised(cls, model: Synthesis) -> IntegerSynthesis:
@@ -300,12 +333,35 @@ def _given(name: str) -> Range:
     return {"merge": _INPUTS, "second": _HIDDEN}.get(name, _FEATURES)
 
 
-def _seen(values: Tensor, bits: int) -> Tensor:
-    """Integers without their low bits, rounded half up and cut; exact below 2**24 as floats."""
-    return (values.float() * 2.0**-bits).add_(0.5).floor_().clamp_(-LARGEST_INPUT, LARGEST_INPUT)
+def everywhere(grid: Ints) -> Places:
+    """All places of a grid (bands, rows, cols)."""
+    return np.ones(grid.shape[1:], np.bool_)
 
 
-def _restored(grids: Grids, prediction: IntegerPrediction) -> tuple[Ints, Ints, Ints]:
+def grown(places: Places) -> Places:
+    """Places that a convolution of 3 x 3 looks at."""
+    tall = places.copy()
+    tall[1:] |= places[:-1]
+    tall[:-1] |= places[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    return wide
+
+
+def _halved(places: Places) -> Places:
+    """Places of the next coarser grid that lie above any of these."""
+    rows = places[::2] | places[1::2]
+    return rows[:, ::2] | rows[:, 1::2]
+
+
+def _six(planes: Yuv | Signed) -> list[npt.NDArray[np.signedinteger]]:
+    """Views of Y, U and V as six planes of half the size, as `transform.pack` orders them."""
+    y, u, v = planes
+    return [*(y[i::2, j::2] for i in range(2) for j in range(2)), u, v]
+
+
+def _restored(grids: Grids, prediction: IntegerPrediction) -> Signed:
     """What prediction and latents say without the residual, less mid-gray, in 1/256 of a code value."""
     y, u, v = (
         plane + ((expected.astype(np.int32) - GRAY_SAMPLE) << EXTRA_BITS)

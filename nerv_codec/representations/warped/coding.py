@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import Part
+from nerv_codec.representations.shared.integer_convolution import Places
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import SharedWeights
@@ -70,6 +71,6 @@ def restored(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
     return Planes(*weights.synthesis.unmended(latents, told.prediction, told.conditions.lambda_index))
 
 
-def mended(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
-    """The planes of a node with the residual of the network."""
-    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index))
+def mended(latents: Latents, told: Told, weights: SharedWeights, wanted: Places | None = None) -> Planes:
+    """The planes of a node with the residual of the network, everywhere or at places of the finest grid."""
+    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index, wanted))

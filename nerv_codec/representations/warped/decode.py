@@ -73,10 +73,10 @@ def decode_part(
 
 def _reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
-    if flags is None:
-        return mended(latents, told, weights)
-    plain = restored(latents, told, weights)
-    return mending.joined(plain, mended(latents, told, weights), flags) if flags.any() else plain
+    if flags is not None and not flags.any():
+        return restored(latents, told, weights)
+    wanted = None if flags is None else mending.places(flags, latents[LEVELS[-1]].shape[1:])
+    return mended(latents, told, weights, wanted)
 
 
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:

@@ -30,12 +30,16 @@ def flag_counts() -> Counts:
     return np.zeros((3, 2), np.int64)
 
 
+def places(flags: Flags, shape: tuple[int, ...]) -> Flags:
+    """Where the network is asked: a flag for every place of its finest grid, whose shape this is."""
+    return _spread(flags, SQUARE // 2, shape)
+
+
 def joined(plain: Planes, mended: Planes, flags: Flags) -> Planes:
     """The mended picture where flags say so, the plain one elsewhere."""
 
     def plane(one: Samples, two: Samples, side: int) -> Samples:
-        where = flags.repeat(side, 0).repeat(side, 1)[: one.shape[0], : one.shape[1]]
-        return np.where(where, two, one)
+        return np.where(_spread(flags, side, one.shape), two, one)
 
     return Planes(
         plane(plain.y, mended.y, SQUARE),
@@ -82,6 +86,11 @@ def _order(flags: Flags) -> Iterator[tuple[int, int, int]]:
 def _gain(source: Samples, plain: Samples, mended: Samples, side: int) -> npt.NDArray[np.float64]:
     """By how much mending lowers the squared error of every square."""
     return _squares(source, plain, side) - _squares(source, mended, side)
+
+
+def _spread(flags: Flags, side: int, shape: tuple[int, ...]) -> Flags:
+    """The flag of every sample of a plane (rows, cols) on which squares have this side."""
+    return flags.repeat(side, 0).repeat(side, 1)[: shape[0], : shape[1]]
 
 
 def _squares(one: Samples, two: Samples, side: int) -> npt.NDArray[np.float64]:
