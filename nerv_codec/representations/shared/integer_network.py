@@ -7,6 +7,7 @@ layer and of priors stay below 2**24, so that float32 matrix products are exact 
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,7 +53,7 @@ class Layer:
         return self.weight.astype(np.int32) << (WEIGHT_BITS - self.shift.astype(np.int32))[:, None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class IntegerNetwork:
     """Two layers of one band or of one prior; biases int16 in units of 2**-BIAS_BITS.
 
@@ -65,6 +66,7 @@ class IntegerNetwork:
     second: Layer
     second_bias: npt.NDArray[np.int16] | None = None
 
+    @functools.lru_cache(maxsize=4096)  # noqa: B019 - networks stay as long as the process
     def biases(self, lambda_index: int = CENTRE, parents: int = 0) -> Ints:
         """The first bias at a lambda and for a number of parents, in units of sums."""
         scaled = self.bias.astype(np.int64) << (SUM_BITS - BIAS_BITS)

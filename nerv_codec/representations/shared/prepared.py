@@ -61,7 +61,8 @@ class Prepared:
 
     def known_sums(self, bias: Ints, features: npt.NDArray[np.float32] | None, count: int) -> npt.NDArray[np.float32]:
         """What bias and features (count, features) add to the first layer of ``count`` places, (count, units)."""
-        row = np.pad(bias, (0, self.second.shape[1] - len(bias))).astype(np.float32)
+        row = np.zeros(self.second.shape[1], np.float32)
+        row[: len(bias)] = bias
         if features is None:
             return np.tile(row, (count, 1))
         found: npt.NDArray[np.float32] = features @ self.features
