@@ -39,7 +39,7 @@ def test_steps_save_what_they_say_in_real_bytes(shapes, one_thread):
     canvas, told = to_canvas(planes, 8, part), Conditions(INDEX, components=part.components)
     prediction = IntegerPrediction.none(SIZE, SIZE)
     real, start = analysed(canvas, prediction, told, weights)
-    latents = refined(canvas, real, start, prediction, told, weights, 30)
+    latents = refined(canvas, real, start, prediction, told, weights, 20)
 
     def cost(integers):
         samples = six_planes(weights.synthesis(integers, prediction, INDEX)) / SAMPLE_SCALE
@@ -48,7 +48,7 @@ def test_steps_save_what_they_say_in_real_bytes(shapes, one_thread):
         error = float(distortion(canvas, samples))
         return error / lambda_value(INDEX) + 8 * len(encode_latents(integers, weights.context, told)) / SIZE**2
 
-    assert cost(latents) < 0.985 * cost(start)
+    assert cost(latents) < 0.99 * cost(start)
     if part.components == 1:
         assert not any(grid[band].any() for grid, band in _chroma(latents))
 

@@ -36,6 +36,7 @@ def test_a_stopped_fit_goes_on_with_what_it_had_decided(tmp_path, monkeypatch, a
     assert len(searched) <= len(FRAMES)  # one a frame with parents, and the one that was stopped
 
 
+@pytest.mark.slow
 def test_steps_make_it_smaller_at_its_price_and_targets_are_met_with_them(tmp_path):
     sizes = [len(fit(tmp_path / str(steps), steps=steps)) for steps in (0, 12)]
     assert sizes[1] != sizes[0]
