@@ -1,12 +1,12 @@
 """The README's pictures, drawn from measured files.
 
-    draw_readme.py curves docs/experiments/rd_tracked.json docs/pictures/rate_distortion.svg
+    draw_readme.py curves docs/experiments/rd_{warped,tracked}.json docs/pictures/rate_distortion.svg
     draw_readme.py zoom REFERENCE FIT.nvc docs/pictures/zoom.png --frames 9 --frame 4 --crop 48x34+68+40
 
-``zoom`` reduces the reference 2:1, fits that (unless FIT.nvc is there), and shows a window of one frame as its decoded
-pixels, enlarged by bicubic interpolation, as the function itself, and as the reference before it was reduced; it prints
-the luma PSNR of both enlargements against the reference, over all frames. ``curves`` needs matplotlib, which the extra
-``eval`` brings.
+``zoom`` reduces the reference 2:1, fits that with `tracked` (unless FIT.nvc is there), and shows a window of one frame
+as its decoded pixels, enlarged by bicubic interpolation, as the function itself, and as the reference before it was
+reduced; it prints the luma PSNR of both enlargements against the reference, over all frames. ``curves`` needs
+matplotlib, which the extra ``eval`` brings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import dataclasses
 import json
 import statistics
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,6 +26,7 @@ import nerv_codec
 from nerv_codec.base.psnr import plane_psnr_db
 from nerv_codec.base.video import PlanarFrame, Plane, VideoInfo
 from nerv_codec.cli.arguments import crop
+from nerv_codec.encoding.config import EncoderConfig, at_crf
 from nerv_codec.evaluation.matching import FrameSource, select_frames
 from nerv_codec.evaluation.resample import reduced, reduced_info, scaled
 from nerv_codec.media.color import planes_to_rgb
@@ -33,35 +34,38 @@ from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.rendering import View
 
 FACTOR = 2
+OWN = "medium warped"
 NAMES = {
-    "nerv-codec": "nerv-codec, medium",
-    "x264": "x264 veryslow, tune psnr",
-    "x265": "x265 veryslow, tune psnr",
-    "svtav1": "SVT-AV1 preset 2",
+    OWN: "nerv-codec, medium",
+    "veryslow tune psnr gop 32": "{codec} veryslow, tune psnr",
+    "2 gop 32": "SVT-AV1 preset 2",
 }
+"""Settings that are drawn, and what the legend says."""
 
 
-def curves(results: Path, target: Path) -> None:
-    """PSNR over rate, a panel for each clip."""
+def curves(results: Sequence[Path], target: Path) -> None:
+    """PSNR over rate, a panel for each clip that has points of ours."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "nerv-codec", "font.size": 9})
     from matplotlib import pyplot
 
-    points = json.loads(results.read_text())
-    clips = list(dict.fromkeys(point["clip"] for point in points))
+    points = [point for path in results for point in json.loads(path.read_text()) if point["settings"] in NAMES]
+    clips = list(dict.fromkeys(point["clip"] for point in points if point["settings"] == OWN))
+    codecs = sorted({(point["codec"], point["settings"]) for point in points}, key=lambda one: (one[1] != OWN, one[0]))
     figure, panels = pyplot.subplots(1, len(clips), figsize=(3.4 * len(clips), 3), layout="constrained")
     for panel, clip in zip(panels, clips, strict=True):
-        own = [p["metrics"]["psnr_yuv611_db"] for p in points if (p["clip"], p["codec"]) == (clip, "nerv-codec")]
-        for index, (codec, name) in enumerate(NAMES.items()):
+        own = [p["metrics"]["psnr_yuv611_db"] for p in points if (p["clip"], p["settings"]) == (clip, OWN)]
+        for index, (codec, settings) in enumerate(codecs):
             chosen = sorted(
-                (p for p in points if (p["clip"], p["codec"]) == (clip, codec)), key=lambda p: p["rate_bpp"]
+                (p for p in points if (p["clip"], p["codec"], p["settings"]) == (clip, codec, settings)),
+                key=lambda p: p["rate_bpp"],
             )
             chosen = [p for p in chosen if min(own) - 1 < p["metrics"]["psnr_yuv611_db"] < max(own) + 1]
             axes = [p["rate_bpp"] for p in chosen], [p["metrics"]["psnr_yuv611_db"] for p in chosen]
-            style = {"marker": "o", "linewidth": 2} if codec == "nerv-codec" else {"linewidth": 1}
-            panel.plot(*axes, label=name, color=f"C{index}", zorder=3 - index, **style)
+            style = {"marker": "o", "linewidth": 2} if settings == OWN else {"linewidth": 1}
+            panel.plot(*axes, label=NAMES[settings].format(codec=codec), color=f"C{index}", zorder=3 - index, **style)
         panel.set(xscale="log", title=clip.split("_")[0], xlabel="bits per pixel (logarithmic)")
         panel.set_xticks([0.02, 0.05, 0.1, 0.2], labels=["0.02", "0.05", "0.1", "0.2"])
         panel.minorticks_off()
@@ -114,7 +118,8 @@ def _fit(
             for index, frame in enumerate(original):
                 planes = reduced(frame.planes, info, FACTOR)
                 writer.write(PlanarFrame(planes, round(index / rate / small.time_base)))
-        print(nerv_codec.encode(seen, options.fit, preset="medium", crf=options.crf).summary())
+        config = at_crf(EncoderConfig(model="tracked"), options.crf)
+        print(nerv_codec.encode(seen, options.fit, config=config).summary())
 
 
 def _luma_db(original: list[PlanarFrame], pictures: list[tuple[Plane, ...]], full: VideoInfo) -> Iterator[float]:
@@ -130,7 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(dest="kind", required=True)
     one = kinds.add_parser("curves")
-    one.add_argument("results", type=Path)
+    one.add_argument("results", type=Path, nargs="+")
     one.add_argument("target", type=Path)
     two = kinds.add_parser("zoom")
     for name in ("reference", "fit", "target"):
