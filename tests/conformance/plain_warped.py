@@ -83,11 +83,11 @@ class Networks:
         return np.asarray(total + (1 << shift - 1)[:, None, None] >> shift[:, None, None])
 
 
-def mixed(rows: Array, index: int, parents: int) -> Array:
-    """Five rows for a node with the index λ and so many parents (10.2)."""
+def mixed(rows: Array, index: int, sides: int) -> Array:
+    """Five rows for a node with the index λ and parents on so many sides (10.2)."""
     v = index - 40
     total = rows[0] + (32 * v * rows[1] + v * v * rows[2] + 512 >> 10)
-    return np.asarray(total + rows[3:].sum(0, where=np.arange(2)[:, None] < parents))
+    return np.asarray(total + rows[3:].sum(0, where=np.arange(2)[:, None] < sides))
 
 
 def step(gain: int) -> int:
@@ -511,12 +511,12 @@ class Grid:
 class Conditions(NamedTuple):
     """What is known of a node before its latents.
 
-    lambda_index is λ, parents their number, E and F are by grid and band; one says that the part has but one plane.
+    lambda_index is λ, sides those of its parents, E and F are by grid and band; one says that there is but one plane.
     """
 
     depth: int
     lambda_index: int
-    parents: int
+    sides: int
     one: bool
     e: Bands
     f: Bands
@@ -539,7 +539,7 @@ def latents(
             symbols = np.zeros(shape, np.int64)
             if (band[0] == "Y" or not known.one) and decoder.flag(counts[known.depth, g, band]):
                 put_symbols(symbols, decoder, networks, known, g, number, grid, features)
-            found[g][band] = from_symbols(symbols) if band[1] == "LL" and not known.parents else symbols
+            found[g][band] = from_symbols(symbols) if band[1] == "LL" and not known.sides else symbols
         if g > 2:
             features = features_of(networks, g, grid, shape, features)
     return found
@@ -552,7 +552,7 @@ def put_symbols(
     """The symbols of band `number` of a grid, in raster order (10.7)."""
     name, band = f"context.{g}.{number}", bands_of_grid(g)[number]
     first, second = networks.matrix(f"{name}.first"), networks.matrix(f"{name}.second")
-    beta = mixed(8 * networks.arrays[f"{name}.bias"], known.lambda_index, known.parents)
+    beta = mixed(8 * networks.arrays[f"{name}.bias"], known.lambda_index, known.sides)
     h, read = second.shape[1], grid.reader(inputs(g, band))
     for i, j in np.ndindex(*symbols.shape):
         x = read(i, j) if features is None else np.concatenate([read(i, j), features[i, j]])
@@ -603,7 +603,7 @@ def samples(coefficients: Picture) -> Picture:
 
 
 def residual(
-    networks: Networks, index: int, parents: int, told: Sequence[Bands], plain: Picture, doubt: Picture
+    networks: Networks, index: int, sides: int, told: Sequence[Bands], plain: Picture, doubt: Picture
 ) -> Picture:
     """What the network adds to the plain planes; told: coefficients of latents, prediction and doubt (10.8)."""
 
@@ -623,7 +623,7 @@ def residual(
             y = cut(networks.convolution(f"{g}.above", last))
             for a, b in product((0, 1), repeat=2):
                 x[:, a::2, b::2] += y[2 * a + b :: 4]
-        modulation = mixed(networks.arrays[f"synthesis.{g}.modulation"], index, parents)
+        modulation = mixed(networks.arrays[f"synthesis.{g}.modulation"], index, sides)
         scale, shift = modulation.reshape(2, -1, 1, 1)
         x = cut(cut(x) * (scale + 2**10) + shift * 2 ** (10 if g >= 8 else 11) + 2**9 >> 10)
         y = np.clip(networks.convolution(f"{g}.first", x), 0, 3071)
@@ -656,12 +656,12 @@ class PartDecoder:
 
     def picture(self, node: Node, index: int) -> Picture:
         """The planes of a node (10.6 to 10.8)."""
-        parents, (height, width) = len(node.parents), self.extent
+        sides, (height, width) = len({frame < node.frame for frame in node.parents}), self.extent
         blank = [np.zeros(shape, np.int64) for shape in ((height, width), *[(height // 2, width // 2)] * 2)]
         prediction, doubt = [plane + GRAY for plane in blank], blank
-        if parents:
+        if sides:
             prediction, doubt = predicted([self.planes[frame] for frame in node.parents], self.fields[node.frame][1])
-        gains = {g: mixed(self.networks.arrays[f"synthesis.{g}.gains"], index, parents).tolist() for g in GRIDS}
+        gains = {g: mixed(self.networks.arrays[f"synthesis.{g}.gains"], index, sides).tolist() for g in GRIDS}
         steps = {g: {band: step(gain) for band, gain in zip(bands_of_grid(g), gains[g], strict=True)} for g in GRIDS}
 
         def rounded(bands: Bands, unit: int) -> Bands:
@@ -672,7 +672,7 @@ class PartDecoder:
 
         e = taken_apart([(plane - GRAY) * 16 for plane in prediction])
         d = taken_apart([plane * 16 for plane in doubt])
-        known = Conditions(node.depth, index, parents, self.one, rounded(e, 256), rounded(d, 512))
+        known = Conditions(node.depth, index, sides, self.one, rounded(e, 256), rounded(d, 512))
         found = latents(self.decoder, self.networks, known, self.counts)
         most = 2**20 - 1
         coded = {
@@ -680,9 +680,9 @@ class PartDecoder:
             for g in GRIDS
         }
         plain = [a + (b - GRAY) * 16 for a, b in zip(taken_together(coded), prediction, strict=True)]
-        more = residual(self.networks, index, parents, (coded, e, d), plain, doubt)
+        more = residual(self.networks, index, sides, (coded, e, d), plain, doubt)
         mended = samples([a + b for a, b in zip(plain, more, strict=True)])
-        if not parents:
+        if not sides:
             return mended
         flags = self.squares(node.depth)
         masks = [

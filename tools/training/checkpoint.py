@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from nerv_codec.representations.shared.networks import SharedNetworks
@@ -29,15 +28,3 @@ def averaged_networks(path: Path) -> SharedNetworks:
     networks = SharedNetworks()
     networks.load_state_dict(load(path)["average"])
     return networks.eval()
-
-
-def rng_state(rng: np.random.Generator) -> dict[str, Any]:
-    """A generator's state as plain numbers (strings, for they are longer than 64 bits)."""
-    state = rng.bit_generator.state
-    inner = {key: str(value) for key, value in state["state"].items()}
-    return {**state, "state": inner}
-
-
-def restore_rng(rng: np.random.Generator, state: dict[str, Any]) -> None:
-    """The inverse of :func:`rng_state`."""
-    rng.bit_generator.state = {**state, "state": {key: int(value) for key, value in state["state"].items()}}

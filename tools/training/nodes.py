@@ -21,12 +21,12 @@ from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.stream import StreamWriter
-from nerv_codec.representations.shared.transform import pack, unpack
 from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
-from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.encode import encode_part
+from nerv_codec.representations.warped.fit import ladder
 from tools.training import checkpoint
-from tools.training.pictures import HELD_OUT_SHARE, read_clip, source_of
+from tools.training.pictures import HELD_OUT_SHARE, read_clip, source_of, turned
 
 SIDE = 128
 """Of the crops, in luma samples."""
@@ -41,15 +41,15 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
 
     Returns:
         ``pictures`` (crops, 3, 6, SIDE / 2, SIDE / 2): source, prediction and doubt in 1/16 of a code value;
-        ``told`` (crops, 2): lambda index and number of parents.
+        ``told`` (crops, 2): lambda index and on how many sides parents lie.
     """
     clip = read_clip(path, tuple(range(17)))
     part = parts([plane.shape for plane in clip[0]])[0]
-    ladder = Ladder(int(rng.integers(*PRICES)), (-6, 0, 6, 10, 13))
+    prices = ladder(WarpedConfig(), int(rng.integers(*PRICES)))
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
     pictures, told = [], []
     with Workers() as workers:
-        coded = list(encode_part(sources, part, ladder, span, weights, StreamWriter(), workers))
+        coded = list(encode_part(sources, part, prices, span, weights, StreamWriter(), workers))
     for node in coded:
         if not node.node.parents:
             continue
@@ -62,7 +62,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
             top, left = rng.integers(0, rows - SIDE // 2 + 1), rng.integers(0, cols - SIDE // 2 + 1)
             crop = planes[:, :, top : top + SIDE // 2, left : left + SIDE // 2]
             pictures.append(torch.round(crop * _SCALE).numpy().astype(np.int16))
-            told.append((node.told.conditions.lambda_index, len(node.node.parents)))
+            told.append((node.told.conditions.lambda_index, node.node.sides))
     shape = (0, 3, 6, SIDE // 2, SIDE // 2)
     stacked = np.stack(pictures) if pictures else np.zeros(shape, np.int16)
     return {"pictures": stacked, "told": np.array(told, np.int16).reshape(-1, 2)}
@@ -70,7 +70,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
 
 @dataclass(frozen=True)
 class Batch:
-    """Predicted pictures: planes, prediction and doubt (count, 6, ...) in 0..1, lambda indices and parents (count,)."""
+    """Predicted pictures: planes, prediction and doubt (count, 6, ...) in 0..1, lambda indices and sides (count,)."""
 
     planes: Tensor
     prediction: Tensor
@@ -78,39 +78,49 @@ class Batch:
     index: Tensor
     parents: Tensor
 
+    def __add__(self, other: Batch) -> Batch:
+        """Both, one after the other."""
+        return Batch(*(torch.cat(pair) for pair in zip(vars(self).values(), vars(other).values(), strict=True)))
+
 
 class NodeCrops:
     """Draws random crops of what the folder holds, mirrored or transposed; held-out sources are left out, or alone."""
 
-    def __init__(self, folder: Path, size: int, rng: np.random.Generator, held_out: bool = False) -> None:
-        self._size, self._rng = size, rng
-        stored = []
-        for path in sorted(folder.glob("*.npz")):
+    def __init__(self, folder: Path, size: int, rng: torch.Generator, held_out: bool = False) -> None:
+        self._folder, self._size, self._rng, self._held_out = folder, size, rng, held_out
+        self._read: set[Path] = set()
+        self._pictures = torch.zeros((0, 3, 6, SIDE // 2, SIDE // 2), dtype=torch.int16, device=rng.device)
+        self._told = torch.zeros((0, 2), device=rng.device)
+        self.refresh()
+
+    def __len__(self) -> int:
+        return len(self._told)
+
+    def refresh(self) -> None:
+        """Takes what has been added to the folder since."""
+        pictures, told = [self._pictures], [self._told]
+        for path in sorted(set(self._folder.glob("*.npz")) - self._read):
+            self._read.add(path)
             source = "clip/" + source_of(Path(path.stem.rpartition("@")[0]))
-            if (zlib.crc32(source.encode()) % HELD_OUT_SHARE == 0) == held_out:
+            if (zlib.crc32(source.encode()) % HELD_OUT_SHARE == 0) == self._held_out:
                 with np.load(path) as file:
-                    stored.append((file["pictures"], file["told"]))
-        self._pictures = np.concatenate([pictures for pictures, _ in stored])
-        self._told = np.concatenate([told for _, told in stored])
+                    pictures.append(torch.from_numpy(file["pictures"]).to(self._rng.device))
+                    told.append(torch.from_numpy(file["told"]).to(self._rng.device, torch.float32))
+        if len(pictures) > 1:
+            self._pictures, self._told = torch.cat(pictures), torch.cat(told)
 
     def draw(self, count: int) -> Batch:
         """So many crops."""
-        rng, size = self._rng, self._size
-        chosen = rng.integers(0, len(self._pictures), count)
-        found = []
-        for number in chosen:
-            planes = torch.from_numpy(self._pictures[number].astype(np.float32) / _SCALE)
-            top, left = (int(start) for start in rng.integers(0, (SIDE - size) // 2 + 1, 2))
-            luma, chroma = unpack(planes[..., top : top + size // 2, left : left + size // 2])
-            mirror, turn = rng.random() < 0.5, rng.random() < 0.2
-            luma, chroma = (plane.flip(-1) if mirror else plane for plane in (luma, chroma))
-            luma, chroma = (plane.transpose(-1, -2) if turn else plane for plane in (luma, chroma))
-            found.append(pack(luma, chroma))
-        planes = torch.stack(found, 1)
-        told = torch.from_numpy(self._told[chosen].astype(np.float32))
-        jitter = torch.from_numpy(rng.uniform(-4, 4, count).astype(np.float32))
+        rng, half = self._rng, self._size // 2
+        chosen = torch.randint(len(self), (count,), device=rng.device, generator=rng)
+        starts = torch.randint((SIDE // 2 - half) + 1, (2, count, 1), device=rng.device, generator=rng)
+        rows, cols = starts + torch.arange(half, device=rng.device)
+        found = self._pictures[chosen[:, None, None], :, :, rows[:, :, None], cols[:, None, :]]
+        planes = turned(found.permute(0, 3, 4, 1, 2).float() / _SCALE, rng)
+        told = self._told[chosen]
+        jitter = 8 * torch.rand(count, device=rng.device, generator=rng) - 4
         index = (told[:, 0] + jitter).clamp(0, NUM_LAMBDAS - 1)
-        return Batch(planes[0], planes[1], planes[2], index, told[:, 1])
+        return Batch(*planes.unbind(1), index, told[:, 1])
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ class Muon(torch.optim.Optimizer):
     Convolutions count as matrices of their output channels.
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95) -> None:
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: Tensor, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -32,7 +32,7 @@ class Muon(torch.optim.Optimizer):
                 velocity = state["velocity"].mul_(group["momentum"]).add_(parameter.grad)
                 update = (parameter.grad + group["momentum"] * velocity).flatten(1)
                 size = 0.2 * max(update.shape) ** 0.5
-                parameter.add_(_orthogonal(update).view_as(parameter), alpha=-group["lr"] * size)
+                parameter.sub_(_orthogonal(update).view_as(parameter) * (group["lr"] * size))
 
 
 def _orthogonal(matrix: Tensor) -> Tensor:
@@ -65,5 +65,4 @@ class Average:
     def update(self, network: nn.Module) -> None:
         self.steps += 1
         keep = min(self.decay, (1 + self.steps) / (10 + self.steps))
-        for name, value in network.state_dict().items():
-            self.weights[name].lerp_(value, 1 - keep)
+        torch._foreach_lerp_(list(self.weights.values()), list(network.state_dict().values()), 1 - keep)

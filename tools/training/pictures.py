@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,20 @@ import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from nerv_codec.representations.shared.transform import pack, unpack
 
 Plane = npt.NDArray[np.uint8]
 FRAMES_OF_A_CLIP = (0, 4, 8, 12, 16)
 HELD_OUT_SHARE = 9
 """One source in this many is never trained on."""
+_REDUCTIONS = (1.3, 1.6, 2.0)
+_REDUCED = 0.25
+"""Share of crops that are of reduced pictures."""
+_GRAY, _NEUTRAL = 0.05, 128 / 255
+"""Share of crops without colour, and what they have instead."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,15 @@ def read_photo(path: Path) -> tuple[Plane, Plane, Plane]:
     return planes[0], planes[1], planes[2]
 
 
+def _reduced(planes: tuple[Plane, Plane, Plane], factor: float) -> tuple[Plane, Plane, Plane]:
+    rows, cols = (round(extent / 2 / factor) for extent in planes[0].shape)
+    y, u, v = (
+        cv2.resize(plane, (cols * part, rows * part), interpolation=cv2.INTER_AREA)
+        for plane, part in zip(planes, (2, 1, 1), strict=True)
+    )
+    return y, u, v  # type: ignore[return-value]
+
+
 def load(folder: Path, cache: Path) -> list[Picture]:
     """All pictures of ``folder``/video and ``folder``/photo, from the cache if there is one."""
     if not cache.exists():
@@ -100,44 +119,67 @@ def load(folder: Path, cache: Path) -> list[Picture]:
 
 
 class Crops:
-    """Draws random crops: every source about equally often, flipped, transposed, sometimes reduced or gray."""
+    """Draws random crops: every source about equally often, mirrored, transposed, sometimes reduced or gray.
 
-    def __init__(self, pictures: list[Picture], size: int, rng: np.random.Generator) -> None:
+    Pictures and some reductions of them lie in one row of bytes on a device, and crops are gathered from there.
+    """
+
+    def __init__(self, pictures: list[Picture], size: int, rng: torch.Generator) -> None:
         self._size, self._rng = size, rng
-        self._pictures = [picture for picture in pictures if min(picture.planes[0].shape) >= size]
-        counts: dict[str, int] = {}
-        for picture in self._pictures:
-            counts[picture.source] = counts.get(picture.source, 0) + 1
-        # a source with many pictures is seen more often, but not in proportion: its pictures look alike
-        weights = np.array([counts[picture.source] ** -0.5 for picture in self._pictures])
-        self._weights = weights / weights.sum()
+        counts = Counter(picture.source for picture in pictures)
+        planes: list[Plane] = []
+        places, shares = [], []
+        begin = 0
+        for picture in pictures:
+            versions = [picture.planes, *(_reduced(picture.planes, factor) for factor in _REDUCTIONS)]
+            versions = [version for version in versions if min(version[0].shape) >= size]
+            for number, version in enumerate(versions):
+                rows, cols = version[0].shape
+                places.append((begin, rows // 2, cols // 2))
+                # a source with many pictures is seen more often, but not in proportion: its pictures look alike
+                share = 1.0 if len(versions) == 1 else 1 - _REDUCED if number == 0 else _REDUCED / (len(versions) - 1)
+                shares.append(share * counts[picture.source] ** -0.5)
+                planes += version
+                begin += rows * cols * 3 // 2
+        self._samples = torch.from_numpy(np.concatenate([plane.ravel() for plane in planes])).to(rng.device)
+        self._places = torch.tensor(places, device=rng.device)
+        self._shares = torch.tensor(shares, dtype=torch.float32, device=rng.device)
 
-    def draw(self, count: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Luma (count, 1, size, size) and chroma (count, 2, size / 2, size / 2) in 0..1."""
-        lumas, chromas = [], []
-        for _ in range(count):
-            picture = self._pictures[self._rng.choice(len(self._pictures), p=self._weights)]
-            y, u, v = self._crop(picture.planes)
-            if self._rng.random() < 0.05:
-                u, v = np.full_like(u, 128), np.full_like(v, 128)
-            lumas.append(y[None])
-            chromas.append(np.stack([u, v]))
-        return tuple(np.stack(part).astype(np.float32) / 255 for part in (lumas, chromas))  # type: ignore[return-value]
+    def draw(self, count: int) -> Tensor:
+        """Six planes (count, 6, size / 2, size / 2) in 0..1."""
+        chosen = torch.multinomial(self._shares, count, replacement=True, generator=self._rng)
+        begin, rows, cols = self._places[chosen].unbind(1)
+        half = self._size // 2
+        top, left = ((self._random(count) * (extent - half + 1)).long() for extent in (rows, cols))
+        area = rows * cols
+        luma = self._gather(begin, 2 * top, 2 * left, 2 * cols, self._size)
+        u, v = (self._gather(begin + number * area, top, left, cols, half) for number in (4, 5))
+        chroma = torch.stack([u, v], 1)
+        gray = self._random(count)[:, None, None, None] < _GRAY
+        return turned(pack(luma[:, None], torch.where(gray, _NEUTRAL, chroma)), self._rng)
 
-    def _crop(self, planes: tuple[Plane, Plane, Plane]) -> tuple[Plane, Plane, Plane]:
-        rng, size = self._rng, self._size
-        rows, cols = planes[0].shape
-        reach = min(min(rows, cols) / size, 2.0)
-        factor = rng.uniform(1, reach) if rng.random() < 0.25 else 1.0
-        side = int(size * factor) // 2 * 2
-        top, left = (rng.integers(0, (extent - side) // 2 + 1) for extent in (rows, cols))
-        mirror, turn = rng.random() < 0.5, rng.random() < 0.2
-        cut = []
-        for plane, part in zip(planes, (1, 2, 2), strict=True):
-            t, left_part, s = 2 * top // part, 2 * left // part, side // part
-            piece = plane[t : t + s, left_part : left_part + s]
-            if side != size:
-                piece = cv2.resize(piece, (size // part, size // part), interpolation=cv2.INTER_AREA)
-            piece = piece[:, ::-1] if mirror else piece
-            cut.append(piece.T if turn else piece)
-        return cut[0], cut[1], cut[2]
+    def _random(self, count: int) -> Tensor:
+        return torch.rand(count, device=self._rng.device, generator=self._rng)
+
+    def _gather(self, begin: Tensor, top: Tensor, left: Tensor, pitch: Tensor, side: int) -> Tensor:
+        """Squares of planes that begin at ``begin`` and have ``pitch`` columns, (count, side, side)."""
+        places = torch.arange(side, device=self._rng.device)
+        rows = begin[:, None] + (top[:, None] + places) * pitch[:, None]
+        return self._samples[rows[..., None] + (left[:, None] + places)[:, None]].float() / 255
+
+
+def turned(planes: Tensor, rng: torch.Generator) -> Tensor:
+    """Six planes (count, ..., 6, side, side), every other picture mirrored, every fifth transposed, by chance."""
+    mirror, turn = (
+        (torch.rand(len(planes), device=rng.device, generator=rng) < share).view(-1, *[1] * (planes.dim() - 1))
+        for share in (0.5, 0.2)
+    )
+    sides = planes.shape[:-3]
+
+    def moved(flat: Tensor) -> Tensor:
+        plane = flat.unflatten(0, sides)
+        plane = torch.where(mirror, plane.flip(-1), plane)
+        return torch.where(turn, plane.transpose(-1, -2), plane).flatten(0, -4)
+
+    luma, chroma = unpack(planes.flatten(0, -4))
+    return pack(moved(luma), moved(chroma)).unflatten(0, sides)

@@ -20,12 +20,14 @@ from tqdm import tqdm
 
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.quality import CENTRE, lambda_value
-from nerv_codec.representations.shared.transform import GRAY, pack
+from nerv_codec.representations.shared.quality import CENTRE, STEPS_PER_OCTAVE, lambda_value
+from nerv_codec.representations.shared.transform import GRAY
 from tools.training import checkpoint
-from tools.training.nodes import NodeCrops
+from tools.training.growing import grow
+from tools.training.nodes import Batch, NodeCrops
 from tools.training.optimiser import Average, Muon, is_matrix
-from tools.training.pictures import Crops, load
+from tools.training.pictures import Crops, Picture, load
+from tools.training.stepping import stepper
 
 LOWEST, HIGHEST = 4.0, 76.0
 """Range of lambda indices that is trained: 2.2e-5 to 1.1e-2."""
@@ -33,6 +35,9 @@ RATE_EXPONENT = 0.35
 """Loss times (lambda / centre)**this: bits fall with lambda, and a per cent should weigh alike everywhere."""
 SAVE_SECONDS = 60.0
 LOG_STEPS = 50
+JUDGE_STEPS, JUDGED = 500, 256
+"""How often held-out crops are looked at, and how many."""
+LARGEST_GRADIENT = 2.0
 RISE = 1.05
 """Rates grow by at most this factor a step, at the start and where a finished run goes on."""
 _BAR = "{percentage:3.0f} % |{bar:20}| {n_fmt} of {total_fmt} s{postfix}"
@@ -49,9 +54,10 @@ class Settings:
         muon: Learning rate of matrices.
         adam: Learning rate of everything else.
         flat: Share of the time before rates begin to fall.
-        alone: Share of pictures without parents, where `nodes` has been run.
+        alone: Share of pictures without parents, where there are `nodes`.
         seed: Of crops and noise.
         steps: Stop after so many, if not 0.
+        start: Checkpoint of networks, perhaps smaller, to begin with, if any.
     """
 
     minutes: float = 60.0
@@ -63,6 +69,7 @@ class Settings:
     alone: float = 0.4
     seed: int = 0
     steps: int = 0
+    start: str = ""
 
     def rate(self, before: float, seconds: float) -> float:
         """Factor of the learning rates after the one before: flat, then a cosine down to 1/100; it rises slowly."""
@@ -71,37 +78,77 @@ class Settings:
         return min(0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * fall)), before * RISE)
 
 
+class Data:
+    """Pictures alone, and nodes that motion predicts, of sources that are trained on or of held-out ones."""
+
+    def __init__(self, pictures: list[Picture], nodes: Path, crop: int, rng: torch.Generator, held_out: bool) -> None:
+        self.rng = rng
+        self.crops = Crops([picture for picture in pictures if picture.held_out == held_out], crop, rng)
+        self.nodes = NodeCrops(nodes, crop, rng, held_out)
+
+    def draw(self, alone: int, predicted: int) -> Batch:
+        """So many of each; pictures alone instead of nodes as long as there are none."""
+        if not len(self.nodes):
+            alone, predicted = alone + predicted, 0
+        planes = self.crops.draw(alone)
+        index = torch.rand(alone, device=planes.device, generator=self.rng) * (HIGHEST - LOWEST) + LOWEST
+        none = torch.zeros_like(planes)
+        batch = Batch(planes, none + GRAY, none, index, torch.zeros_like(index))
+        return batch + self.nodes.draw(predicted) if predicted else batch
+
+
+def costs(networks: SharedNetworks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """D / lambda + R, squared error, and bits per luma sample of every picture of a batch."""
+    prediction = Prediction.of(batch.prediction, batch.doubt, batch.parents)
+    coded = networks(batch.planes, prediction, batch.index)
+    wrong = distortion(batch.planes, coded.planes.float())
+    bits = torch.stack(list(coded.bits.values())).sum(0) / (4 * batch.planes[0, 0].numel())
+    return wrong / prices(batch.index) + bits, wrong, bits
+
+
+def prices(index: Tensor) -> Tensor:
+    """Lambda of indices, not necessarily whole."""
+    return lambda_value(CENTRE) * torch.exp2((index - CENTRE) / STEPS_PER_OCTAVE)
+
+
 class Run:
     """Networks, optimisers, crops; one step after another."""
 
     def __init__(self, settings: Settings, data: Path, folder: Path, device: torch.device) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device, self.path = settings, device, folder / "checkpoint.pt"
-        self.rng = np.random.default_rng(settings.seed)
-        pictures = load(data, folder.parent / "pictures.npz")
-        self.crops = Crops([picture for picture in pictures if not picture.held_out], settings.crop, self.rng)
-        found = (folder.parent / "nodes").is_dir() and settings.alone < 1
-        self.nodes = NodeCrops(folder.parent / "nodes", settings.crop, self.rng) if found else None
+        self.rng = torch.Generator(device).manual_seed(settings.seed)
+        pictures, nodes = load(data, folder.parent / "pictures.npz"), folder.parent / "nodes"
+        self.data = Data(pictures, nodes, settings.crop, self.rng, held_out=False)
+        self.held_out = None
+        if any(picture.held_out for picture in pictures):
+            self.held_out = Data(pictures, nodes, settings.crop, torch.Generator(device), held_out=True)
         self.networks = SharedNetworks().to(device).train()
+        if settings.start:
+            grow(self.networks, checkpoint.load(Path(settings.start))["average"])
         named = list(self.networks.named_parameters())
-        self.muon = Muon([p for name, p in named if is_matrix(name, p)], settings.muon)
-        self.adam = torch.optim.Adam([p for name, p in named if not is_matrix(name, p)], settings.adam, (0.9, 0.98))
+        rate = torch.tensor(0.0, device=device)
+        self.muon = Muon([p for name, p in named if is_matrix(name, p)], rate)
+        others = [p for name, p in named if not is_matrix(name, p)]
+        self.adam = torch.optim.Adam(others, rate.clone(), (0.9, 0.98), capturable=device.type == "cuda")
         self.average = Average(self.networks, 0.999)
         self.step, self.seconds, self.factor = 0, 0.0, 0.01
         self.log: list[list[float]] = []
         if self.path.exists():
             self._restore()
-        self.bf16 = device.type == "cuda" or torch.cpu._is_amx_tile_supported()
+        self._moved = stepper(self._move, self.data.draw(*self._shares()), device)
 
     def _restore(self) -> None:
         state = checkpoint.load(self.path)
         self.networks.load_state_dict(state["networks"])
         self.muon.load_state_dict(state["muon"])
         self.adam.load_state_dict(state["adam"])
+        for group in (*self.muon.param_groups, *self.adam.param_groups):
+            group["lr"] = torch.as_tensor(group["lr"]).to(self.device)
         self.average.weights = {name: value.to(self.device) for name, value in state["average"].items()}
         self.average.steps = self.step = state["step"]
         self.seconds, self.factor, self.log = state["seconds"], state["factor"], state["log"]
-        checkpoint.restore_rng(self.rng, state["rng"])
+        self.rng.set_state(state["rng"])
         torch.set_rng_state(state["torch_rng"])
 
     def save(self) -> None:
@@ -109,6 +156,8 @@ class Run:
         checkpoint.save(
             self.path,
             {
+                "settings": vars(self.settings),
+                "device": self.device.type,
                 "networks": self.networks.state_dict(),
                 "average": self.average.weights,
                 "muon": self.muon.state_dict(),
@@ -117,29 +166,34 @@ class Run:
                 "seconds": self.seconds,
                 "factor": self.factor,
                 "log": self.log,
-                "rng": checkpoint.rng_state(self.rng),
+                "rng": self.rng.get_state(),
                 "torch_rng": torch.get_rng_state(),
             },
         )
-        keys = ("step", "seconds", "rate", "loss", "cost", "bits", "psnr")
+        keys = ("step", "seconds", "rate", "loss", "cost", "bits", "psnr", "held_out")
         lines = [json.dumps(dict(zip(keys, entry, strict=True))) for entry in self.log]
         self.path.with_name("log.jsonl").write_text("\n".join(lines) + "\n")
 
-    def _draw(self) -> tuple[Tensor, Prediction, Tensor]:
-        """Planes, predictions and lambda indices of a batch: pictures alone, and nodes that motion predicts."""
-        settings, rng = self.settings, self.rng
-        alone = settings.batch if self.nodes is None else int(rng.binomial(settings.batch - 2, settings.alone)) + 1
-        luma, chroma = (torch.from_numpy(part) for part in self.crops.draw(alone))
-        planes = pack(luma, chroma)
-        index = torch.from_numpy(rng.uniform(LOWEST, HIGHEST, alone)).float()
-        gray, none, parents = torch.full_like(planes, GRAY), torch.zeros_like(planes), torch.zeros(alone)
-        if self.nodes is not None:
-            drawn = self.nodes.draw(settings.batch - alone)
-            planes, index = torch.cat([planes, drawn.planes]), torch.cat([index, drawn.index])
-            gray, none = torch.cat([gray, drawn.prediction]), torch.cat([none, drawn.doubt])
-            parents = torch.cat([parents, drawn.parents])
-        planes, gray, none, parents, index = (part.to(self.device) for part in (planes, gray, none, parents, index))
-        return planes, Prediction.of(gray, none, parents), index
+    def _shares(self) -> tuple[int, int]:
+        alone = min(max(round(self.settings.batch * self.settings.alone), 1), self.settings.batch)
+        return alone, self.settings.batch - alone
+
+    def _move(self, batch: Batch) -> Tensor:
+        """Gradients and updates; loss, D / lambda + R, bits per luma sample and PSNR, averaged over the batch."""
+        bf16 = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            cost, wrong, bits = costs(self.networks, batch)
+        loss = (cost * (prices(batch.index) / lambda_value(CENTRE)) ** RATE_EXPONENT).mean()
+        loss.backward()
+        for parameter in self.networks.parameters():
+            if parameter.grad is not None:
+                torch.nan_to_num_(parameter.grad, 0, 0, 0)
+        torch.nn.utils.clip_grad_norm_(self.networks.parameters(), LARGEST_GRADIENT, foreach=True)
+        self.muon.step()
+        self.adam.step()
+        self.networks.zero_grad(set_to_none=True)
+        psnr = -10 * torch.log10(wrong + 1e-9)
+        return torch.stack([loss, cost.mean(), bits.mean(), psnr.mean()]).detach()
 
     def advance(self) -> list[float]:
         """One step; rate, loss, D / lambda + R, bits per luma sample and PSNR, averaged over the batch."""
@@ -147,25 +201,26 @@ class Run:
         self.factor = settings.rate(self.factor, self.seconds)
         for optimiser, rate in ((self.muon, settings.muon), (self.adam, settings.adam)):
             for group in optimiser.param_groups:
-                group["lr"] = rate * self.factor
-        planes, prediction, index = self._draw()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-            coded = self.networks(planes, prediction, index)
-        wrong = distortion(planes, coded.planes.float())
-        bits = torch.stack(list(coded.bits.values())).sum(0) / settings.crop**2
-        price = lambda_value(CENTRE) * torch.exp2((index - CENTRE) / 8)
-        cost = wrong / price + bits
-        loss = (cost * (price / lambda_value(CENTRE)) ** RATE_EXPONENT).mean()
-        self.networks.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.networks.parameters(), 2.0 if self.step > 200 else 10.0)
-        if torch.isfinite(norm):
-            self.muon.step()
-            self.adam.step()
-            self.average.update(self.networks)
+                group["lr"].fill_(rate * self.factor)
+        found = self._moved(self.data.draw(*self._shares())).tolist()
+        self.average.update(self.networks)
         self.step += 1
-        psnr = -10 * torch.log10(wrong + 1e-9)
-        return [self.factor, *(float(value.detach().mean()) for value in (loss, cost, bits, psnr))]
+        return [self.factor, *found]
+
+    @torch.no_grad()
+    def judge(self) -> list[float]:
+        """Mean D / lambda + R of held-out crops by number of parents, with averaged weights and the same lambdas."""
+        if self.held_out is None:
+            return []
+        networks = SharedNetworks().to(self.device).eval()
+        networks.load_state_dict(self.average.weights)
+        self.held_out.rng.manual_seed(1)
+        found = []
+        for _ in range(JUDGED // self.settings.batch + 1):
+            batch = self.held_out.draw(*self._shares())
+            found.append(torch.stack([costs(networks, batch)[0], batch.parents]))
+        cost, parents = torch.cat(found, 1)
+        return [round(float(cost[parents == number].mean()), 5) for number in range(3)]
 
     def train(self) -> None:
         """Until time or steps are up."""
@@ -180,13 +235,17 @@ class Run:
                 bar.update(round(self.seconds) - bar.n)
                 if self.step % LOG_STEPS == 0:
                     means = np.mean(recent, 0).tolist()
-                    self.log.append([self.step, round(self.seconds, 1), *(round(value, 5) for value in means)])
+                    entry = [self.step, round(self.seconds, 1), *(round(value, 5) for value in means)]
+                    self.log.append([*entry, self.judge() if self.step % JUDGE_STEPS == 0 else []])
                     bar.set_postfix_str(
                         f"step {self.step}, J / lambda {means[2]:.3f}, {means[3]:.3f} bpp, {means[4]:.2f} dB"
                     )
                     recent = []
                 if ended - saved > SAVE_SECONDS:
                     self.save()
+                    for data in (self.data, self.held_out):
+                        if data is not None:
+                            data.nodes.refresh()
                     saved = ended
         self.save()
 
@@ -199,10 +258,13 @@ def main() -> None:
     for name, default in vars(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = vars(parser.parse_args())
-    data, folder, threads = options.pop("data"), options.pop("out"), options.pop("threads")
+    data, folder, threads = (options.pop(name) for name in ("data", "out", "threads"))
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
-    Run(Settings(**options), data, folder, torch.device("cuda" if torch.cuda.is_available() else "cpu")).train()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    torch.set_float32_matmul_precision("high")
+    torch.backends.cudnn.benchmark = True
+    Run(Settings(**options), data, folder, device).train()
 
 
 if __name__ == "__main__":

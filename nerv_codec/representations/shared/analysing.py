@@ -17,10 +17,11 @@ from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.band_coder import Conditions, Latents, coded_symbols, walk
 from nerv_codec.representations.shared.integer_convolution import inside
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
-from nerv_codec.representations.shared.integer_synthesis import FEATURE_BITS, everywhere
+from nerv_codec.representations.shared.integer_synthesis import everywhere
 from nerv_codec.representations.shared.integer_transform import STEP_SCALE, Grids, dequantised
 from nerv_codec.representations.shared.layout import LEVELS, bands
 from nerv_codec.representations.shared.quality import conditions, lambda_value
+from nerv_codec.representations.shared.synthesis import FEATURE_BITS
 from nerv_codec.representations.shared.transform import Subbands, forward
 from nerv_codec.representations.shared.weights import SharedWeights
 

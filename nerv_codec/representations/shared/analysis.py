@@ -16,7 +16,7 @@ from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 from nerv_codec.representations.shared.synthesis import NUM_PLANES, WIDTHS, Modulation
 from nerv_codec.representations.shared.transform import GRAY
 
-ANALYSIS_WIDTHS = {16: 48, 8: 48, 4: 32, 2: 24}
+ANALYSIS_WIDTHS = {16: 64, 8: 64, 4: 64, 2: 48}
 _KNEE = 1.5
 """Magnitudes above are not shrunk, so that large latents keep their value."""
 

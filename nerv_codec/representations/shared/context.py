@@ -10,6 +10,7 @@ the magnitudes around say how rough the place is, and the network corrects the p
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -63,12 +64,16 @@ def low_pass_shift(level: int, latents: Tensor, parents: Tensor) -> Tensor:
     return shift
 
 
+@functools.lru_cache(maxsize=4)
+def _table(device: torch.device) -> Tensor:
+    return torch.tensor(SATURATION, dtype=torch.float32, device=device) / TABLE_UNIT
+
+
 class Inputs:
     """Integer symbols of one grid as network inputs: values and magnitudes through the table, with zeros around."""
 
     def __init__(self, symbols: Tensor) -> None:
-        table = torch.tensor(SATURATION, dtype=torch.float32, device=symbols.device) / TABLE_UNIT
-        magnitude = table[symbols.abs().clamp(max=TABLE_SIZE - 1).long()]
+        magnitude = _table(symbols.device)[symbols.abs().clamp(max=TABLE_SIZE - 1).long()]
         self._shape = symbols.shape[-2:]
         self._magnitudes = functional.pad(magnitude, (_MARGIN,) * 4)
         self._values = functional.pad(magnitude * symbols.sign(), (_MARGIN,) * 4)

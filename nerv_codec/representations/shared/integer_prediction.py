@@ -34,7 +34,7 @@ class IntegerPrediction:
         doubt: Half of the difference between what two parents say, zero elsewhere.
         subbands: Bands of the planes less mid-gray.
         doubt_subbands: Bands of the doubt.
-        parents: How many pictures it is made from, 0 to 2.
+        parents: On how many sides in time the pictures lie that it is made from, 0 to 2.
     """
 
     planes: Yuv

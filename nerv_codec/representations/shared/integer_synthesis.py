@@ -46,10 +46,15 @@ from nerv_codec.representations.shared.integer_transform import (
 )
 from nerv_codec.representations.shared.layout import LEVELS, bands
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
-from nerv_codec.representations.shared.synthesis import LATENT_GAIN, WIDTHS, Stage, Synthesis
+from nerv_codec.representations.shared.synthesis import (
+    FEATURE_BITS,
+    LARGEST_FEATURE,
+    LATENT_GAIN,
+    WIDTHS,
+    Stage,
+    Synthesis,
+)
 
-FEATURE_BITS = {16: 10, 8: 10, 4: 11, 2: 11}
-LARGEST_FEATURE = 3071
 LARGEST_INPUT = 16383
 _INPUT_BITS = {16: 5, 8: 4, 4: 4, 2: 4}
 """Low bits of bands, in 1/256 of a code value, that the network does not see."""

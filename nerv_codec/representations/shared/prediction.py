@@ -19,7 +19,7 @@ class Prediction:
         doubt: Half of the difference between what two parents say, zero elsewhere; shaped like the planes.
         subbands: Bands of the planes less mid-gray.
         doubt_subbands: Bands of the doubt.
-        parents: How many pictures it is made from, 0 to 2, (batch,).
+        parents: On how many sides in time the pictures lie that it is made from, 0 to 2, (batch,).
     """
 
     planes: Tensor

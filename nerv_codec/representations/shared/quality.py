@@ -41,11 +41,11 @@ NUM_CONDITIONS = 5
 def conditions(index: Tensor, parents: Tensor) -> Tensor:
     """What networks are told beside pictures, (batch, NUM_CONDITIONS).
 
-    1, u and u**2 with u = (index - CENTRE) / HALF_RANGE; 1 if the picture has parents; 1 if it has two.
+    1, u and u**2 with u = (index - CENTRE) / HALF_RANGE; 1 if the picture has parents; 1 if it lies between them.
 
     Args:
         index: Lambda indices, (batch,).
-        parents: Number of pictures that the prediction is made from, 0 to 2, (batch,).
+        parents: On how many sides in time the pictures lie that the prediction is made from, 0 to 2, (batch,).
     """
     u = (index.float() - CENTRE) / HALF_RANGE
     return torch.stack([torch.ones_like(u), u, u * u, (parents > 0).float(), (parents == 2).float()], -1)

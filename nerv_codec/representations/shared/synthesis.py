@@ -16,11 +16,15 @@ from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 from nerv_codec.representations.shared.transform import GRAY, Subbands, inverse
 
-WIDTHS = {16: 32, 8: 32, 4: 24, 2: 24}
+WIDTHS = {16: 48, 8: 48, 4: 48, 2: 24}
 """Features of each stage."""
 LATENT_GAIN = 4.0
 """Of everything that stages see."""
 NUM_PLANES = 6
+FEATURE_BITS = {16: 10, 8: 10, 4: 11, 2: 11}
+"""Of features after the point, where they are integers (`integer_synthesis`)."""
+LARGEST_FEATURE = 3071
+"""Their magnitude, in units of the last bit: features are cut to it in floats as well."""
 
 
 class Modulation(nn.Module):
@@ -41,6 +45,7 @@ class Stage(nn.Module):
     def __init__(self, level: int) -> None:
         super().__init__()
         width, finest = WIDTHS[level], level == LEVELS[-1]
+        self.largest = LARGEST_FEATURE * 2.0 ** -FEATURE_BITS[level]
         self.merge = nn.Conv2d(3 * len(bands(level)) + (2 * NUM_PLANES if finest else 0), width, 1)
         self.above = None if level == LEVELS[0] else nn.Conv2d(WIDTHS[2 * level], 4 * width, 1)
         self.modulation = Modulation(width)
@@ -52,12 +57,15 @@ class Stage(nn.Module):
     def lifted(self, coarser: Tensor) -> Tensor:
         """Features of the coarser stage on this grid."""
         assert self.above is not None
-        return functional.pixel_shuffle(self.above(coarser), 2)
+        return self._cut(functional.pixel_shuffle(self.above(coarser), 2))
 
     def forward(self, lifted: Tensor | None, seen: Tensor, conditions: Tensor) -> Tensor:
         x = self.merge(seen)
-        x = self.modulation(x if lifted is None else x + lifted, conditions)
-        return x + self.second(torch.relu(self.first(x)))
+        x = self._cut(self.modulation(self._cut(x if lifted is None else x + lifted), conditions))
+        return self._cut(x + self.second(self.first(x).clamp(0, self.largest)))
+
+    def _cut(self, x: Tensor) -> Tensor:
+        return x.clamp(-self.largest, self.largest)
 
 
 class Synthesis(nn.Module):

@@ -51,17 +51,16 @@ class Told:
 
 def predicted(
     parents: Sequence[Planes],
+    sides: int,
     field: MotionField | None,
     extent: tuple[int, int],
     lambda_index: int,
     part: Part,
     weights: SharedWeights,
 ) -> Told:
-    """What parents and motion say of a node whose canvas has ``extent`` luma samples."""
-    if field is None:
-        prediction = IntegerPrediction.none(*extent)
-    else:
-        prediction = prediction_of(*compensate(parents, field), len(parents))
+    """What parents and motion say of a node whose canvas has ``extent`` luma samples; sides are `tree.Node.sides`."""
+    none = IntegerPrediction.none
+    prediction = none(*extent) if field is None else prediction_of(*compensate(parents, field), sides)
     seen = prediction.sides(weights.synthesis.told(lambda_index, prediction.parents).steps)
     return Told(prediction, Conditions(lambda_index, prediction.parents, seen, part.components))
 

@@ -46,7 +46,7 @@ def decode_part(
 
     def told_of(node: Node) -> Told:
         parents, field = [done[frame] for frame in node.parents], fields[node.frame][1]
-        return predicted(parents, field, extent, ladder.at(node.depth, part), part, weights)
+        return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights)
 
     def planes_of(told: Told, latents: Latents, flags: mending.Flags | None) -> Planes:
         return _reconstructed(latents, told, flags, weights)

@@ -119,7 +119,7 @@ def encode_part(
         moved = decision.field if decision is not None else None
         if decision is None and known is not None and motion is not None:
             moved = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
-        told = predicted(parents, moved, extent, index, part, weights)
+        told = predicted(parents, node.sides, moved, extent, index, part, weights)
         if decision is None:
             real, latents = analysed(canvas, told.prediction, told.conditions, weights)
             steps = effort.steps if node.depth < _REFINED_DEPTHS else 0

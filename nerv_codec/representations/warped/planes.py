@@ -51,7 +51,7 @@ class Planes:
         return [self.y[: part.rows, : part.cols], *chroma]
 
 
-def prediction_of(planes: Planes, doubt: Planes, parents: int) -> IntegerPrediction:
+def prediction_of(planes: Planes, doubt: Planes, sides: int) -> IntegerPrediction:
     """What the networks are told of a picture that motion predicts."""
     expected, doubted = ((found.y, found.u, found.v) for found in (planes, doubt))
-    return IntegerPrediction.of(expected, doubted, parents)
+    return IntegerPrediction.of(expected, doubted, sides)

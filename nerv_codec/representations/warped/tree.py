@@ -26,6 +26,11 @@ class Node:
     depth: int
     parents: tuple[int, ...]
 
+    @property
+    def sides(self) -> int:
+        """On how many sides in time its parents lie: 1 for all anchors but the root, 2 for nodes between anchors."""
+        return len({parent < self.frame for parent in self.parents})
+
 
 def waves(num_frames: int, span: int) -> tuple[tuple[Node, ...], ...]:
     """All nodes of a GOP whose anchors are at most ``span`` frames apart, in coding order.
