@@ -18,6 +18,8 @@ class WarpedConfig:
     1.5e-5 to 1.6e-2 (crf 14 to 43); what lies beyond counts as the nearer end."""
     span: int = 8
     """Longest distance of anchors, frames that are predicted from those before only."""
+    shortest_span: int = 1
+    """Where much moves, the span is halved down to this as long as a trial on the GOP's first frames says it pays."""
     root_octaves: float = -0.75
     """Octaves of lambda by which the root, which all others inherit from, is cheaper."""
     inner_octaves: float = 1.25
@@ -28,6 +30,7 @@ class WarpedConfig:
     def __post_init__(self) -> None:
         expect(0 <= self.steps <= 1_000_000, "warped.steps in 0..1000000", self.steps)
         expect(0 < self.rd_lambda < 1, "warped.rd_lambda in (0, 1)", self.rd_lambda)
-        expect(1 <= self.span <= 1024, "warped.span in 1..1024", self.span)
+        for name in ("span", "shortest_span"):
+            expect(1 <= getattr(self, name) <= 1024, f"warped.{name} in 1..1024", getattr(self, name))
         for name in ("root_octaves", "inner_octaves", "deeper_octaves"):
             expect(-4 <= getattr(self, name) <= 4, f"warped.{name} in -4..4", getattr(self, name))

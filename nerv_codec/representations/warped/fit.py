@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import numpy as np
 
@@ -25,10 +26,11 @@ from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decisions import Decisions
 from nerv_codec.representations.warped.decode import Fields, make_function
-from nerv_codec.representations.warped.encode import Effort, encode_part
+from nerv_codec.representations.warped.encode import CodedNode, Effort, encode_part
 from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.span import chosen, cost_of, first_frames, moves_fast
 
 _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
@@ -74,16 +76,47 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
         Interrupted: The checkpoint was asked to stop.
     """
     decisions = Decisions(checkpoint)
-
-    def encoded(steps: int, index: int) -> _Encoded:
-        return _encoded(dataclasses.replace(config, steps=steps), index, task, report, decisions)
-
     try:
+        settled = dataclasses.replace(config, span=_span(config, task, decisions))
+
+        def encoded(steps: int, index: int) -> _Encoded:
+            return _encoded(dataclasses.replace(settled, steps=steps), index, task, report, decisions)
+
         found = _fitted(encoded, config, task)
     except Interrupted:
         decisions.offer()
         raise
     return FittedGop(found.payload, 8.0 * len(found.payload), found.function)
+
+
+def _span(config: WarpedConfig, task: GopTask, decisions: Decisions) -> int:
+    """The distance of anchors: the longest, or where much moves, what a trial without steps prefers."""
+    index, count, layout = lambda_index(config.rd_lambda), len(task.frames), layout_of(task.info)
+    part, *_ = layout.parts(task.geometry)
+    canvases = [to_canvas(frame.planes, layout.depth, part) for frame in task.frames]
+    prices, weights = ladder(config, index), load_weights()
+
+    def tried(span: int, nodes: int) -> list[CodedNode]:
+        trial, found = _trial(0, span, index, 0), []
+        effort = Effort(0, decisions.of(trial), decisions.stop)
+        with Workers() as workers:
+            coded = encode_part(canvases, part, prices, span, weights, StreamWriter(), workers, effort)
+            for one in islice(coded, nodes):
+                decisions.add(trial, one.node.frame, one.decision)
+                found.append(one)
+        return found
+
+    def cost(span: int) -> float:
+        return cost_of(tried(span, first_frames(count, span, config.span)), canvases)
+
+    if count < 3 or not moves_fast(tried(config.span, 2)[1]):
+        return config.span
+    return chosen(config.span, config.shortest_span, count, cost)
+
+
+def _trial(steps: int, span: int, index: int, part: int) -> str:
+    """What decisions of a part are kept under."""
+    return f"{steps} {span} {index} {part}"
 
 
 def _fitted(encoded: Callable[[int, int], _Encoded], config: WarpedConfig, task: GopTask) -> _Encoded:
@@ -142,7 +175,7 @@ def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporte
     steps, words, wrong = len(frames) * len(divided), 0, []
     with Workers() as workers:
         for number, part in enumerate(divided):
-            trial = f"{config.steps} {index} {number}"
+            trial = _trial(config.steps, config.span, index, number)
             effort = Effort(config.steps, decisions.of(trial), decisions.stop)
             out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
