@@ -8,7 +8,7 @@ import pytest
 
 from nerv_codec import encode, estimate
 from nerv_codec.base.errors import UsageError
-from nerv_codec.encoding.config import EncoderConfig, at_crf
+from nerv_codec.encoding.config import EncoderConfig, WarpedConfig, at_crf
 from nerv_codec.encoding.estimate import choose_gops
 
 
@@ -44,7 +44,7 @@ def test_a_few_gops_come_close(tiny_clip, quick, whole):
 
 
 def test_a_model_without_steps(tiny_clip, tmp_path):
-    config = EncoderConfig(model="warped", gop=3)
+    config = EncoderConfig(model="warped", gop=3, warped=WarpedConfig(steps=0))
     (one,) = estimate(tiny_clip, config=config, crfs=(30,), samples=99).encodes
     report = encode(tiny_clip, tmp_path / "a.nvc", config=at_crf(config, 30))
     assert one.file_bytes == pytest.approx(report.file_bytes, rel=0.02)

@@ -403,14 +403,14 @@ def test_a_whole_fit(monkeypatch: pytest.MonkeyPatch, tiny_frames: list[PlanarFr
         monkeypatch.setattr(tracked_fit, name, value)
     for name, value in (("_GROWTH", (0.5, 0.5)), ("_HARD_FRACTION", 0.5)):
         monkeypatch.setattr(phases, name, value)
-    info = dataclasses.replace(tiny_info, width=24, height=16)
+    info = dataclasses.replace(tiny_info, width=16, height=16)
     frames = [
         dataclasses.replace(
-            frame, planes=tuple(p[: 16 >> (n > 0), : 24 >> (n > 0)] for n, p in enumerate(frame.planes))
+            frame, planes=tuple(p[: 16 >> (n > 0), : 16 >> (n > 0)] for n, p in enumerate(frame.planes))
         )
         for frame in tiny_frames[:2]
     ]
-    config = override(EncoderConfig(), {"model": "tracked", "tracked": {"scales": 2, "steps": 2}})
+    config = override(EncoderConfig(), {"model": "tracked", "tracked": {"scales": 1, "steps": 2}})
     told: list[FitStatus] = []
     task = GopTask(tuple(frames), info, target=FitTarget(psnr_db=30.0))
     fitted = tracked_fit.fit_tracked(config.tracked, task, told.append, Checkpoint())

@@ -37,7 +37,8 @@ def drawn(info: VideoInfo, count: int, speed: float = 2.0) -> tuple[PlanarFrame,
 
 
 def fitted(info: VideoInfo, frames: tuple[PlanarFrame, ...], **settings: float) -> FittedGop:
-    config = dataclasses.replace(WarpedConfig(), **settings)
+    """A fit of few steps: what many gain is test_fit.py's."""
+    config = WarpedConfig(**{"steps": 1} | settings)
     return fit_warped(config, GopTask(frames, info), lambda status: None, Checkpoint())
 
 
@@ -57,9 +58,10 @@ INFO = VideoInfo(48, 32)
     ],
     ids=["4:2:0", "odd 10 bit", "gray", "4:4:4 12 bit", "4:2:2", "one pixel", "16 bit"],
 )
-def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo) -> None:
+@pytest.mark.parametrize("steps", [1, pytest.param(WarpedConfig().steps, marks=pytest.mark.slow)])
+def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo, steps: int) -> None:
     frames = drawn(info, 4)
-    found = fitted(info, frames)
+    found = fitted(info, frames, steps=steps)
     geometry = GopTask(frames, info).geometry
     function, digest, parts = unpack_warped(found.payload, geometry)
     assert sum(parts.values()) == len(found.payload) and digest == summarise(found.payload, geometry).digest
@@ -163,7 +165,7 @@ def test_layout_keeps_where_chroma_sits() -> None:
 def test_a_target_is_met(target: FitTarget) -> None:
     frames = drawn(INFO, 5)
     task = GopTask(frames, INFO, target=target)
-    found = fit_warped(WarpedConfig(), task, lambda status: None, Checkpoint())
+    found = fit_warped(WarpedConfig(steps=3), task, lambda status: None, Checkpoint())
     if target.bits is not None:
         assert abs(8 * len(found.payload) / target.bits - 1) < 0.1
     else:
