@@ -13,6 +13,7 @@ import pytest
 import torch
 from clips import write_clip
 from places import beside
+from xdist.scheduler import LoadScopeScheduling
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig
@@ -21,6 +22,13 @@ from nerv_codec.encoding.encode import EncodeReport, encode
 WIDTH, HEIGHT, RATE = 40, 24, 24
 CUT, FRAMES = 12, 18
 """Frames 0..11 are one scene, 12..17 another: with GOPs of 8 that is 0..8, 8..11 (shared 8), 12..17."""
+
+_SCOPES = {
+    "tracked": ("tracked",),
+    "shared": ("warped", "representations/shared"),
+    "ray": ("test_ray",),  # one cluster at a time
+}
+"""Words in the names of tests that one process has, by what these tests share."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +39,21 @@ def restore_random_state() -> Iterator[None]:
     random.setstate(states[0])
     np.random.set_state(states[1])
     torch.set_rng_state(states[2])
+
+
+class _ByKernels(LoadScopeScheduling):
+    """Under ``-n`` one process has all tests of the same kernels, so that no two compile them at once.
+
+    The largest scopes go first, beside each other; what other tests need of these kernels is on disk by then.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((scope for scope, words in _SCOPES.items() if any(word in nodeid for word in words)), nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadScopeScheduling:
+    return _ByKernels(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -21,7 +21,6 @@ from ray.cluster_utils import Cluster  # noqa: E402
 from nerv_codec.encoding.engines import ray as engine  # noqa: E402
 
 _STORE_BYTES = 80 << 20
-pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: `make test` runs two processes
 
 
 @pytest.fixture(scope="module")
