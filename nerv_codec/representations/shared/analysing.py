@@ -27,9 +27,9 @@ from nerv_codec.representations.shared.weights import SharedWeights
 
 _LUMA_SHARE, _CHROMA_SHARE = 6 / 8, 4 / 8
 """What a unit of squared error of one latent adds to D, times luma samples: a chroma sample counts for four."""
-_EAGERNESS, _EAGERNESS_SLOPE = (2.3, 2.1, 0.7), 0.017
-"""How often error counts at index 0, by parents, and how much more with each index. Without parents found on held-out
-pictures, else on clips of the training set, whose analysis expects more latents between two parents than pay."""
+_EAGERNESS = ((2.3, 1.017), (5.6, 0.982), (0.7, 1.017))
+"""How often error counts at index 0, by sides of parents, and the factor of each index. Without parents found on
+held-out pictures, else on clips of the training set, whose analysis expects more latents between parents than pay."""
 
 
 @torch.no_grad()
@@ -51,6 +51,7 @@ def analysed(
     shown = weights.analysis.features(canvas, expected, at)
     synthesis, decoder = weights.synthesis, weights.synthesis.told(told.lambda_index, prediction.parents)
     steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
+    first, growth = _EAGERNESS[told.parents]
     lifted = features = seen = None
     real: Subbands = {}
     decoded: Grids = {}
@@ -67,7 +68,7 @@ def analysed(
         for step in islice(steps, len(coded)):
             share = _LUMA_SHARE if bands(level)[step.index].component == 0 else _CHROMA_SHARE
             price = share * (widths[step.index] / STEP_SCALE) ** 2 / lambda_value(told.lambda_index)
-            price *= _EAGERNESS[told.parents] * (1 + _EAGERNESS_SLOPE) ** told.lambda_index
+            price *= first * growth**told.lambda_index
             arguments = step.arguments(grid[0].size)
             if decide and not step.low_pass:
                 band_kernel.decide_band(

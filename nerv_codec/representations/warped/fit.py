@@ -109,7 +109,7 @@ def _span(config: WarpedConfig, task: GopTask, decisions: Decisions) -> int:
     def cost(span: int) -> float:
         return cost_of(tried(span, first_frames(count, span, config.span)), canvases)
 
-    if count < 3 or not moves_fast(tried(config.span, 2)[1]):
+    if count < 3 or config.span // 2 < config.shortest_span or not moves_fast(tried(config.span, 2)[1]):
         return config.span
     return chosen(config.span, config.shortest_span, count, cost)
 

@@ -16,9 +16,10 @@ INFO = VideoInfo(48, 32, FORMAT, ColorInfo(chroma_location=1), time_base=Fractio
 FRAMES = tuple(PlanarFrame(planes, t, 1) for t, planes in enumerate(moving_texture(FORMAT, 32, 48, 6)))
 
 
-def fit(path, stop=lambda: False, steps=2, target=None):
+def fit(path, stop=lambda: False, steps=2, target=None, shortest_span=3):
     task = GopTask(FRAMES, INFO, target=target)
-    return fit_warped(WarpedConfig(steps=steps, span=3), task, lambda _: None, FileCheckpoint(path, stop, 0.0)).payload
+    config = WarpedConfig(steps=steps, span=3, shortest_span=shortest_span)
+    return fit_warped(config, task, lambda _: None, FileCheckpoint(path, stop, 0.0)).payload
 
 
 @pytest.mark.parametrize("asks", [1, 7])
@@ -43,3 +44,11 @@ def test_steps_make_it_smaller_at_its_price_and_targets_are_met_with_them(tmp_pa
     goal = 0.8 * sizes[1]
     found = len(fit(tmp_path / "target", steps=3, target=FitTarget(bits=8 * goal)))
     assert abs(found / goal - 1) < 0.06
+
+
+def test_a_stop_in_a_trial_of_spans_changes_nothing(tmp_path):
+    whole = fit(tmp_path / "whole", steps=0, shortest_span=1)
+    count = iter(range(100))
+    with pytest.raises(Interrupted, match="goes on from here"):
+        fit(tmp_path / "state", lambda: next(count) >= 5, steps=0, shortest_span=1)
+    assert fit(tmp_path / "state", steps=0, shortest_span=1) == whole
