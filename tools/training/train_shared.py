@@ -134,9 +134,10 @@ class Run:
         self.average = Average(self.networks, 0.999)
         self.step, self.seconds, self.factor = 0, 0.0, 0.01
         self.log: list[list[float]] = []
+        example = self.data.draw(*self._shares())
         if self.path.exists():
             self._restore()
-        self._moved = stepper(self._move, self.data.draw(*self._shares()), device)
+        self._moved = stepper(self._move, example, device)
 
     def _restore(self) -> None:
         state = checkpoint.load(self.path)

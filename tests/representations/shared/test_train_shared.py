@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 import torch
 
+from nerv_codec.representations.shared import analysis, synthesis
+from nerv_codec.representations.shared.networks import SharedNetworks
+from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.weights import from_bytes, to_bytes
 from tools.training import checkpoint, pictures
+from tools.training.growing import grow
 from tools.training.optimiser import _orthogonal
 from tools.training.train_shared import Run, Settings
 
@@ -35,7 +39,7 @@ def run(data, settings):
 def test_training_goes_on_from_its_checkpoint(data):
     first = run(data, SMALL)
     again = Run(SMALL, data, data.parent / "out", torch.device("cpu"))
-    assert again.step == 2 and again.rng.random() == first.rng.random()
+    assert again.step == 2 and torch.equal(again.rng.get_state(), first.rng.get_state())
     for name, value in first.networks.state_dict().items():
         assert torch.equal(again.networks.state_dict()[name], value)
         assert torch.equal(again.average.weights[name], first.average.weights[name])
@@ -75,3 +79,34 @@ def test_sources_stay_together():
 def test_updates_are_made_orthogonal(shape):
     values = torch.linalg.svdvals(_orthogonal(torch.randn(shape, generator=torch.Generator().manual_seed(0))))
     assert values.min() > 0.4 and values.max() < 1.4
+
+
+def test_larger_networks_begin_as_smaller_ones_did_end(monkeypatch):
+    torch.manual_seed(0)
+    with monkeypatch.context() as smaller:
+        smaller.setattr(synthesis, "WIDTHS", {16: 16, 8: 16, 4: 8, 2: 8})
+        smaller.setattr(analysis, "WIDTHS", synthesis.WIDTHS)
+        smaller.setattr(analysis, "ANALYSIS_WIDTHS", {16: 16, 8: 16, 4: 8, 2: 8})
+        one = SharedNetworks().eval()
+    for value in one.state_dict().values():
+        value.add_(0.02 * torch.randn_like(value))
+    other = SharedNetworks().eval()
+    grow(other, one.state_dict())
+    planes, index = torch.rand(2, 6, 16, 16), torch.tensor([20.0, 50.0])
+    prediction = Prediction.of(torch.rand_like(planes), 0.1 * torch.rand_like(planes), torch.tensor([1.0, 2.0]))
+    with torch.no_grad():
+        found, expected = (networks(planes, prediction, index).planes for networks in (other, one))
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_crops_are_of_the_picture_and_turned_alike_in_all_planes():
+    luma = np.add.outer(np.arange(48), 3 * np.arange(64)).astype(np.uint8)
+    picture = pictures.Picture((luma, luma[::2, ::2], luma[::2, ::2]), "clip/bear")
+    drawn = pictures.Crops([picture], 40, torch.Generator().manual_seed(0)).draw(40) * 255
+    for crop in drawn:
+        down, right = (torch.unique((crop[0].diff(dim=axis)).round()) for axis in (0, 1))
+        coloured = crop[4].unique().numel() > 1
+        if len(down) == len(right) == 1:  # not reduced
+            assert {abs(float(down)), abs(float(right))} == {2.0, 6.0}
+            assert not coloured or (crop[0] - crop[4]).abs().max() < 4.5  # a sample of luma to the side
+        assert torch.equal(crop[4], crop[5])
