@@ -18,8 +18,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
-
 from nerv_codec.base.companions import TrackPacket
 from nerv_codec.base.errors import NervCodecError
 from nerv_codec.base.video import PlanarFrame
@@ -27,6 +25,7 @@ from nerv_codec.decoding.decode import decode
 from nerv_codec.decoding.video_decoder import VideoDecoder
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
+from nerv_codec.media.containers import open_input
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.sequence import is_sequence
 from nerv_codec.media.tracks import open_tracks
@@ -139,7 +138,7 @@ def packet_digests(path: Path) -> Iterator[tuple[int, str]]:
     """(number of the track, digest) of every packet of sound and subtitles."""
     if is_sequence(path):
         return
-    with av.open(str(path), metadata_errors="replace") as file:
+    with open_input(f"file:{path}") as file:
         streams = [stream for stream in file.streams if stream.type in ("audio", "subtitle")]
         numbers = {stream.index: number for number, stream in enumerate(streams)}
         for packet in file.demux(*streams) if streams else ():

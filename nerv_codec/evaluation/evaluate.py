@@ -21,6 +21,7 @@ from nerv_codec.evaluation.metrics.pair import FramePair
 from nerv_codec.evaluation.metrics.psnr import PsnrMetric
 from nerv_codec.evaluation.metrics.suite import MetricChoice, measure, metric_names
 from nerv_codec.evaluation.schema import Evaluation, MediaSummary
+from nerv_codec.media.containers import open_input, ratio
 
 
 def evaluate(
@@ -166,14 +167,14 @@ def _count_packets(source: FrameSource) -> tuple[int, float]:
     """Frames and seconds of an ordinary video, by its packets: headers are only hints."""
     count, first, last = 0, None, None
     try:
-        with av.open(f"file:{source.path}", metadata_errors="replace") as container:
+        with open_input(f"file:{source.path}") as container:
             stream = container.streams.best("video")
             for packet in container.demux(stream):
                 if packet.size and packet.pts is not None:
                     count += 1
                     first = packet.pts if first is None else min(first, packet.pts)
                     last = packet.pts if last is None else max(last, packet.pts)
-            base = (stream.time_base if stream else None) or Fraction(1)
+            base = ratio(stream.time_base if stream else None) or Fraction(1)
     except av.FFmpegError:
         pass  # the damage was found while decoding; what was counted before it stands
     count = max(count, source.frames_read)

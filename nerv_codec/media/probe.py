@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.video import ColorInfo, PixelFormat
 from nerv_codec.media import layout
+from nerv_codec.media.containers import ratio
 
 _LEFT, _CENTRE, _TOP_LEFT, _TOP = 1, 2, 3, 4
 _MATROSKA_SITES = {(1, 2): _LEFT, (2, 2): _CENTRE, (1, 1): _TOP_LEFT, (2, 1): _TOP}
@@ -178,10 +179,10 @@ def frame_rate(stream: VideoStream) -> Fraction | None:
 
     Some files have only the resolution of their time base there; then ffmpeg's guess is better.
     """
-    average, guessed = stream.average_rate, stream.guessed_rate
-    if average and (average <= _FASTEST_PLAUSIBLE_RATE or not guessed or is_too_fast(average, stream.time_base)):
+    average, guessed = ratio(stream.average_rate), ratio(stream.guessed_rate)
+    if average and (average <= _FASTEST_PLAUSIBLE_RATE or not guessed or is_too_fast(average, ratio(stream.time_base))):
         return average
-    return guessed or None
+    return guessed
 
 
 def is_too_fast(rate: Fraction, time_base: Fraction | None) -> bool:

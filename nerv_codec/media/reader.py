@@ -20,6 +20,7 @@ from nerv_codec.base.errors import InputError, UsageError
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.media import layout, probe, sequence, side_data
 from nerv_codec.media.clock import even, mended
+from nerv_codec.media.containers import open_input, ratio
 from nerv_codec.media.deinterlace import deinterlaced
 from nerv_codec.media.part import Part
 from nerv_codec.media.picture_stream import decoded_frames
@@ -81,11 +82,11 @@ def open_video(
                 siting = probe.y4m_siting(source)
                 # Without "file:", ffmpeg would take "a:b.mp4" for a URL.
                 target = pipe or (f"file:{source}" if isinstance(source, str | Path) else source)
-                container = av.open(target, "r", format=format, metadata_errors="replace")
+                container = open_input(target, format=format)
         except (av.FFmpegError, OSError, ValueError) as error:
             raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
         stack.callback(container.close)
-        size = pipe.num_read if pipe is not None else lambda: container.size
+        size = pipe.num_read if pipe is not None else lambda: container.size or 0
         reader = VideoReader(container, name, siting, track, part, drop_alpha, scale_to_first, size)
         if isinstance(source, str | Path) and pictures and (missing := sequence.missing_numbers(Path(source))):
             reader.note("numbers without a picture, passed over: {}", missing)
@@ -149,7 +150,7 @@ class VideoReader:
         self.tags: dict[str, str] = dict(stream.metadata)
         self.frame_rate: Fraction | None = probe.frame_rate(stream)
         self.duration_seconds = probe.duration_seconds(container, stream)
-        unit = stream.time_base or _SLOWEST_TICK
+        unit = ratio(stream.time_base) or _SLOWEST_TICK
         decoded = deinterlaced(decoded_frames(container, stream, name, self._notes, size), unit)
         if self.frame_rate and probe.is_too_fast(self.frame_rate, unit):
             decoded, unit = even(decoded, unit, self.frame_rate), 1 / self.frame_rate
@@ -157,7 +158,7 @@ class VideoReader:
         if opening is None:
             codec = stream.codec_context.name
             raise InputError(f"{name}: expected video frames, found no {codec} frame that can be decoded")
-        self._time_base = opening.time_base or unit
+        self._time_base = ratio(opening.time_base) or unit
         self._origin = opening.pts or 0
         own_duration = probe.own_duration_seconds(stream)
         timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, own_duration, self._notes)
@@ -166,6 +167,7 @@ class VideoReader:
         if first is None:
             raise InputError(f"{name}: no frame in the chosen range")
 
+        shape = ratio(stream.sample_aspect_ratio) or ratio(stream.codec_context.sample_aspect_ratio)
         self._layout = layout.native_layout(first.format) or layout.nearest_layout(first.format)
         self._native_name = layout.format_name(self._layout, rgb=layout.is_rgb(first.format))
         self._size = first.width, first.height
@@ -174,7 +176,7 @@ class VideoReader:
             height=first.height,
             pixel_format=self._layout,
             color=probe.color_info(first, stream, self._layout, chroma_location or probe.stream_siting(stream)),
-            sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or Fraction(1),
+            sample_aspect=shape or Fraction(1),
             time_base=self._time_base,
             orientation=self._orientation(first),
         )

@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import av
 from av.container import InputContainer
 
 from nerv_codec.base.errors import InputError
 from nerv_codec.base.numbering import is_pattern, numbered_files
 from nerv_codec.base.video import DEFAULT_RATE
+from nerv_codec.media.containers import open_input
 
 _KINDS = r"\.(bmp|dpx|exr|j2k|jp2|jpe?g|jxl|p[bgpn]m|png|qoi|tga|tiff?|webp)"
 
@@ -65,7 +65,7 @@ def open_sequence(source: Path, rate: Fraction | None) -> tuple[InputContainer, 
         Path(links.name, f"{number:09}{suffix}").symlink_to(path.resolve())
     options = {"framerate": str(rate or DEFAULT_RATE), "start_number": "0"}
     try:
-        container = av.open(f"file:{links.name}/%09d{suffix}", "r", format="image2", options=options)
+        container = open_input(f"file:{links.name}/%09d{suffix}", format="image2", options=options)
     except BaseException:
         links.cleanup()
         raise

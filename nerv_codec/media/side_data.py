@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
-from typing import cast
+from typing import Any
 
-from av.sidedata.sidedata import SideDataContainer, Type
+from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
 
 from nerv_codec.base.companions import LightLevel, MasteringDisplay
@@ -85,7 +85,7 @@ def x264_hdr_params(mastering: MasteringDisplay | None, light: LightLevel | None
 
 def _side_data(frame: VideoFrame, kind: Type, struct_of_kind: struct.Struct) -> bytes | None:
     """Returns the first bytes of one kind of side data, as many as its structure has; None where there are fewer."""
-    data = cast(SideDataContainer, frame.side_data)  # PyAV's stubs take it for a dict of motion vectors
+    data: Any = frame.side_data  # the stubs of PyAV 18 take it for a dict of motion vectors
     found = next((bytes(data[index]) for index in range(len(data)) if data[index].type == kind), b"")
     return found[: struct_of_kind.size] if len(found) >= struct_of_kind.size else None
 

@@ -10,6 +10,8 @@ from av.container import InputContainer
 from av.container.core import Flags
 from av.stream import Stream
 
+from nerv_codec.media.containers import open_input
+
 STUB_OPTIONS: dict[str, dict[str, str]] = {"matroska": {}, "mp4": {"movflags": "empty_moov+default_base_moof"}}
 """The containers whose beginning can describe a track, the more compact one first, and how that is written."""
 _EMPTY_CLUSTER = bytes.fromhex("1f43b67501ffffffffffffff")
@@ -50,7 +52,7 @@ def open_stub(name: str, stub: bytes) -> InputContainer:
     if name not in STUB_OPTIONS:
         raise ValueError(f"Expected one of {', '.join(STUB_OPTIONS)}, got {name}.")
     ended = stub + (_EMPTY_CLUSTER if name == "matroska" else b"")
-    container = av.open(io.BytesIO(ended), "r", format=name, metadata_errors="replace", io_open=_refuse)
+    container = open_input(io.BytesIO(ended), format=name, io_open=_refuse)
     if len(container.streams) != 1 or container.streams[0].type not in ("audio", "subtitle"):
         container.close()
         raise ValueError("Expected the description of one track of sound or subtitles.")

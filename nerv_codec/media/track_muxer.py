@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, islice
+from typing import Any
 
 import av
 from av.container import OutputContainer
@@ -96,19 +97,18 @@ class TrackMuxer:
         """Sets by how many seconds all times are moved; called once, before the container's header is written."""
         self._shift = shift
         microseconds = round(shift / _MICROSECOND)
-        if self._chapters:
-            self._container.set_chapters(
-                [
-                    {
-                        "id": number,
-                        "start": max(0, chapter.start_us + microseconds),
-                        "end": max(0, chapter.end_us + microseconds),
-                        "time_base": _MICROSECOND,
-                        "metadata": {"title": chapter.title} if chapter.title else {},
-                    }
-                    for number, chapter in enumerate(self._chapters, 1)
-                ]
-            )
+        chapters: list[Any] = [  # the type of a ratio in it depends on PyAV's version
+            {
+                "id": number,
+                "start": max(0, chapter.start_us + microseconds),
+                "end": max(0, chapter.end_us + microseconds),
+                "time_base": _MICROSECOND,
+                "metadata": {"title": chapter.title} if chapter.title else {},
+            }
+            for number, chapter in enumerate(self._chapters, 1)
+        ]
+        if chapters:
+            self._container.set_chapters(chapters)
 
     def write_until(self, seconds: Fraction | None) -> None:
         """Writes all packets that are due before ``seconds`` on the clock of the packets; None writes the rest."""

@@ -29,6 +29,7 @@ from nerv_codec.base.companions import (
 from nerv_codec.base.errors import InputError
 from nerv_codec.media import probe
 from nerv_codec.media.attachments import read_attachments
+from nerv_codec.media.containers import legible, open_input, ratio
 from nerv_codec.media.continuity import clock_streams, continuous
 from nerv_codec.media.flac import FlacTrack
 from nerv_codec.media.packet_setup import SETUP_CODECS, PacketSetup
@@ -75,7 +76,7 @@ def open_tracks(source: str | Path, *, audio: bool = True) -> TrackReader:
 
 def _open(source: str | Path) -> InputContainer:
     try:
-        return av.open(f"file:{source}", "r", metadata_errors="replace")
+        return open_input(f"file:{source}")
     except (av.FFmpegError, OSError, ValueError) as error:
         raise InputError(f"{source}: expected a video, found {probe.plain_reason(error)}") from error
 
@@ -153,7 +154,7 @@ class TrackReader:
         if stream.index in self._encrypted:
             self._notes[f"encrypted {stream.type} tracks left out: {{}}"] += 1
             return None
-        stub, unit = make_stub(stream, setup.extradata if setup else None), stream.time_base
+        stub, unit = make_stub(stream, setup.extradata if setup else None), ratio(stream.time_base)
         if stub is None and isinstance(stream, AudioStream):
             with suppress(av.FFmpegError, ValueError):
                 flac = self._flac[stream.index] = FlacTrack(stream, len(self._streams))
@@ -260,7 +261,7 @@ def _kept(tags: Mapping[str, str], names: frozenset[str]) -> dict[str, str]:
 
 
 def _chapter(found: AvChapter) -> Chapter:
-    unit = (found["time_base"] or Fraction(0)) * 1_000_000
+    unit = (ratio(found["time_base"]) or Fraction(0)) * 1_000_000
     start, end = round(found["start"] * unit), round(found["end"] * unit)
-    title = found["metadata"].get("title", "").replace("\0", "")
+    title = legible(found["metadata"].get("title", "")).replace("\0", "")
     return Chapter(start, max(start, end), title.encode()[:_MOST_TEXT_BYTES].decode("utf-8", "ignore"))

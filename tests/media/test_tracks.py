@@ -119,6 +119,27 @@ def test_tags_chapters_and_languages(tmp_path):
         assert out.streams.audio[0].language == "fra" and out.streams.video[0].language == "eng"
 
 
+def test_tags_that_are_no_utf_8_become_legible(tmp_path):
+    path = make_source(tmp_path / "in.mkv")
+    data = path.read_bytes()
+    for text, damaged in ((b"Tour", b"T\xf4ur"), (b"Son", b"S\xff\xfe"), (b"\x85\x82Un", b"\x85\x82U\xf1")):
+        assert data.count(text) == 1
+        data = data.replace(text, damaged)
+    path.write_bytes(data)
+    companions, _ = through(path, tmp_path / "out.mp4")
+    assert companions.tags == {"title": "T\ufffdur"} and companions.chapters == (Chapter(0, 1_000_000, "U\ufffd"),)
+    assert companions.tracks[0].tags == {"language": "fra", "title": "S\ufffd\ufffd"}
+    with av.open(str(tmp_path / "out.mp4")) as out:
+        assert out.metadata["title"] == "T\ufffdur"
+
+
+def test_ratios_have_the_type_of_this_package(tmp_path):
+    path = make_source(tmp_path / "in.mp4", "mp3")
+    with open_video(path) as video, open_tracks(path) as tracks:
+        found = video.info.time_base, video.info.sample_aspect, video.frame_rate, tracks.tracks[0].time_base
+        assert [type(each) for each in found] == [Fraction] * 4
+
+
 def test_without_sound(tmp_path):
     path = make_source(tmp_path / "in.mp4")
     with open_tracks(path, audio=False) as tracks:

@@ -247,7 +247,8 @@ def test_joined_files_play_one_after_the_other(tmp_path, container):
         unit, packets = tracks.tracks[0].time_base, list(tracks.packets())
     sound = [float(packet.pts * unit) for packet in packets]
     half = len(sound) // 2
-    assert len(sound) == 2 * half and all(b - a > 0.015 for a, b in pairwise(sound))
+    # A packet lasts 21 ms; the last one of a file 11 ms, where the muxer says how much of it is sound.
+    assert len(sound) == 2 * half and all(b - a > 0.01 for a, b in pairwise(sound))
     assert sound[half] - sound[0] == pytest.approx(float(times[20] - times[0]), abs=0.002)
 
 
