@@ -15,8 +15,11 @@ import common
 
 with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
     from nerv_codec.base.errors import NervCodecError
+    from nerv_codec.representations.lossless import payload as lossless_codec
     from nerv_codec.representations.registry import MODELS, unpack_gop
+    from nerv_codec.representations.siren import payload as siren_codec
     from nerv_codec.representations.tracked import payload as tracked_codec
+    from nerv_codec.representations.warped import decode as warped_codec
 
 import seeds
 
@@ -44,5 +47,5 @@ def test_one(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    assert tracked_codec  # imported early, to be instrumented
+    assert lossless_codec and siren_codec and tracked_codec and warped_codec  # imported early, to be instrumented
     common.run(test_one, seeds.payloads())
