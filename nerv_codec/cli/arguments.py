@@ -101,3 +101,10 @@ def track(text: str) -> int:
     if not re.fullmatch(r"\d+", text):
         raise ArgumentTypeError(f"expected the number of a track, from 0, found {text!r}")
     return int(text)
+
+
+def seed(text: str) -> int:
+    """Where chance begins: a whole number from 0."""
+    if not re.fullmatch(r"\d{1,18}", text):
+        raise ArgumentTypeError(f"expected a whole number from 0, found {text!r}")
+    return int(text)

@@ -12,7 +12,7 @@ import shtab
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.files import atomic_output, check_input, check_output
-from nerv_codec.cli.arguments import count, positive
+from nerv_codec.cli.arguments import count, positive, seed
 from nerv_codec.cli.output import add_overwrite, skip_existing
 
 if TYPE_CHECKING:
@@ -23,17 +23,20 @@ _EPILOG = """examples:
   nerv-codec imagine photo.png rest.png                       the lower half, drawn from the upper one
   nerv-codec imagine photo.png page.html --given 0.7 --seed 3  beside what was there, with bits per pixel
   nerv-codec imagine video.mp4 next.mkv --frame 40 --more 8    eight frames behind frame 40
+  nerv-codec imagine video.nvc page.html --grids 4             details of a lossy file, from 4 pixels on
 
 The lossless model says how likely each value of the next sample is; decoding random bits draws from that. It knows
-textures and edges, and no things: what it draws is as surprising to it as what it was expected to see."""
+textures and edges, and no things: what it draws is as surprising to it as what it was expected to see.
+With --grids, the context model of a .nvc of warped draws its finer grids of latents, given the coarser ones."""
 
 
 def add_parser(verbs: Any) -> argparse.ArgumentParser:
     """Adds the verb ``imagine`` and its flags to the command."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "imagine",
-        help="draw the rest of a picture or video from the lossless model",
-        description="Draws the lower part of a frame, or the next frames, sample by sample from the lossless model.",
+        help="draw the rest of a picture or video from the model that codes it",
+        description="Draws the lower part of a frame, or the next frames, sample by sample from the lossless model; "
+        "or the details of a lossy file from its own.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,9 +44,10 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     target = parser.add_argument("target", metavar="OUT", type=Path, help="a .png, .mkv, .mp4 or .y4m, or a .html page")
     source.complete = target.complete = shtab.FILE  # type: ignore[attr-defined]
     parser.add_argument("--frame", type=int, default=0, metavar="N", help="which frame of a video (0)")
-    parser.add_argument("--given", type=float, default=0.5, metavar="SHARE", help="how much of its rows is given (0.5)")
+    parser.add_argument("--given", type=float, metavar="SHARE", help="how much of its rows is given (0.5)")
     parser.add_argument("--more", type=count, default=0, metavar="N", help="draw the N frames behind it instead")
-    parser.add_argument("--seed", type=int, default=0, help="of chance (0)")
+    parser.add_argument("--grids", type=int, choices=(16, 8, 4, 2), help="draw this grid of a .nvc and finer ones")
+    parser.add_argument("--seed", type=seed, default=0, help="of chance (0)")
     parser.add_argument("--temperature", type=positive, default=1.0, help="less keeps to what is likely (1)")
     add_overwrite(parser)
     parser.set_defaults(run=_run)
@@ -56,22 +60,22 @@ def _run(options: argparse.Namespace) -> int:
         raise UsageError(f"{options.target}: expected a name that ends in .html, .{', .'.join(_FORMATS)}")
     if suffix == "png" and options.more > 1:
         raise UsageError("expected a video or a page for several frames, found a .png")
+    if options.grids and (options.more or options.given is not None):
+        raise UsageError("--grids draws details of one frame: neither --given nor --more goes with it")
     if skip_existing(options, options.target):
         return 0
     check_output(options.target, source=options.input, overwrite=options.overwrite)
     check_input(options.input)
-    from nerv_codec.evaluation.imagining import imagine_rest, page  # brings torch and a compiler
+    from nerv_codec.evaluation.imagining import imagine_grids, imagine_rest, page  # brings torch and a compiler
 
-    found = imagine_rest(
-        options.input,
-        frame=options.frame,
-        share=options.given,
-        more=options.more,
-        seed=options.seed,
-        temperature=options.temperature,
-    )
+    chance = {"seed": options.seed, "temperature": options.temperature}
+    if options.grids:
+        found = imagine_grids(options.input, options.grids, frame=options.frame, **chance)
+    else:
+        share = 0.5 if options.given is None else options.given
+        found = imagine_rest(options.input, frame=options.frame, share=share, more=options.more, **chance)
     if suffix == "html":
-        title = f"The rest of {options.input.name}, imagined"
+        title = f"The {'details' if options.grids else 'rest'} of {options.input.name}, imagined"
         with atomic_output(options.target, overwrite=options.overwrite) as temporary:
             temporary.write_text(page(found, title), encoding="utf-8")
     else:

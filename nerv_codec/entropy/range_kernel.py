@@ -186,6 +186,22 @@ def take_escape(state, words, position, index):
 
 
 @njit(nogil=True, cache=True)
+def draw_escape(chance, index):
+    """The distance that `put_escape` would write as these random bits: 1 + 16 + 22 of them at the most."""
+    negative = chance & _UNIT
+    chance >>= _UNIT
+    order = _golomb_order(index)
+    prefix = 0
+    while prefix < _MAX_PREFIX and chance & _UNIT:
+        prefix += 1
+        chance >>= _UNIT
+    chance >>= _UNIT
+    above = np.int64(1) << (order + prefix)
+    distance = above + (np.int64(chance) & (above - 1)) - (1 << order) + WINDOW + 1
+    return -distance if negative else distance
+
+
+@njit(nogil=True, cache=True)
 def take_flag(seen, state, words, position):
     """The inverse of `put_flag`: (flag, position)."""
     flag, position = take_split(state, words, position, _flag_split(seen))

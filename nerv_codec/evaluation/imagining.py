@@ -1,16 +1,18 @@
-"""The rest of a picture or of a video as the lossless model expects it, beside what was there, with what both cost."""
+"""What models expect of a picture or video that is partly given, beside what was there, with what both cost."""
 
 from __future__ import annotations
 
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 
-from nerv_codec.base.errors import InputError, expect
+from nerv_codec.base.errors import InputError, UsageError, expect
 from nerv_codec.base.video import Plane, VideoInfo
+from nerv_codec.decoding.metadata import stored_geometry
 from nerv_codec.evaluation.matching import FrameSource
 from nerv_codec.evaluation.report.pictures import data_uri
 from nerv_codec.media.color import planes_to_rgb
@@ -18,6 +20,9 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.imagine import imagine
 from nerv_codec.representations.lossless.layout import SampleLayout
 from nerv_codec.representations.lossless.payload import pack_lossless
+from nerv_codec.representations.registry import model_name
+from nerv_codec.representations.rendering import View, render_planes, view_info
+from nerv_codec.representations.warped.imagine import redraw
 
 PAST = 7
 """Frames before the last given one that are learnt from."""
@@ -39,13 +44,13 @@ class Imagination:
     pixels: int
     """How many were drawn."""
     entropy_bits: float
-    """What they were expected to cost, at the temperature at which they were drawn."""
+    """What coding them was expected to take, as they were drawn."""
     drawn_bits: int
-    """What drawing took of chance, which is what coding what was drawn takes."""
+    """What coding what was drawn takes: in the lossless model, what drawing took of chance."""
     true_bits: int | None
     """What coding what was there takes; None where it is not known."""
     words: str
-    """How it was drawn."""
+    """How it was drawn, a sentence."""
 
     def figures(self) -> dict[str, float]:
         """Bits per pixel by name."""
@@ -105,8 +110,56 @@ def imagine_rest(
         entropy_bits=found.entropy_bits,
         drawn_bits=found.chance_bits,
         true_bits=_bits(true, layout) - _bits(top if known else top[:-1], layout) if len(true) > last + more else None,
-        words=f"seed {seed}, temperature {temperature:g}",
+        words=f"Drawn by decoding random bits with the lossless model: {_chance(seed, temperature)}.",
     )
+
+
+def imagine_grids(
+    path: str | Path, grid: int, *, frame: int = 0, seed: int = 0, temperature: float = 1.0
+) -> Imagination:
+    """Draws the finer grids of latents of a frame, given its coarser ones and the frames that it is predicted from.
+
+    Args:
+        path: A ``.nvc`` of ``warped``.
+        grid: The coarsest one that is drawn: 16, 8, 4 or 2 pixels between its latents.
+        frame: The number of the frame.
+        seed, temperature: See :func:`nerv_codec.representations.shared.drawing.draw_latents`.
+
+    Raises:
+        UsageError: The file is of another kind. InputError: There is no such frame. BitstreamError: It is damaged.
+    """
+    with FrameSource(path) as source:
+        model = model_name(source.nvc.header.model_id) if source.nvc else "no .nvc"
+        if source.nvc is None or model != "warped":
+            raise UsageError(f"{path}: grids are drawn from a .nvc of warped, found {model}")
+        expect(frame >= 0, "a number of a frame from 0 on", frame)
+        if frame >= len(source.nvc):
+            raise InputError(f"{path}: expected a frame {frame}, found {len(source.nvc)} frames")
+        loader, info = source.nvc.loader, source.info
+        gop, place = loader.place(Fraction(frame))
+        payload, box = loader.container.read_gop(gop), stored_geometry(loader.header, gop)
+    found = redraw(payload, box, int(place), grid, seed=seed, temperature=temperature)
+    view = View.whole(info.height, info.width)
+    given, true, drawn = (
+        (render_planes(one, 0.0, info, view, view_info(info, view)),) for one in (found.given, found.true, found.drawn)
+    )
+    return Imagination(
+        info=info,
+        given=given,
+        true=true,
+        drawn=drawn,
+        first=0,
+        pixels=info.width * info.height,
+        entropy_bits=found.expected_bits,
+        drawn_bits=found.drawn_bits,
+        true_bits=found.true_bits,
+        words=f"Grid {grid} and finer of frame {frame} drawn from the context model that codes them, given what is "
+        f"coarser and the frames that it is predicted from: {_chance(seed, temperature)}.",
+    )
+
+
+def _chance(seed: int, temperature: float) -> str:
+    return f"seed {seed}, temperature {temperature:g}"
 
 
 def _rows(known: int, info: VideoInfo) -> list[int]:
@@ -157,7 +210,7 @@ def page(found: Imagination, title: str) -> str:
 <style>body{{font:16px/1.5 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}
 td,th{{padding:.3rem;text-align:left}}img{{display:block;max-width:30vw;image-rendering:pixelated}}</style>
 <h1>{html.escape(title)}</h1>
-<p>Drawn by decoding random bits with the lossless model: {html.escape(found.words)}.</p>
+<p>{html.escape(found.words)}</p>
 <ul>{figures}</ul>
 <table><tr><th>given</th><th>true</th><th>drawn</th></tr>
 {chr(10).join(rows)}

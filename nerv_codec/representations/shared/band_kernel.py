@@ -12,7 +12,17 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.context_model import MAX_LATENT, MAX_LOCATION
-from nerv_codec.entropy.range_kernel import ESCAPE, PRECISION, WINDOW, ZERO_SCALE, advance, put, put_escape, take_escape
+from nerv_codec.entropy.range_kernel import (
+    ESCAPE,
+    PRECISION,
+    WINDOW,
+    ZERO_SCALE,
+    advance,
+    draw_escape,
+    put,
+    put_escape,
+    take_escape,
+)
 
 MARGIN = 2
 LARGEST = 127
@@ -191,3 +201,26 @@ def decode_band(words, position, state, symbols, band, planes, known, taps, weig
             symbols[i, j] = np.int32(symbol)
             flat[start_of_band + at] = _cut(symbol)
     return position
+
+
+@njit(nogil=True, cache=True)
+def draw_band(chance, symbols, band, planes, known, taps, weights, inputs, second, cumulative):
+    """Fills the symbols of a band as the tables say, from random uint64 (rows, cols): 24 bits for the code, the others
+    for what an escape would write."""
+    rows, cols = symbols.shape
+    sums = np.zeros(second.shape[1], np.int32)
+    width = planes.shape[2]
+    flat = planes.reshape(-1)
+    start_of_band = band * planes.shape[1] * width
+    for i in range(rows):
+        for j in range(cols):
+            at = (i + MARGIN) * width + j + MARGIN
+            location, index = _indices(sums, known, i * cols + j, flat, at, taps, weights, inputs, second)
+            rounded = (location + 8) >> 4
+            table = cumulative[index, location - 16 * rounded + 8]
+            point = np.uint32(chance[i, j] >> (np.uint64(64) - PRECISION))
+            code = np.searchsorted(table, point, side="right") - 1
+            distance = draw_escape(chance[i, j], index) if code == ESCAPE else np.int64(code - WINDOW)
+            symbol = min(max(rounded + distance, -MAX_LATENT), MAX_LATENT)
+            symbols[i, j] = np.int32(symbol)
+            flat[start_of_band + at] = _cut(symbol)

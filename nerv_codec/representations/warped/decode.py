@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -26,7 +27,19 @@ from nerv_codec.representations.warped.tree import Node, waves
 Fields = dict[int, tuple[Node, MotionField | None]]
 
 
-def decode_part(
+@dataclass(frozen=True)
+class ReadNode:
+    """A node as the stream has it, what was known of it before, and its planes."""
+
+    node: Node
+    field: MotionField | None
+    told: Told
+    latents: Latents
+    flags: mending.Flags | None
+    planes: Planes
+
+
+def read_nodes(
     num_frames: int,
     part: Part,
     ladder: Ladder,
@@ -34,8 +47,8 @@ def decode_part(
     weights: SharedWeights,
     source: StreamReader,
     workers: Workers,
-) -> tuple[dict[int, Planes], Fields]:
-    """The inverse of `encode.encode_part`: planes and motion of every frame, in coding order."""
+) -> Iterator[ReadNode]:
+    """The inverse of `encode.encode_part`: nodes in coding order, wave by wave."""
     shapes = grid_shapes(part.rows, part.cols)
     extent = shapes[LEVELS[-1]][1] * LEVELS[-1], shapes[LEVELS[-1]][2] * LEVELS[-1]
     done: dict[int, Planes] = {}
@@ -49,7 +62,7 @@ def decode_part(
         return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights)
 
     def planes_of(told: Told, latents: Latents, flags: mending.Flags | None) -> Planes:
-        return _reconstructed(latents, told, flags, weights)
+        return reconstructed(latents, told, flags, weights)
 
     for wave in waves(num_frames, span):
         for node in wave:
@@ -67,11 +80,29 @@ def decode_part(
             flags.append(mending.take_flags(extent, around, source) if node.parents else None)
         planes = workers.map(planes_of, told, latents, flags)
         done.update(zip((node.frame for node in wave), planes, strict=True))
+        own = (fields[node.frame][1] for node in wave)
+        yield from map(ReadNode, wave, own, told, latents, flags, planes)
+
+
+def decode_part(
+    num_frames: int,
+    part: Part,
+    ladder: Ladder,
+    span: int,
+    weights: SharedWeights,
+    source: StreamReader,
+    workers: Workers,
+) -> tuple[dict[int, Planes], Fields]:
+    """Planes and motion of every frame, in coding order."""
+    done: dict[int, Planes] = {}
+    fields: Fields = {}
+    for read in read_nodes(num_frames, part, ladder, span, weights, source, workers):
+        done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
     source.check_end()
     return done, fields
 
 
-def _reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
+def reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
     if flags is not None and not flags.any():
         return restored(latents, told, weights)
