@@ -40,6 +40,14 @@ class Prediction:
         bands = forward(zeros)
         return cls(zeros + GRAY, zeros, bands, bands, torch.zeros(len(like), device=like.device))
 
+    def to(self, device: torch.device) -> Prediction:
+        """The same on a device."""
+        subbands, doubt_subbands = (
+            {level: grid.to(device) for level, grid in grids.items()} for grids in (self.subbands, self.doubt_subbands)
+        )
+        planes, doubt, parents = (one.to(device) for one in (self.planes, self.doubt, self.parents))
+        return Prediction(planes, doubt, subbands, doubt_subbands, parents)
+
     def quantised(self, level: int, steps: Tensor) -> Tensor:
         """What contexts see of a grid: bands of the planes, then of the doubt, in steps of the latents.
 

@@ -6,6 +6,7 @@ begins beside the integers that the analysis decided for, so that what these hav
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable
 
@@ -21,6 +22,7 @@ from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import Subbands
 from nerv_codec.representations.shared.weights import SharedWeights
 
+_CPU = torch.device("cpu")
 _RATE = 0.05
 """Of Adam, at the first step, in steps of the latents."""
 _MOMENTS = (0.8, 0.95)
@@ -43,6 +45,7 @@ def refined(
     weights: SharedWeights,
     steps: int,
     stop: Callable[[], bool] = lambda: False,
+    device: torch.device = _CPU,
 ) -> Latents:
     """Better latents for a picture; ``start`` if nothing better is found.
 
@@ -55,18 +58,19 @@ def refined(
         weights: The shared networks.
         steps: How many, 0 or more.
         stop: Asked before each.
+        device: Where the descent runs.
 
     Raises:
         Interrupted: It was to stop.
     """
     if not steps:
         return start
-    networks, expected = weights.floating, prediction.floating()
-    at = torch.tensor([float(told.lambda_index)])
+    networks, expected = copy.deepcopy(weights.floating).to(device), prediction.floating().to(device)
+    canvas, at = canvas.to(device), torch.tensor([float(told.lambda_index)], device=device)
     given = conditions(at, expected.parents)
     price, samples = lambda_value(told.lambda_index), 4 * canvas[0, 0].numel()
     coded = {
-        level: torch.tensor([band.component < told.components for band in bands(level)])[:, None, None]
+        level: torch.tensor([band.component < told.components for band in bands(level)], device=device)[:, None, None]
         for level in start
     }
 
@@ -74,14 +78,14 @@ def refined(
         bits = torch.stack([grid.sum() for grid in networks.rates(latents, expected, at).values()]).sum()
         return distortion(canvas, networks.synthesis(latents, expected, given))[0] / price + bits / samples
 
-    best = {level: torch.from_numpy(grid)[None].float() for level, grid in start.items()}
+    best = {level: torch.from_numpy(grid)[None].to(device, torch.float32) for level, grid in start.items()}
     latents = {
-        level: nn.Parameter(real[level].clamp(grid - _WITHIN, grid + _WITHIN) * coded[level])
+        level: nn.Parameter(real[level].to(device).clamp(grid - _WITHIN, grid + _WITHIN) * coded[level])
         for level, grid in best.items()
     }
     with torch.no_grad():
         least = cost(best)
-    noises = torch.Generator().manual_seed(0)
+    noises = torch.Generator(device).manual_seed(0)
     optimiser = torch.optim.Adam(latents.values(), _RATE, _MOMENTS)
     for step in range(1, steps + 1):
         if stop():
@@ -92,7 +96,7 @@ def refined(
         soft = {}
         for level, grid in latents.items():
             once = _soft_round(grid, temperature)
-            noisy = once + noise * torch.randn(once.shape, generator=noises)
+            noisy = once + noise * torch.randn(once.shape, generator=noises, device=device)
             soft[level] = _soft_round(noisy, temperature) * coded[level]
         optimiser.zero_grad(set_to_none=True)
         cost(soft).backward()
@@ -103,7 +107,7 @@ def refined(
                 found = cost(rounded)
             if found < least:
                 least, best = found, rounded
-    return {level: grid[0].numpy().astype("int32") for level, grid in best.items()}
+    return {level: grid[0].cpu().numpy().astype("int32") for level, grid in best.items()}
 
 
 def _soft_round(y: Tensor, temperature: float) -> Tensor:

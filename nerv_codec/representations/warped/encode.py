@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from nerv_codec.base.threads import Workers
@@ -25,6 +26,7 @@ from nerv_codec.representations.warped.search import search
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
+_CPU = torch.device("cpu")
 _STRENGTHS = (0.4, 0.1)
 """Of the temporal filter, by depth: at nodes that many others inherit from."""
 _REFINED_DEPTHS = 3
@@ -39,11 +41,13 @@ class Effort:
         steps: Of descent on the latents of each node that others depend on.
         decided: What has been chosen before, by frame.
         stop: Asked before each step.
+        device: Where steps are taken.
     """
 
     steps: int = 0
     decided: Mapping[int, Decision] = field(default_factory=dict)
     stop: Callable[[], bool] = lambda: False
+    device: torch.device = _CPU
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ def encode_part(
         if decision is None:
             real, latents = analysed(canvas, told.prediction, told.conditions, weights)
             steps = effort.steps if node.depth < _REFINED_DEPTHS else 0
-            latents = refined(canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop)
+            latents = refined(
+                canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
+            )
             decision = Decision(moved, latents)
         plain = restored(decision.latents, told, weights) if parents else None
         return _Draft(decision, told, mended(decision.latents, told, weights), plain)

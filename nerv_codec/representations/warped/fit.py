@@ -176,7 +176,7 @@ def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporte
     with Workers() as workers:
         for number, part in enumerate(divided):
             trial = _trial(config.steps, config.span, index, number)
-            effort = Effort(config.steps, decisions.of(trial), decisions.stop)
+            effort = Effort(config.steps, decisions.of(trial), decisions.stop, task.device)
             out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
             for coded in encode_part(canvases, part, prices, config.span, weights, out, workers, effort):

@@ -32,14 +32,20 @@ def picture(shapes):
     return [full[:: SIZE // rows, :: SIZE // cols] for rows, cols in shapes]
 
 
-@pytest.mark.parametrize("shapes", [[(SIZE, SIZE), (SIZE // 2, SIZE // 2), (SIZE // 2, SIZE // 2)], [(SIZE, SIZE)]])
-def test_steps_save_what_they_say_in_real_bytes(shapes, one_thread):
+COLOUR, GRAY = [(SIZE, SIZE), (SIZE // 2, SIZE // 2), (SIZE // 2, SIZE // 2)], [(SIZE, SIZE)]
+
+
+@pytest.mark.parametrize(
+    ("shapes", "device"),
+    [(COLOUR, "cpu"), (GRAY, "cpu"), pytest.param(COLOUR, "cuda", marks=pytest.mark.needs_cuda)],
+)
+def test_steps_save_what_they_say_in_real_bytes(shapes, device, one_thread):
     weights, planes = load_weights(), picture(shapes)
     part = parts([plane.shape for plane in planes])[0]
     canvas, told = to_canvas(planes, 8, part), Conditions(INDEX, components=part.components)
     prediction = IntegerPrediction.none(SIZE, SIZE)
     real, start = analysed(canvas, prediction, told, weights)
-    latents = refined(canvas, real, start, prediction, told, weights, 20)
+    latents = refined(canvas, real, start, prediction, told, weights, 20, device=torch.device(device))
 
     def cost(integers):
         samples = six_planes(weights.synthesis(integers, prediction, INDEX)) / SAMPLE_SCALE
