@@ -17,6 +17,8 @@ from nerv_codec.representations.shared.synthesis import NUM_PLANES, WIDTHS, Modu
 from nerv_codec.representations.shared.transform import GRAY
 
 ANALYSIS_WIDTHS = {16: 64, 8: 64, 4: 64, 2: 48}
+LARGEST_CORRECTION = {16: 0.6, 8: 0.6, 4: 6.0, 2: 6.0}
+"""In steps of the latents, the largest seen on natural pictures: strange ones would make the network run away."""
 _KNEE = 1.5
 """Magnitudes above are not shrunk, so that large latents keep their value."""
 
@@ -78,7 +80,8 @@ class Analysis(nn.Module):
         if lifted is not None:
             x = x + self.known[key](lifted)
         correction: Tensor = self.out[key](self.head_modulation[key](torch.relu(x), conditions))
-        return self._shrunk(level, scaled) + correction
+        largest = LARGEST_CORRECTION[level]
+        return self._shrunk(level, scaled) + correction.clamp(-largest, largest)
 
     def _shrunk(self, level: int, latents: Tensor) -> Tensor:
         threshold = torch.sigmoid(self.shrinkage[str(level)])[:, None, None]

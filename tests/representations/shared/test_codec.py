@@ -84,3 +84,22 @@ def test_lambda_ladder():
     assert lambda_index(1.0) == NUM_LAMBDAS - 1 and lambda_index(1e-9) == 0
     with pytest.raises(ValueError, match="lambda index"):
         lambda_value(NUM_LAMBDAS)
+
+
+STRANGE = {
+    "white": np.full((48, 48), 255),
+    "black": np.zeros((48, 48)),
+    "checks": 255 * (np.indices((48, 48)).sum(0) % 2),
+    "stripes": 255 * (np.indices((48, 48))[1] % 2),
+    "an edge": 255 * (np.indices((48, 48))[1] > 20),
+    "noise": np.random.default_rng(2).integers(0, 256, (48, 48)),
+}
+
+
+@pytest.mark.parametrize("index", [0, 30])
+@pytest.mark.parametrize("name", STRANGE)
+def test_what_no_network_has_seen_does_not_make_it_run_away(name, index):
+    luma = STRANGE[name].astype(np.uint8)
+    decoded = decode_picture(encode_picture([luma, luma[::2, ::2], 255 - luma[::2, ::2]], 8, index))
+    for plane, again in zip([luma, luma[::2, ::2], 255 - luma[::2, ::2]], decoded, strict=True):
+        assert np.sqrt(((plane.astype(float) - again) ** 2).mean()) < (12 if index == 0 else 40)
