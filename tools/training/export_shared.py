@@ -11,12 +11,13 @@ from pathlib import Path
 from nerv_codec.representations.shared.layout import macs_per_symbol
 from nerv_codec.representations.shared.weights import FOLDER, install, to_bytes
 from tools.training import checkpoint
+from tools.training.train_shared import Settings
 
 _CARD = """# Shared networks {digest}
 
 * **What**: analysis (encoder only), synthesis and integer context model for pictures and for what motion leaves of
   them; {size} bytes, 8-bit weights (synthesis: up to 9). Context model: {macs:.0f} multiplications a symbol.
-* **Made by** `python -m tools.training.train_shared --data <folder> --minutes {minutes:.1f}` and
+* **Made by** `python -m tools.training.train_shared --data <folder>{options}` and
   `python -m tools.training.export_shared`: {steps} steps of {batch} crops of {crop}x{crop} in {minutes:.1f} minutes
   on {device}{start}; weights are the running mean of
   the last 1 000 steps or so. One seed ({seed}). Timing decides where the rates fall, so a second run gives other
@@ -48,6 +49,7 @@ def main() -> None:
     cost, bits, psnr = (sum(values) / len(values) for values in zip(*recent, strict=True))
     card = _CARD.format(
         digest=digest, size=len(data), macs=macs_per_symbol(), minutes=state["seconds"] / 60, steps=state["step"],
+        options="".join(f" --{name} {value}" for name, value in settings.items() if value != vars(Settings())[name]),
         cost=cost, bits=bits, psnr=psnr, batch=settings["batch"], crop=settings["crop"], seed=settings["seed"],
         device=_DEVICES[state["device"]], start=_START if settings["start"] else "",
         held_out=", ".join(f"{value:.4f}" for value in judged[-1]) if judged else "not measured",

@@ -84,24 +84,6 @@ def read_nodes(
         yield from map(ReadNode, wave, own, told, latents, flags, planes)
 
 
-def decode_part(
-    num_frames: int,
-    part: Part,
-    ladder: Ladder,
-    span: int,
-    weights: SharedWeights,
-    source: StreamReader,
-    workers: Workers,
-) -> tuple[dict[int, Planes], Fields]:
-    """Planes and motion of every frame, in coding order."""
-    done: dict[int, Planes] = {}
-    fields: Fields = {}
-    for read in read_nodes(num_frames, part, ladder, span, weights, source, workers):
-        done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
-    source.check_end()
-    return done, fields
-
-
 def reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
     if flags is not None and not flags.any():
@@ -114,12 +96,19 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
     """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
     payload = split(data, geometry)
     head, weights = payload.head, load_weights(payload.head.networks)
-    divided = head.layout.parts(geometry)
+
+    def read_part(part: Part, stream: bytes) -> tuple[dict[int, Planes], Fields]:
+        done: dict[int, Planes] = {}
+        fields: Fields = {}
+        source = StreamReader(stream)
+        for read in read_nodes(geometry.num_frames, part, head.ladder, head.span, weights, source, workers):
+            done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
+        source.check_end()
+        return done, fields
+
     with Workers() as workers:
-        decoded = [
-            decode_part(geometry.num_frames, part, head.ladder, head.span, weights, StreamReader(stream), workers)
-            for part, stream in zip(divided, payload.streams, strict=True)
-        ]
+        parts = zip(head.layout.parts(geometry), payload.streams, strict=True)
+        decoded = [read_part(part, stream) for part, stream in parts]
     crc = head.checksum(planes for done, _ in decoded for planes in done.values())
     if crc != payload.checksum:
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")

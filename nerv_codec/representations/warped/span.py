@@ -18,7 +18,7 @@ from nerv_codec.representations.warped.tree import waves
 
 _GAIN = 0.01
 """Share of the bits by which a shorter span must be better."""
-RATE_OF_ERROR = 0.8
+_RATE_OF_ERROR = 0.8
 """Bits grow like squared error to the minus this: 18 % a dB, as on clips of the training set."""
 
 
@@ -59,8 +59,8 @@ def first_frames(frames: int, span: int, longest: int) -> int:
 def cost_of(coded: Iterable[CodedNode], canvases: Sequence[Tensor]) -> float:
     """What coded frames take: the logarithm of their bits, at equal squared error.
 
-    It takes RATE_OF_ERROR for granted, since nodes have many prices and none is that of the whole. Of the root, which
-    all spans have in common, only the share of these frames counts.
+    It takes for granted how bits grow with less error, since nodes have many prices and none is that of the whole. Of
+    the root, which all spans have in common, only the share of these frames counts.
 
     Args:
         coded: The root and nodes behind it.
@@ -69,7 +69,7 @@ def cost_of(coded: Iterable[CodedNode], canvases: Sequence[Tensor]) -> float:
     root, *others = coded
     wrong = [float(distortion(canvases[one.node.frame], one.planes.tensor())[0]) for one in others]
     words = root.words * len(others) / (len(canvases) - 1) + sum(one.words for one in others)
-    return math.log(words) + RATE_OF_ERROR * math.log(math.fsum(wrong) / len(wrong) + 1e-9)
+    return math.log(words) + _RATE_OF_ERROR * math.log(math.fsum(wrong) / len(wrong) + 1e-9)
 
 
 def _anchors(frames: int, span: int) -> Iterator[int]:

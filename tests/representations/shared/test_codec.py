@@ -102,4 +102,5 @@ def test_what_no_network_has_seen_does_not_make_it_run_away(name, index):
     luma = STRANGE[name].astype(np.uint8)
     decoded = decode_picture(encode_picture([luma, luma[::2, ::2], 255 - luma[::2, ::2]], 8, index))
     for plane, again in zip([luma, luma[::2, ::2], 255 - luma[::2, ::2]], decoded, strict=True):
-        assert np.sqrt(((plane.astype(float) - again) ** 2).mean()) < (12 if index == 0 else 40)
+        largest = {"checks": (12, 40)}.get(name, (6, 25))[index > 0]  # no transform here likes checks
+        assert np.sqrt(((plane.astype(float) - again) ** 2).mean()) < largest

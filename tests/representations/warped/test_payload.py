@@ -72,7 +72,7 @@ def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo, steps: int)
         for plane, (one, two, source) in enumerate(zip(decoded, again, frame.planes, strict=True)):
             np.testing.assert_array_equal(one, two)
             assert one.shape == source.shape
-            assert psnr_db(mean_squared_error(source, one), peak) > 26, plane
+            assert psnr_db(mean_squared_error(source, one), peak) > (26 if info.width == 1 else 27), plane
 
 
 def test_frames_are_the_planes_themselves() -> None:
