@@ -10,10 +10,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
-from nerv_codec.representations.shared.synthesis import NUM_PLANES, WIDTHS, Modulation
+from nerv_codec.representations.shared.synthesis import Modulation
 from nerv_codec.representations.shared.transform import GRAY
 
 ANALYSIS_WIDTHS = {16: 64, 8: 64, 4: 64, 2: 48}

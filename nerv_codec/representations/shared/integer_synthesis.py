@@ -44,13 +44,12 @@ from nerv_codec.representations.shared.integer_transform import (
     dequantised,
     inverse,
 )
-from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.layout import LEVELS, WIDTHS, bands
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
     LARGEST_FEATURE,
     LATENT_GAIN,
-    WIDTHS,
     Stage,
     Synthesis,
 )

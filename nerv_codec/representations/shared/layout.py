@@ -60,6 +60,10 @@ PRIOR_HIDDEN = {16: 24, 8: 24, 4: 12}
 """Hidden units of what a grid tells the next finer one."""
 PRIOR_FEATURES = {8: 12, 4: 8, 2: 6}
 """Features that a position gets from all coarser grids."""
+WIDTHS = {16: 48, 8: 48, 4: 48, 2: 24}
+"""Features of each stage of the synthesis."""
+NUM_PLANES = 6
+"""A picture as the networks see it: luma in four phases, U and V."""
 
 _POINT = ((0, 0),)
 _PLUS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
@@ -137,3 +141,13 @@ def macs_per_symbol() -> float:
             inputs = len(prior_taps(level)) + prior
             total += share * PRIOR_HIDDEN[level] * (inputs + 4 * PRIOR_FEATURES[level // 2])
     return total / symbols
+
+
+def macs_per_pixel() -> float:
+    """Multiplications of context model and synthesis per luma sample, where the residual is added everywhere."""
+    total = sum(len(bands(level)) / level**2 for level in LEVELS) * macs_per_symbol()
+    for level in LEVELS:
+        width = WIDTHS[level]
+        seen = 3 * len(bands(level)) + (2 * NUM_PLANES if level == LEVELS[-1] else 0)
+        total += width * (seen + WIDTHS.get(2 * level, 0) + 2 * 9 * width) / level**2
+    return total + 9 * WIDTHS[LEVELS[-1]] * NUM_PLANES / LEVELS[-1] ** 2

@@ -11,16 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 from nerv_codec.representations.shared.transform import GRAY, Subbands, inverse
 
-WIDTHS = {16: 48, 8: 48, 4: 48, 2: 24}
-"""Features of each stage."""
 LATENT_GAIN = 4.0
 """Of everything that stages see."""
-NUM_PLANES = 6
 FEATURE_BITS = {16: 10, 8: 10, 4: 11, 2: 11}
 """Of features after the point, where they are integers (`integer_synthesis`)."""
 LARGEST_FEATURE = 3071

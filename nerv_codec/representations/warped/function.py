@@ -12,12 +12,14 @@ from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.shared.layout import macs_per_pixel
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import read_lattice, read_points
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
-MACS_PER_SAMPLE = 2500
+MACS_PER_SAMPLE = round(macs_per_pixel() / 1.25)
+"""Of 1.25 coordinates a pixel, as 4:2:0 has; all squares mended."""
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
 

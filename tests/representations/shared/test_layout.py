@@ -1,4 +1,5 @@
 import pytest
+import torch
 
 from nerv_codec.representations.shared.layout import (
     HIDDEN,
@@ -6,9 +7,11 @@ from nerv_codec.representations.shared.layout import (
     Orientation,
     bands,
     context_taps,
+    macs_per_pixel,
     macs_per_symbol,
     prior_taps,
 )
+from nerv_codec.representations.shared.synthesis import Synthesis
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -40,3 +43,12 @@ def test_low_pass_bands_come_first_and_only_at_the_coarsest_grid():
 def test_the_context_model_stays_in_its_budget():
     assert macs_per_symbol() <= 850
     assert all((units + 2) % 8 == 0 for units in HIDDEN.values())
+
+
+def test_multiplications_are_those_of_the_layers():
+    model, total = Synthesis(), 1.5 * macs_per_symbol()
+    for level in LEVELS:
+        for name, layer in model.stages[str(level)].named_children():
+            if isinstance(layer, torch.nn.Conv2d):
+                total += layer.weight.numel() / (2 * level if name == "above" else level) ** 2
+    assert macs_per_pixel() == pytest.approx(total + model.out.weight.numel() / 4)
