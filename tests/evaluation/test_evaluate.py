@@ -53,7 +53,12 @@ def test_part_finds_its_place(original, coded):
     found = evaluate(original, coded)
     assert found.frame_seconds == pytest.approx([0.12, 0.16, 0.2, 0.24])
     assert found.frame_numbers == (0, 1, 2, 3)
-    assert [series.name for series in found.series] == ["psnr_y_db", "psnr_rgb_db", "psnr_yuv611_db"]
+    assert [series.name for series in found.series] == [
+        "psnr_y_db",
+        "psnr_rgb_db",
+        "psnr_yuv611_db",
+        "psnr_worst_chroma_db",
+    ]
     assert found.target.rate_bpp == 8 * coded.stat().st_size / (4 * 24 * 32)
     assert found.target.bitrate_bps == pytest.approx(8 * coded.stat().st_size / 0.16)
     assert found.encode_seconds > 0 and found.decode_seconds > 0
@@ -129,7 +134,7 @@ def test_reports_agree(original, coded):
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     rows = [line.split(",") for line in csv_report(found).splitlines()]
     assert data["schema_version"] == 1
-    assert rows[0] == ["frame", "seconds", "psnr_y_db", "psnr_rgb_db", "psnr_yuv611_db"]
+    assert rows[0] == ["frame", "seconds", "psnr_y_db", "psnr_rgb_db", "psnr_yuv611_db", "psnr_worst_chroma_db"]
     assert [float(row[2]) for row in rows[1:]] == pytest.approx(data["per_frame"]["psnr_y_db"], abs=1e-6)
     assert data["metrics"]["psnr_y_db"]["pooled"]["mean"] == pytest.approx(np.mean(data["per_frame"]["psnr_y_db"]))
     assert "4 compared (of 9 in the reference)" in text_report(found)

@@ -18,6 +18,7 @@ TITLES = {
     "psnr_y_db": "PSNR Y",
     "psnr_rgb_db": "PSNR RGB",
     "psnr_yuv611_db": "PSNR YUV 6:1:1",
+    "psnr_worst_chroma_db": "PSNR of the worst block of chroma",
     "ssim_y": "SSIM Y",
     "ms_ssim_rgb": "MS-SSIM RGB",
     "xpsnr_y_db": "XPSNR Y",
@@ -28,7 +29,7 @@ TITLES = {
 """What people call the series."""
 
 _GROUPS = (
-    ("PSNR, dB", ("psnr_y_db", "psnr_rgb_db", "psnr_yuv611_db")),
+    ("PSNR, dB", ("psnr_y_db", "psnr_rgb_db", "psnr_yuv611_db", "psnr_worst_chroma_db")),
     ("XPSNR, dB", ("xpsnr_y_db", "xpsnr_yuv611_db")),
     ("SSIM, MS-SSIM", ("ssim_y", "ms_ssim_rgb")),
     ("LPIPS (lower is better)", ("lpips_alex",)),

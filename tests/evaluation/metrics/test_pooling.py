@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,9 +34,28 @@ def test_psnr_of_mean_mse_is_not_the_mean(make_pairs, info):
     quiet, loud = make_pairs(info, 1, noise=2)[0], make_pairs(info, 1, noise=30)[0]
     metric.add(quiet)
     metric.add(loud)
-    for series in metric.series():
+    *series_of_planes, _ = metric.series()
+    for series in series_of_planes:
         assert series.pooled["of_mean_mse"] < series.pooled["mean"]
         assert series.pooled["min"] == min(series.values)
     luma = [mean_squared_error(pair.reference[0], pair.target[0]) for pair in (quiet, loud)]
     assert metric.series()[0].pooled["of_mean_mse"] == pytest.approx(psnr_db(sum(luma) / 2, 255))
     assert psnr_db(0, 255) == MAX_DB
+
+
+def test_the_worst_block_of_chroma_is_found(make_pairs, info):
+    metric = PsnrMetric(info)
+    for number, pair in enumerate(make_pairs(info, 3, noise=0)):
+        u, v = (plane.copy() for plane in pair.target[1:])
+        if number == 1:
+            u[64:72, 80:88] = 255 - u[64:72, 80:88]  # the lowest row of blocks has 8 rows
+            v[20, 5] ^= 3
+        metric.add(dataclasses.replace(pair, target=(pair.target[0], u, v)))
+    series = metric.series()[-1]
+    wrong = mean_squared_error(u0 := make_pairs(info, 3, noise=0)[1].target[1][64:72, 80:96], _inverted(u0))
+    assert series.values == pytest.approx([MAX_DB, psnr_db(wrong / 2, 255), MAX_DB])
+    assert series.domain.endswith("in frame 1, row 64, column 80")
+
+
+def _inverted(block):
+    return np.hstack([255 - block[:, :8], block[:, 8:]])
