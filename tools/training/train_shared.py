@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from tqdm import tqdm
 
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.quality import CENTRE, STEPS_PER_OCTAVE, lambda_value
+from nerv_codec.representations.shared.quality import CENTRE, lambda_value, lambda_values
 from nerv_codec.representations.shared.transform import GRAY
 from tools.training import checkpoint
 from tools.training.growing import grow
@@ -58,6 +59,8 @@ class Settings:
         seed: Of crops and noise.
         steps: Stop after so many, if not 0.
         start: Checkpoint of networks, perhaps smaller, to begin with, if any.
+        anew: Pattern of how names of parameters begin that start at random all the same, if any.
+        only: Likewise of those that move; all if it is empty.
     """
 
     minutes: float = 60.0
@@ -70,6 +73,8 @@ class Settings:
     seed: int = 0
     steps: int = 0
     start: str = ""
+    anew: str = ""
+    only: str = ""
 
     def rate(self, before: float, seconds: float) -> float:
         """Factor of the learning rates after the one before: flat, then a cosine down to 1/100; it rises slowly."""
@@ -103,12 +108,7 @@ def costs(networks: SharedNetworks, batch: Batch) -> tuple[Tensor, Tensor, Tenso
     coded = networks(batch.planes, prediction, batch.index)
     wrong = distortion(batch.planes, coded.planes.float())
     bits = torch.stack(list(coded.bits.values())).sum(0) / (4 * batch.planes[0, 0].numel())
-    return wrong / prices(batch.index) + bits, wrong, bits
-
-
-def prices(index: Tensor) -> Tensor:
-    """Lambda of indices, not necessarily whole."""
-    return lambda_value(CENTRE) * torch.exp2((index - CENTRE) / STEPS_PER_OCTAVE)
+    return wrong / lambda_values(batch.index) + bits, wrong, bits
 
 
 class Run:
@@ -125,8 +125,13 @@ class Run:
             self.held_out = Data(pictures, nodes, settings.crop, torch.Generator(device), held_out=True)
         self.networks = SharedNetworks().to(device).train()
         if settings.start:
-            grow(self.networks, checkpoint.load(Path(settings.start))["average"])
-        named = list(self.networks.named_parameters())
+            known = checkpoint.load(Path(settings.start))["average"]
+            anew = settings.anew or "$"
+            grow(self.networks, {name: value for name, value in known.items() if not re.match(anew, name)})
+        named = [one for one in self.networks.named_parameters() if re.match(settings.only, one[0])]
+        self.networks.requires_grad_(False)
+        for _, parameter in named:
+            parameter.requires_grad_()
         rate = torch.tensor(0.0, device=device)
         self.muon = Muon([p for name, p in named if is_matrix(name, p)], rate)
         others = [p for name, p in named if not is_matrix(name, p)]
@@ -184,7 +189,7 @@ class Run:
         bf16 = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             cost, wrong, bits = costs(self.networks, batch)
-        loss = (cost * (prices(batch.index) / lambda_value(CENTRE)) ** RATE_EXPONENT).mean()
+        loss = (cost * (lambda_values(batch.index) / lambda_value(CENTRE)) ** RATE_EXPONENT).mean()
         loss.backward()
         for parameter in self.networks.parameters():
             if parameter.grad is not None:

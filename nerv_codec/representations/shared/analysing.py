@@ -1,8 +1,7 @@
 """The encoder's pass: grid after grid, real latents from the picture, integers from the real latents.
 
 Rounding is decided by what it costs (rate-distortion optimised quantisation): the integer context model says what each
-candidate takes, after what has been decided already, and the step of the band what it errs. Real latents come shrunk
-from the analysis, which was trained with plain rounding; so the error is counted more than once (`_EAGERNESS`).
+candidate takes, after what has been decided already, and the step of the band what it errs.
 """
 
 from __future__ import annotations
@@ -20,16 +19,10 @@ from nerv_codec.representations.shared.integer_prediction import IntegerPredicti
 from nerv_codec.representations.shared.integer_synthesis import everywhere
 from nerv_codec.representations.shared.integer_transform import STEP_SCALE, Grids, dequantised
 from nerv_codec.representations.shared.layout import LEVELS, bands
-from nerv_codec.representations.shared.quality import conditions, lambda_value
+from nerv_codec.representations.shared.quality import SHARES, conditions, lambda_value, rounding_weight
 from nerv_codec.representations.shared.synthesis import FEATURE_BITS
 from nerv_codec.representations.shared.transform import Subbands, forward
 from nerv_codec.representations.shared.weights import SharedWeights
-
-_LUMA_SHARE, _CHROMA_SHARE = 6 / 8, 4 / 8
-"""What a unit of squared error of one latent adds to D, times luma samples: a chroma sample counts for four."""
-_EAGERNESS = ((2.3, 1.017), (5.6, 0.982), (0.7, 1.017))
-"""How often error counts at index 0, by sides of parents, and the factor of each index. Without parents found on
-held-out pictures, else on clips of the training set, whose analysis expects more latents between parents than pay."""
 
 
 @torch.no_grad()
@@ -46,12 +39,13 @@ def analysed(
         decide: Whether rounding weighs error against bits, or just rounds.
     """
     expected = prediction.floating()
-    at = conditions(torch.tensor([told.lambda_index]), expected.parents)
+    index = torch.tensor([told.lambda_index])
+    at = conditions(index, expected.parents)
     subbands = forward(canvas - expected.planes)
     shown = weights.analysis.features(canvas, expected, at)
     synthesis, decoder = weights.synthesis, weights.synthesis.told(told.lambda_index, prediction.parents)
     steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
-    first, growth = _EAGERNESS[told.parents]
+    worth = float(rounding_weight(index, expected.parents)) / lambda_value(told.lambda_index)
     lifted = features = seen = None
     real: Subbands = {}
     decoded: Grids = {}
@@ -66,9 +60,8 @@ def analysed(
         grid = np.zeros(values.shape, np.int32)
         coded = [band for band in bands(level) if band.component < told.components]
         for step in islice(steps, len(coded)):
-            share = _LUMA_SHARE if bands(level)[step.index].component == 0 else _CHROMA_SHARE
-            price = share * (widths[step.index] / STEP_SCALE) ** 2 / lambda_value(told.lambda_index)
-            price *= first * growth**told.lambda_index
+            share = SHARES[bands(level)[step.index].component]
+            price = share * (widths[step.index] / STEP_SCALE) ** 2 * worth
             arguments = step.arguments(grid[0].size)
             if decide and not step.low_pass:
                 band_kernel.decide_band(

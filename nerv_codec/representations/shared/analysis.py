@@ -17,8 +17,10 @@ from nerv_codec.representations.shared.synthesis import Modulation
 from nerv_codec.representations.shared.transform import GRAY
 
 ANALYSIS_WIDTHS = {16: 64, 8: 64, 4: 64, 2: 48}
-LARGEST_CORRECTION = {16: 0.6, 8: 0.6, 4: 6.0, 2: 6.0}
-"""In steps of the latents, the largest seen on natural pictures: strange ones would make the network run away."""
+_LARGEST_FEATURE = 64.0
+_LARGEST_CORRECTION = 6.0
+"""In steps of the latents. Natural pictures stay below both; without them the network runs away, on strange ones at
+once and at the coarse levels in training."""
 _KNEE = 1.5
 """Magnitudes above are not shrunk, so that large latents keep their value."""
 
@@ -59,6 +61,7 @@ class Analysis(nn.Module):
             key = str(level)
             x = self.down_modulation[key](torch.relu(self.down[key](x)), conditions)
             x = x + self.second[key](torch.relu(self.first[key](x)))
+            x = x.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
             found[level] = x
         return found
 
@@ -80,8 +83,7 @@ class Analysis(nn.Module):
         if lifted is not None:
             x = x + self.known[key](lifted)
         correction: Tensor = self.out[key](self.head_modulation[key](torch.relu(x), conditions))
-        largest = LARGEST_CORRECTION[level]
-        return self._shrunk(level, scaled) + correction.clamp(-largest, largest)
+        return self._shrunk(level, scaled) + correction.clamp(-_LARGEST_CORRECTION, _LARGEST_CORRECTION)
 
     def _shrunk(self, level: int, latents: Tensor) -> Tensor:
         threshold = torch.sigmoid(self.shrinkage[str(level)])[:, None, None]

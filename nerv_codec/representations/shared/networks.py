@@ -10,9 +10,18 @@ from torch import Tensor, nn
 
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.context import ContextModel, laplace_bits, low_pass_shift
-from nerv_codec.representations.shared.layout import LEVELS, bands
+from nerv_codec.representations.shared.layout import LEVELS, Orientation, bands
 from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.quality import CENTRE, HALF_RANGE, STEPS_PER_OCTAVE, conditions, lambda_value
+from nerv_codec.representations.shared.quality import (
+    CENTRE,
+    HALF_RANGE,
+    SHARES,
+    STEPS_PER_OCTAVE,
+    conditions,
+    lambda_value,
+    lambda_values,
+    rounding_weight,
+)
 from nerv_codec.representations.shared.synthesis import Synthesis
 from nerv_codec.representations.shared.transform import Subbands, forward
 
@@ -74,6 +83,7 @@ class SharedNetworks(nn.Module):
         told_of = conditions(index, prediction.parents)
         subbands = forward(planes - prediction.planes)
         shown = self.analysis.features(planes, prediction, told_of)
+        worth = (rounding_weight(index, prediction.parents) / lambda_values(index))[:, None]
         told = done = None
         bits: dict[int, Tensor] = {}
         real: Subbands = {}
@@ -83,9 +93,11 @@ class SharedNetworks(nn.Module):
             lifted: Tensor | None = None if done is None else self.synthesis.lifted(level, done)
             steps = self.synthesis.steps(level, told_of)
             y = self.analysis.latents(level, subbands[level], shown[level], lifted, told_of)
-            rounded = torch.round(y).detach()
+            sides = prediction.quantised(level, steps.detach())
+            share = torch.tensor([SHARES[band.component] for band in bands(level)], device=steps.device)
+            rounded = self._decided(level, y, sides, told, told_of, prediction.parents, worth * share * steps**2)
             shift = low_pass_shift(level, rounded, prediction.parents)
-            symbols, sides = rounded - shift, prediction.quantised(level, steps.detach())
+            symbols = rounded - shift
             location, log2_scale, told = self.context.grid(level, symbols, sides, told, told_of)
             spent = laplace_bits(symbols, location, log2_scale)
             if self.training:
@@ -98,6 +110,33 @@ class SharedNetworks(nn.Module):
             done = self.synthesis.stage(level, lifted, decoded, prediction, told_of)
         assert done is not None
         return Pass(self.synthesis.planes(done, decoded, prediction), bits, integers, real)
+
+    @torch.no_grad()
+    def _decided(
+        self,
+        level: int,
+        real: Tensor,
+        sides: Tensor,
+        told: Tensor | None,
+        told_of: Tensor,
+        parents: Tensor,
+        prices: Tensor,
+    ) -> Tensor:
+        """Rounded latents, one step nearer to zero where that costs less, as `analysing` decides one after another.
+
+        Here all are decided at once, with the contexts of plainly rounded ones. Low-pass bands without parents stay.
+        """
+        rounded = torch.round(real)
+        inward = rounded - rounded.sign()
+        shift = low_pass_shift(level, rounded, parents)
+        location, log2_scale, _ = self.context.grid(level, rounded - shift, sides, told, told_of)
+        cost, other = (
+            prices[..., None, None] * (real - latents) ** 2 + laplace_bits(latents - shift, location, log2_scale)
+            for latents in (rounded, inward)
+        )
+        low = torch.tensor([band.orientation == Orientation.LL for band in bands(level)], device=real.device)
+        stays = (low & (parents == 0)[:, None])[..., None, None]
+        return torch.where((other < cost) & ~stays, inward, rounded)
 
     def rates(self, latents: Subbands, prediction: Prediction, index: Tensor) -> dict[int, Tensor]:
         """Bits of every latent, shaped as they are, with contexts from rounded ones; for fitting and for counting."""

@@ -29,6 +29,11 @@ def lambda_value(index: int) -> float:
     return float(2.0 ** (index / STEPS_PER_OCTAVE + _LOG2_FIRST))
 
 
+def lambda_values(index: Tensor) -> Tensor:
+    """The same of many indices, not necessarily whole or within the ladder."""
+    return torch.exp2(index / STEPS_PER_OCTAVE + _LOG2_FIRST)
+
+
 def lambda_index(value: float) -> int:
     """The index nearest to a lambda, at the ends of the ladder where it is outside."""
     position = (math.log2(value) - _LOG2_FIRST) * STEPS_PER_OCTAVE
@@ -36,6 +41,9 @@ def lambda_index(value: float) -> int:
 
 
 NUM_CONDITIONS = 5
+SHARES = (6 / 8, 4 / 8, 4 / 8)
+"""What a unit of squared error of a latent adds to D, times luma samples, by component: chroma samples count for four.
+"""
 
 
 def conditions(index: Tensor, parents: Tensor) -> Tensor:
@@ -49,6 +57,20 @@ def conditions(index: Tensor, parents: Tensor) -> Tensor:
     """
     u = (index.float() - CENTRE) / HALF_RANGE
     return torch.stack([torch.ones_like(u), u, u * u, (parents > 0).float(), (parents == 2).float()], -1)
+
+
+_ROUNDING = ((2.3, 1.017), (5.6, 0.982), (0.7, 1.017))
+
+
+def rounding_weight(index: Tensor, parents: Tensor) -> Tensor:
+    """How often an encoder counts the squared error of a latent against its bits when it rounds, (batch,).
+
+    By sides of parents: the weight at index 0, and its factor with each index. Without parents found on held-out
+    pictures, else on clips of the training set: real latents come shrunk from the analysis already, and between parents
+    fewer of them pay than it expects.
+    """
+    first, growth = torch.tensor(_ROUNDING, device=index.device)[parents.long()].unbind(-1)
+    return first * growth**index
 
 
 def mixed(values: npt.NDArray[np.generic], lambda_index: int, parents: int) -> npt.NDArray[np.int64]:

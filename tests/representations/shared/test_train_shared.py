@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 
 import cv2
 import numpy as np
@@ -97,6 +99,20 @@ def test_larger_networks_begin_as_smaller_ones_did_end(monkeypatch):
     with torch.no_grad():
         found, expected = (networks(planes, prediction, index).planes for networks in (other, one))
     assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_parts_begin_anew_and_others_stay(data):
+    torch.manual_seed(0)
+    first = run(data, SMALL)
+    start = str(data.parent / "out" / "checkpoint.pt")
+    settings = dataclasses.replace(SMALL, start=start, anew=r"analysis\.out\.8\.", only=r"analysis\.\w+\.8\.")
+    found = Run(settings, data, data.parent, torch.device("cpu"))
+    before = {name: value.clone() for name, value in found.networks.named_parameters()}
+    for name, value in before.items():
+        assert torch.equal(value, first.average.weights[name]) != name.startswith("analysis.out.8.")
+    found.advance()
+    moved = {name for name, value in found.networks.named_parameters() if not torch.equal(before[name], value)}
+    assert moved and all(re.match(settings.only, name) for name in moved)
 
 
 def test_crops_are_of_the_picture_and_turned_alike_in_all_planes():
