@@ -29,8 +29,9 @@ from nerv_codec.representations.warped.tree import Node, waves
 _CPU = torch.device("cpu")
 _STRENGTHS = (0.4, 0.1)
 """Of the temporal filter, by depth: at nodes that many others inherit from."""
-_REFINED_DEPTHS = 3
-"""Root, anchors and the nodes half way between these; deeper ones gain less than a hundredth."""
+_STEPS = (2.0, 1.0, 0.5)
+"""Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
+hundredth."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Effort:
     """How hard to try.
 
     Attributes:
-        steps: Of descent on the latents of each node that others depend on.
+        steps: Of descent on the latents of an anchor; the root takes twice as many, nodes half way between half of them.
         decided: What has been chosen before, by frame.
         stop: Asked before each step.
         device: Where steps are taken.
@@ -126,7 +127,7 @@ def encode_part(
         told = predicted(parents, node.sides, moved, extent, index, part, weights)
         if decision is None:
             real, latents = analysed(canvas, told.prediction, told.conditions, weights)
-            steps = effort.steps if node.depth < _REFINED_DEPTHS else 0
+            steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
             latents = refined(
                 canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
             )
