@@ -6,6 +6,7 @@ Writes the weights file, names it by its digest, makes it the current one, and w
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 from nerv_codec.representations.shared.layout import macs_per_symbol
@@ -32,7 +33,7 @@ _CARD = """# Shared networks {digest}
   and drawings are one in fifteen of the training set. Figures on open clips: `docs/experiments/shared-networks.md`.
 """
 _DEVICES = {"cpu": "a CPU", "cuda": "a GPU"}
-_START = ", from earlier, smaller networks on (`tools.training.growing`)"
+_START = ", from earlier networks on (`tools.training.growing`)"
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
     cost, bits, psnr = (sum(values) / len(values) for values in zip(*recent, strict=True))
     card = _CARD.format(
         digest=digest, size=len(data), macs=macs_per_symbol(), minutes=state["seconds"] / 60, steps=state["step"],
-        options="".join(f" --{name} {value}" for name, value in settings.items() if value != vars(Settings())[name]),
+        options="".join(f" --{name} {shlex.quote(str(value))}" for name, value in settings.items() if value != vars(Settings())[name]),
         cost=cost, bits=bits, psnr=psnr, batch=settings["batch"], crop=settings["crop"], seed=settings["seed"],
         device=_DEVICES[state["device"]], start=_START if settings["start"] else "",
         held_out=", ".join(f"{value:.4f}" for value in judged[-1]) if judged else "not measured",

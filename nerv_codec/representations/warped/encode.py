@@ -39,7 +39,7 @@ class Effort:
     """How hard to try.
 
     Attributes:
-        steps: Of descent on the latents of an anchor; the root takes twice as many, nodes half way between half of them.
+        steps: Of descent on the latents of an anchor; others take their share of them.
         decided: What has been chosen before, by frame.
         stop: Asked before each step.
         device: Where steps are taken.
