@@ -46,11 +46,12 @@ def main() -> None:
         old.unlink()
     digest = install(data).hex()
     settings, recent = state["settings"], [entry[4:7] for entry in state["log"][-20:]]
+    changed = {name: value for name, value in settings.items() if value != vars(Settings())[name]}
     judged = [entry[7] for entry in state["log"] if entry[7]]
     cost, bits, psnr = (sum(values) / len(values) for values in zip(*recent, strict=True))
     card = _CARD.format(
         digest=digest, size=len(data), macs=macs_per_symbol(), minutes=state["seconds"] / 60, steps=state["step"],
-        options="".join(f" --{name} {shlex.quote(str(value))}" for name, value in settings.items() if value != vars(Settings())[name]),
+        options="".join(f" --{name} {shlex.quote(str(value))}" for name, value in changed.items()),
         cost=cost, bits=bits, psnr=psnr, batch=settings["batch"], crop=settings["crop"], seed=settings["seed"],
         device=_DEVICES[state["device"]], start=_START if settings["start"] else "",
         held_out=", ".join(f"{value:.4f}" for value in judged[-1]) if judged else "not measured",

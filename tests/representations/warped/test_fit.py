@@ -22,7 +22,7 @@ def fit(path, stop=lambda: False, steps=2, target=None, shortest_span=3):
     return fit_warped(config, task, lambda _: None, FileCheckpoint(path, stop, 0.0)).payload
 
 
-@pytest.mark.parametrize("asks", [1, 7])
+@pytest.mark.parametrize("asks", [1, 9])
 def test_a_stopped_fit_goes_on_with_what_it_had_decided(tmp_path, monkeypatch, asks):
     whole = fit(tmp_path / "whole")
     searched = []
