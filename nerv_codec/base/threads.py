@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, Self, TypeVar
 
 import torch
 
 Result = TypeVar("Result")
 
 
+class Task(Generic[Result]):
+    """A piece of work that whoever needs its result first does, if no thread has begun with it.
+
+    So tasks may wait for others that were begun before them: no thread waits for what nobody works on.
+    """
+
+    def __init__(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> None:
+        self._function, self._arguments = function, arguments
+        self._claim = threading.Lock()
+        self._future: Future[Result] = Future()
+
+    def __call__(self) -> None:
+        """Does the work unless that has begun."""
+        if self._claim.acquire(blocking=False):
+            arguments, self._arguments = self._arguments, ()  # what is done needs them no more
+            try:
+                self._future.set_result(self._function(*arguments))
+            except BaseException as error:  # told to whoever asks for the result
+                self._future.set_exception(error)
+
+    def result(self) -> Result:
+        """The result, or what the work raised."""
+        self()
+        return self._future.result()
+
+
 class Workers:
-    """A pool as wide as torch's own, in which, and beside which, operators run on one thread.
+    """As many threads as torch has, the caller's among them, in which operators run on one thread.
 
     Operators on matrices that fit a cache gain nothing from threads of their own: these wait for each other
     after each operator, and spin while they do. A chunk that one thread computes from end to end also has
@@ -23,16 +50,31 @@ class Workers:
 
     def __init__(self) -> None:
         self.count = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self.count, initializer=torch.set_num_threads, initargs=(1,))
+        others = self.count - 1
+        self._pool = ThreadPoolExecutor(others, initializer=torch.set_num_threads, initargs=(1,)) if others else None
 
     def __enter__(self) -> Self:
         torch.set_num_threads(1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
         torch.set_num_threads(self.count)
+
+    def begin(self, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
+        """A task that a thread begins with when it is free, at the latest whoever asks for its result."""
+        task = Task(function, arguments)
+        if self._pool is not None:
+            self._pool.submit(task)
+        return task
 
     def map(self, function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
         """The results of ``function`` for each item, in order, computed side by side."""
-        return list(self._pool.map(function, *arguments))
+        tasks = [self.begin(function, *items) for items in zip(*arguments, strict=False)]
+        return [task.result() for task in tasks]
+
+
+def side_by_side(workers: Workers | None, function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
+    """``Workers.map``, or one after another where there are no workers."""
+    return list(map(function, *arguments)) if workers is None else workers.map(function, *arguments)

@@ -1,0 +1,53 @@
+"""Workers: whoever needs a result does the work that nobody has begun."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import torch
+
+from nerv_codec.base.threads import Workers, side_by_side
+
+
+@pytest.fixture(params=[1, 2, 3])
+def workers(request):
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    with Workers() as found:
+        yield found
+    assert torch.get_num_threads() == request.param
+    torch.set_num_threads(before)
+
+
+def test_results_come_in_order(workers):
+    assert workers.map(lambda a, b: a - b, range(50), [1] * 50) == list(range(-1, 49))
+    assert side_by_side(None, abs, [-2, 3]) == side_by_side(workers, abs, [-2, 3]) == [2, 3]
+
+
+def test_a_task_is_done_once_whoever_asks(workers):
+    done = []
+    task = workers.begin(done.append, 1)
+    askers = [threading.Thread(target=task.result) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert task.result() is None and done == [1]
+
+
+def test_tasks_may_wait_for_earlier_ones(workers):
+    """A chain that is longer than there are threads, asked for from its end."""
+    tasks = [workers.begin(int)]
+    for _ in range(40):
+        tasks.append(workers.begin(lambda before: before.result() + 1, tasks[-1]))
+    assert tasks[-1].result() == 40
+
+
+def test_errors_reach_whoever_asks(workers):
+    task = workers.begin(lambda: 1 // 0)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            task.result()
+    with pytest.raises(ValueError, match="abc"):
+        workers.map(int, ["1", "abc", "3"])
