@@ -1,6 +1,6 @@
-"""Convolutions in integers, run on whole numbers in float32: exact, and so the same on every machine.
+"""Convolutions in integers, the same on every machine.
 
-A float32 sum is exact in any order while all sums that may occur stay below 2**24; loaders check it.
+Sums stay below 2**24, so that decoders may compute them in float32 as well; loaders check it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared import convolution_kernel
-from nerv_codec.representations.shared.integer_network import EXACT
-from nerv_codec.representations.shared.tile_product import LANES
+from nerv_codec.representations.shared.integer_network import EXACT, Ints
+from nerv_codec.representations.shared.vector_code import paired
 
-Floats = npt.NDArray[np.float32]
-Features = npt.NDArray[np.float32]
+Halves = npt.NDArray[np.int16]
+Features = Halves
 """Whole numbers with zeros around them, see `convolution_kernel`."""
 Places = npt.NDArray[np.bool_]
 """(rows, cols) of a grid."""
 MIN_SHIFT, MAX_SHIFT = 1, 15
-_NONE = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
@@ -94,73 +93,82 @@ class Convolution:
             raise BitstreamError(f"the weights of {name} are too large for exact sums")
 
     @functools.cached_property
-    def _scaled(self) -> tuple[Floats, Floats]:
-        """Weights and biases, half of a unit included, over 2**shift: exact in float32."""
+    def _blocks(self) -> tuple[int, Ints, Ints]:
+        """Outputs of a block, and (blocks, outputs) for the compiled loops: biases with half of a unit, and shifts.
+
+        Outputs that fill the last block up are zero.
+        """
+        outputs = 24 if len(self.bias) % 24 == 0 else 8
+        more = 0, -len(self.bias) % outputs
         shift = self.shift.astype(np.int32)
-        weight = np.ldexp(self.weight.astype(np.float32), -shift[:, None, None, None])
-        return weight, (np.ldexp(self.bias, -shift) + 0.5).astype(np.float32)
+        half = self.bias + (1 << (shift - 1))
+        return outputs, np.pad(half, more).reshape(-1, outputs), np.pad(shift, more).reshape(-1, outputs)
 
     @functools.cached_property
-    def _flat(self) -> tuple[Floats, Floats]:
-        """The same for the compiled loops; outputs that fill whole vectors up are zero."""
-        weight, bias = self._scaled
-        more = -len(bias) % LANES
-        return _blocks(np.pad(weight, ((0, more), (0, 0), (0, 0), (0, 0))), np.pad(bias, (0, more)))
+    def _flat(self) -> tuple[Halves, Ints, Ints]:
+        """A layer of 1 x 1 for the compiled loops."""
+        outputs, bias, shift = self._blocks
+        return paired(self.weight[..., 0, 0], outputs), bias, shift
 
     @functools.cached_property
-    def _phases(self) -> tuple[Floats, Floats]:
+    def _phases(self) -> tuple[Halves, Ints, Ints]:
         """The layers of the 2 x 2 places below one."""
-        weight, bias = self._scaled
-        order = np.arange(len(bias)).reshape(-1, 4).T.ravel()
-        return _blocks(weight[order], bias[order], len(bias) // 4)
+        order = np.arange(len(self.bias)).reshape(-1, 4).T.ravel()
+        return Convolution(self.weight[order], self.shift[order], self.bias[order])._flat
 
-    def __call__(
-        self,
-        x: Features,
-        wanted: Places,
-        limits: tuple[int, int] = (-EXACT, EXACT),
-        modulators: tuple[Floats, Floats] = (_NONE, _NONE),
-        into: Features | None = None,
-    ) -> Features:
-        """The convolution at the wanted places, and anything at others.
+    @functools.cached_property
+    def _turned(self) -> tuple[Halves, Ints, Ints]:
+        """A layer of 3 x 3 for the compiled loops. What `check_exact` lets through fits in 16 bits."""
+        outputs, bias, shift = self._blocks
+        turn = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
+        turned = np.einsum("ai,oxij,bj->abox", turn, self.weight.astype(np.int64), turn)
+        assert np.abs(turned).max() < 1 << 15
+        parts = [paired(part.astype(np.int16), outputs) for part in turned.reshape(-1, *turned.shape[2:])]
+        return np.ascontiguousarray(np.stack(parts, 1)), 4 * bias, shift + 2
+
+    def __call__(self, x: Features, wanted: Places, limits: tuple[int, int], into: Features | None = None) -> Features:
+        """A convolution of 3 x 3 at the wanted places, and anything at others.
 
         Args:
             x: Whole numbers.
             wanted: Places.
             limits: What the result is cut to.
-            modulators: What each output is multiplied with then, and what is added; it is rounded down and cut again.
             into: What the convolution is added to, in place, before it is cut.
         """
-        weight, bias = self._flat
+        weight, bias, shift = self._turned
         out = blank(wanted, bias.size) if into is None else into
-        low, high = np.float32(limits[0]), np.float32(limits[1])
-        scale, shift = (values.reshape(-1, bias.shape[1]) for values in modulators)
-        convolution_kernel.convolve(
-            x, self.weight.shape[-1], weight, bias, wanted, low, high, scale, shift, into is not None, out
-        )
+        low, high = (np.int32(limit) for limit in limits)
+        convolution_kernel.convolve(x, weight, bias, shift, wanted, low, high, into is not None, out)
         return out
 
-    def lift(self, x: Features, wanted: Places, limits: tuple[int, int]) -> Features:
+    def residual(self, x: Features, wanted: Places) -> Ints:
+        """A convolution of 3 x 3 at the wanted places, not cut; laid out like features, but in 32 bits."""
+        weight, bias, shift = self._turned
+        out = np.zeros((*x.shape[:2], bias.size), np.int32)
+        low, high = np.int32(-EXACT), np.int32(EXACT)
+        convolution_kernel.convolve(x, weight, bias, shift, wanted, low, high, False, out)
+        return out
+
+    def merge(self, x: Features, wanted: Places, largest: int, modulators: tuple[Ints, Ints], into: Features) -> None:
+        """Adds a convolution of 1 x 1, cuts, modulates and cuts again; see `convolution_kernel.merge`."""
+        weight, bias, shift = self._flat
+        scale, offset = (values.reshape(bias.shape) for values in modulators)
+        convolution_kernel.merge(x, weight, bias, shift, wanted, np.int32(largest), scale, offset, into)
+
+    def lift(self, x: Features, wanted: Places, largest: int) -> Features:
         """Features of the grid twice as fine below the wanted places: outputs 4 n to 4 n + 3 are one of its, 2 x 2."""
-        weight, bias = self._phases
+        weight, bias, shift = self._phases
         out = blank(wanted.repeat(2, 0).repeat(2, 1), bias.size // 4)
-        convolution_kernel.lift(x, weight, bias, wanted, np.float32(limits[0]), np.float32(limits[1]), out)
+        convolution_kernel.lift(x, weight, bias, shift, wanted, np.int32(largest), out)
         return out
-
-
-def _blocks(weight: Floats, bias: Floats, whole: int = 0) -> tuple[Floats, Floats]:
-    """A layer as `convolution_kernel` takes it, in blocks of outputs that divide ``whole``, or all."""
-    block = next(size for size in (24, 16, 8) if (whole or len(bias)) % size == 0)
-    parts = weight.reshape(-1, block, *weight.shape[1:]).transpose(0, 3, 4, 2, 1)
-    return np.ascontiguousarray(parts).reshape(len(parts), -1), bias.reshape(-1, block)
 
 
 def blank(places: Places, channels: int) -> Features:
-    """Zeros for a grid."""
+    """Zeros for a grid; channels are rounded up to whole pairs."""
     rows, cols = places.shape
-    return np.zeros((rows + 2, cols + 1 + convolution_kernel.RIGHT, channels), np.float32)
+    return np.zeros((rows + 3, cols + 3, channels + channels % 2), np.int16)
 
 
-def inside(features: Features) -> Floats:
+def inside(features: Features) -> Features:
     """A view of features as (channels, rows, cols)."""
-    return features[1:-1, 1 : -convolution_kernel.RIGHT].transpose(2, 0, 1)
+    return features[1:-2, 1:-2].transpose(2, 0, 1)

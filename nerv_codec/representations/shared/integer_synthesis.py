@@ -18,17 +18,16 @@ import torch
 from torch import Tensor
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.shared.band_coder import Latents
-from nerv_codec.representations.shared.convolution_kernel import show
+from nerv_codec.representations.shared.convolution_kernel import MODULATION_BITS, add_residual, show, show_picture
 from nerv_codec.representations.shared.integer_context import Arrays
 from nerv_codec.representations.shared.integer_convolution import (
     Convolution,
     Features,
-    Floats,
     Places,
     Range,
     blank,
-    inside,
 )
 from nerv_codec.representations.shared.integer_network import EXACT
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
@@ -44,7 +43,7 @@ from nerv_codec.representations.shared.integer_transform import (
     dequantised,
     inverse,
 )
-from nerv_codec.representations.shared.layout import LEVELS, WIDTHS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
@@ -57,7 +56,6 @@ from nerv_codec.representations.shared.synthesis import (
 LARGEST_INPUT = 16383
 _INPUT_BITS = {16: 5, 8: 4, 4: 4, 2: 4}
 """Low bits of bands, in 1/256 of a code value, that the network does not see."""
-_MODULATION_BITS = 10
 _GAIN_BITS = 16
 """Of the logarithm to base 2 of a step in 2**-16 of a code value."""
 _MAX_OCTAVES = 28
@@ -91,16 +89,16 @@ class IntegerStage:
     above: Convolution | None = None
 
     def modulators(self, level: int, lambda_index: int, parents: int) -> tuple[Ints, Ints]:
-        """Scales in 2**-_MODULATION_BITS and shifts in that of a feature."""
+        """Scales in 2**-MODULATION_BITS and shifts in that of a feature."""
         scale, shift = np.split(mixed(self.modulation, lambda_index, parents), 2)
-        return (scale + (1 << _MODULATION_BITS)).astype(np.int32), (shift << FEATURE_BITS[level]).astype(np.int32)
+        return (scale + (1 << MODULATION_BITS)).astype(np.int32), (shift << FEATURE_BITS[level]).astype(np.int32)
 
-    def __call__(self, lifted: Features, seen: Features, modulators: tuple[Floats, Floats], wanted: Places) -> Features:
+    def __call__(self, lifted: Features, seen: Features, modulators: tuple[Ints, Ints], wanted: Places) -> Features:
         """Features of the grid at the wanted places; those that are lifted are used up."""
         around, largest = grown(wanted), LARGEST_FEATURE
-        x = self.merge(seen, grown(around), (-largest, largest), modulators, into=lifted)
-        hidden = self.first(x, around, (0, largest))
-        return self.second(hidden, wanted, (-largest, largest), into=x)
+        self.merge.merge(seen, grown(around), largest, modulators, into=lifted)
+        hidden = self.first(lifted, around, (0, largest))
+        return self.second(hidden, wanted, (-largest, largest), into=lifted)
 
 
 @dataclass(frozen=True)
@@ -109,11 +107,11 @@ class Told:
 
     Attributes:
         steps: Of every band, in 2**-16 of a code value.
-        modulators: Factor of the features, and what is added, of every level.
+        modulators: Factor of the features, and what is added, half of a unit included, of every level.
     """
 
     steps: dict[int, Ints]
-    modulators: dict[int, tuple[Floats, Floats]]
+    modulators: dict[int, tuple[Ints, Ints]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,15 +130,14 @@ class IntegerSynthesis:
             exponents = mixed(self.gains[level], lambda_index, parents)
             steps[level] = np.array([power(int(exponent)) for exponent in exponents], np.int32)
             scale, shift = self.stages[level].modulators(level, lambda_index, parents)
-            unit = 2.0**-_MODULATION_BITS
-            modulators[level] = (scale * unit).astype(np.float32), (shift * unit + 0.5).astype(np.float32)
+            modulators[level] = scale, shift + np.int32(1 << MODULATION_BITS - 1)
         return Told(steps, modulators)
 
     def lifted(self, level: int, coarser: Features, wanted: Places) -> Features:
         """What the stage of ``2 * level`` says about this grid below its wanted places, in 2**-FEATURE_BITS[level]."""
         above = self.stages[level].above
         assert above is not None
-        return above.lift(coarser, wanted, (-LARGEST_FEATURE, LARGEST_FEATURE))
+        return above.lift(coarser, wanted, LARGEST_FEATURE)
 
     def stage(
         self,
@@ -163,14 +160,14 @@ class IntegerSynthesis:
             wanted: (rows, cols) of the grid.
             restored: At the finest grid, the planes without the residual, less mid-gray.
         """
-        grids = values, prediction.subbands[level], prediction.doubt_subbands[level]
-        shown = [(grid, _INPUT_BITS[level]) for grid in grids]
+        grids, bits = (values, prediction.subbands[level], prediction.doubt_subbands[level]), _INPUT_BITS[level]
+        count = len(grids) * len(values)
+        seen, around = blank(wanted, count + (2 * NUM_PLANES if restored else 0)), grown(grown(wanted))
+        for number, grid in enumerate(grids):
+            show(grid, bits, LARGEST_INPUT, around, number * len(values), seen)
         if restored is not None:
-            shown += [(np.stack(_six(restored)), EXTRA_BITS), (np.stack(_six(prediction.doubt)), 0)]
-        seen, around, channel = blank(wanted, sum(len(grid) for grid, _ in shown)), grown(grown(wanted)), 0
-        for grid, bits in shown:
-            show(grid.astype(np.int32, copy=False), bits, LARGEST_INPUT, around, channel, seen)
-            channel += len(grid)
+            show_picture(*restored, EXTRA_BITS, LARGEST_INPUT, around, count, seen)
+            show_picture(*prediction.doubt, 0, LARGEST_INPUT, around, count + NUM_PLANES, seen)
         if lifted is None:
             lifted = blank(wanted, WIDTHS[level])
         return self.stages[level](lifted, seen, told.modulators[level], wanted)
@@ -182,7 +179,12 @@ class IntegerSynthesis:
         return _samples(*_restored(grids, prediction))
 
     def __call__(
-        self, latents: Latents, prediction: IntegerPrediction, lambda_index: int, wanted: Places | None = None
+        self,
+        latents: Latents,
+        prediction: IntegerPrediction,
+        lambda_index: int,
+        wanted: Places | None = None,
+        workers: Workers | None = None,
     ) -> Yuv:
         """The picture, samples 0..LARGEST_SAMPLE in 1/16 of a code value.
 
@@ -191,12 +193,23 @@ class IntegerSynthesis:
             prediction: What is known of the picture.
             lambda_index: Price of bits.
             wanted: Places of the finest grid where the residual of the network is added; None is everywhere.
+            workers: Who share the work.
         """
         told = self.told(lambda_index, prediction.parents)
         grids = {level: dequantised(latents[level], told.steps[level]) for level in LEVELS}
         restored = _restored(grids, prediction)
         if wanted is None:
             wanted = everywhere(grids[LEVELS[-1]])
+        parts = _stripes(wanted, 1 if workers is None else workers.count)
+        found = side_by_side(workers, lambda part: self._residual(grids, restored, prediction, told, part), parts)
+        for part, residual in zip(parts, found, strict=True):
+            add_residual(residual, part, *restored)
+        return _samples(*restored)
+
+    def _residual(
+        self, grids: Grids, restored: Signed, prediction: IntegerPrediction, told: Told, wanted: Places
+    ) -> Ints:
+        """The residual of the network at the wanted places of the finest grid, laid out like features."""
         places = {LEVELS[-1]: grown(wanted)}
         for level in LEVELS[-2::-1]:
             places[level] = _halved(grown(grown(places[level // 2])))
@@ -206,10 +219,7 @@ class IntegerSynthesis:
             planes = restored if level == LEVELS[-1] else None
             features = self.stage(level, lifted, grids[level], prediction, told, places[level], planes)
         assert features is not None
-        residual = inside(self.out(features, wanted))
-        for plane, more in zip(_six(restored), residual, strict=False):
-            np.add(plane, more, out=plane, where=wanted, casting="unsafe")
-        return _samples(*restored)
+        return self.out.residual(features, wanted)
 
     @classmethod
     def quantised(cls, model: Synthesis) -> IntegerSynthesis:
@@ -222,7 +232,7 @@ class IntegerSynthesis:
                 name: Convolution.quantised(getattr(stage, name), *_units(level, name), _given(name))
                 for name in _layer_names(level)
             }
-            stages[level] = IntegerStage(modulation=_fixed(stage.modulation.weight, _MODULATION_BITS), **made)
+            stages[level] = IntegerStage(modulation=_fixed(stage.modulation.weight, MODULATION_BITS), **made)
         gains = {}
         for level in LEVELS:
             octaves = model.gains[str(level)].detach().double() / math.log(2)
@@ -238,7 +248,7 @@ class IntegerSynthesis:
                 target = model.stages[str(level)]
                 for name in _layer_names(level):
                     getattr(stage, name).copy_to(getattr(target, name), *_units(level, name))
-                target.modulation.weight.copy_(_unfixed(stage.modulation, _MODULATION_BITS))
+                target.modulation.weight.copy_(_unfixed(stage.modulation, MODULATION_BITS))
                 octaves = _unfixed(self.gains[level], _GAIN_BITS)
                 octaves[0] -= math.log2(STEP_SCALE)
                 model.gains[str(level)].copy_(octaves * math.log(2))
@@ -310,7 +320,7 @@ class IntegerSynthesis:
                 for level in LEVELS:
                     exponents = mixed(self.gains[level], lambda_index, parents)
                     scale, shift = self.stages[level].modulators(level, lambda_index, parents)
-                    largest = LARGEST_FEATURE * np.abs(scale) + np.abs(shift) + (1 << _MODULATION_BITS)
+                    largest = LARGEST_FEATURE * np.abs(scale) + np.abs(shift) + (1 << MODULATION_BITS)
                     if exponents.min() < 0 or exponents.max() >= _MAX_OCTAVES << _GAIN_BITS:
                         raise BitstreamError(f"a step of synthesis.{level} is out of range")
                     if largest.max() >= EXACT:
@@ -353,33 +363,35 @@ def grown(places: Places) -> Places:
     return wide
 
 
+def _stripes(places: Places, count: int) -> list[Places]:
+    """The same places in parts of about as many, one below the other."""
+    before = places.sum(1).cumsum()
+    number = np.minimum(count * before // max(1, int(before[-1])), count - 1)
+    return [places & (number == part)[:, None] for part in range(count)]
+
+
 def _halved(places: Places) -> Places:
     """Places of the next coarser grid that lie above any of these."""
     rows = places[::2] | places[1::2]
     return rows[:, ::2] | rows[:, 1::2]
 
 
-def _six(planes: Yuv | Signed) -> list[npt.NDArray[np.signedinteger]]:
-    """Views of Y, U and V as six planes of half the size, as `transform.pack` orders them."""
-    y, u, v = planes
-    return [*(y[i::2, j::2] for i in range(2) for j in range(2)), u, v]
-
-
 def _restored(grids: Grids, prediction: IntegerPrediction) -> Signed:
     """What prediction and latents say without the residual, less mid-gray, in 1/256 of a code value."""
-    y, u, v = (
-        plane + ((expected.astype(np.int32) - GRAY_SAMPLE) << EXTRA_BITS)
-        for plane, expected in zip(inverse(grids), prediction.planes, strict=True)
-    )
-    return y, u, v
+    planes = inverse(grids)
+    for plane, expected in zip(planes, prediction.planes, strict=True):
+        more = np.subtract(expected, GRAY_SAMPLE, dtype=np.int32)
+        np.add(plane, more << EXTRA_BITS, out=plane)
+    return planes
 
 
 def _samples(*planes: Ints) -> Yuv:
-    """Integers in 1/256 of a code value less mid-gray as samples."""
-    half = 1 << EXTRA_BITS - 1
-    y, u, v = (
-        np.clip(((plane + half) >> EXTRA_BITS) + GRAY_SAMPLE, 0, LARGEST_SAMPLE).astype(np.int16) for plane in planes
-    )
+    """Integers in 1/256 of a code value less mid-gray as samples; they are used up."""
+    for plane in planes:
+        np.add(plane, (GRAY_SAMPLE << EXTRA_BITS) + (1 << EXTRA_BITS - 1), out=plane)
+        np.right_shift(plane, EXTRA_BITS, out=plane)
+        np.clip(plane, 0, LARGEST_SAMPLE, out=plane)
+    y, u, v = (plane.astype(np.int16) for plane in planes)
     return y, u, v
 
 

@@ -4,8 +4,9 @@ import torch
 from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import grid_shapes
-from nerv_codec.representations.shared.integer_convolution import Convolution, Range
+from nerv_codec.representations.shared.integer_convolution import Convolution, Range, blank, inside
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
 from nerv_codec.representations.shared.integer_synthesis import (
     FEATURE_BITS,
@@ -212,3 +213,47 @@ def test_conditions_out_of_range_are_refused(synthesis, name, match):
     arrays[f"synthesis.8.{name}"] = arrays[f"synthesis.8.{name}"] + np.int32(1 << 22)
     with pytest.raises(BitstreamError, match=match):
         IntegerSynthesis.from_arrays(arrays)
+
+
+def features(x: np.ndarray) -> np.ndarray:
+    """(channels, rows, cols) as convolutions take it."""
+    found = blank(np.ones(x.shape[1:], np.bool_), len(x))
+    inside(found)[:] = x
+    return found
+
+
+@pytest.mark.parametrize("rows, cols", [(1, 1), (5, 7), (4, 40)])
+@pytest.mark.parametrize("share", [0.1, 1.0])
+@pytest.mark.parametrize("count", [6, 24, 48])
+def test_convolutions_are_their_plain_form(rows, cols, share, count):
+    """Weights as large as loaders let through, inputs as large as features are."""
+    rng = np.random.default_rng(rows)
+    weight = rng.integers(-11, 12, (count, 24, 3, 3)).astype(np.int16)
+    weight[0] = 0
+    weight[0, 3, 1, 1] = 5460
+    weight[1] = 0
+    weight[1, 7] = 606
+    layer = Convolution(weight, np.full(count, 5, np.int8), rng.integers(-999, 1000, count).astype(np.int32))
+    layer.check_exact("it", Range(LARGEST_FEATURE))
+    x = rng.choice([-LARGEST_FEATURE, LARGEST_FEATURE, 5], (24, rows, cols)).astype(np.int64)
+    wanted, expected = rng.random((rows, cols)) < share, convolve(layer, x)
+    assert np.array_equal(inside(layer.residual(features(x), wanted))[:count, wanted], expected[:, wanted])
+    cut_off = layer(features(x), wanted, (0, LARGEST_FEATURE))
+    assert np.array_equal(inside(cut_off)[:count, wanted], cut(expected, 0)[:, wanted])
+    if count == 24:
+        added = layer(features(x), wanted, (-LARGEST_FEATURE, LARGEST_FEATURE), into=features(x[::-1]))
+        assert np.array_equal(inside(added)[:, wanted], cut(expected + x[::-1])[:, wanted])
+        outside = added.copy()
+        inside(outside)[:] = 0
+        assert not outside.any()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_stripes_on_threads_give_the_same(synthesis, threads):
+    integers, known = latents(2.0), prediction(2)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    with Workers() as workers:
+        found = synthesis(integers, known, 33, None, workers)
+    torch.set_num_threads(before)
+    assert all(np.array_equal(a, b) for a, b in zip(found, synthesis(integers, known, 33), strict=True))
