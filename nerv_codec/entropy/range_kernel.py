@@ -23,9 +23,9 @@ FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ONE = np.uint64(1 << 24)
 _BIT = np.uint64(1 << 23)
 _MAX_PREFIX = 15
-_WORD = np.uint64(32)
+WORD = np.uint64(32)
 _WORD_MASK = np.uint64(0xFFFFFFFF)
-_RENORM = np.uint64(1 << 32)
+RENORM = np.uint64(1 << 32)
 _Z, _UNIT = np.uint64(0), np.uint64(1)
 
 
@@ -48,12 +48,12 @@ def put(state, words, used, start, count):
     if low < state[0]:
         _carry(words, used)
     state[1] = scale * count
-    if state[1] < _RENORM:
+    if state[1] < RENORM:
         if used < words.shape[0]:
-            words[used] = np.uint32(low >> _WORD)
+            words[used] = np.uint32(low >> WORD)
         used += 1
-        low = low << _WORD
-        state[1] = state[1] << _WORD
+        low = low << WORD
+        state[1] = state[1] << WORD
     state[0] = low
     return used
 
@@ -116,7 +116,7 @@ def finish(state, words, used):
         if state[0] + (state[1] - _UNIT) < state[0]:
             _carry(words, used)
         else:
-            words[used] = np.uint32(end >> _WORD)
+            words[used] = np.uint32(end >> WORD)
             used += 1
     while used > 0 and words[used - 1] == 0:
         used -= 1
@@ -132,7 +132,7 @@ def next_word(words, position):
 @njit(nogil=True, cache=True)
 def begin(words):
     """A decoder's state after the first two words; the next word's position is 2."""
-    return np.array([_Z, FULL, (next_word(words, 0) << _WORD) | next_word(words, 1)], np.uint64)
+    return np.array([_Z, FULL, (next_word(words, 0) << WORD) | next_word(words, 1)], np.uint64)
 
 
 @njit(nogil=True, cache=True)
@@ -141,10 +141,10 @@ def advance(state, words, position, start, count):
     scale = state[1] >> PRECISION
     state[0] += scale * start
     state[1] = scale * count
-    if state[1] < _RENORM:
-        state[0] = state[0] << _WORD
-        state[1] = state[1] << _WORD
-        state[2] = (state[2] << _WORD) | next_word(words, position)
+    if state[1] < RENORM:
+        state[0] = state[0] << WORD
+        state[1] = state[1] << WORD
+        state[2] = (state[2] << WORD) | next_word(words, position)
         position += 1
     return position
 

@@ -33,7 +33,8 @@ KERNELS = [
     "nerv_codec.entropy.rate_cpu",
     *(f"nerv_codec.representations.lossless.{name}_kernel" for name in ("bit", "motion", "plane", "value")),
     "nerv_codec.representations.lossless.least_squares",
-    *(f"nerv_codec.representations.shared.{name}" for name in ("band_kernel", "lifting_kernel", "low_pass")),
+    *(f"nerv_codec.representations.shared.{name}_kernel" for name in ("band", "convolution", "lifting", "network")),
+    "nerv_codec.representations.shared.low_pass",
     *(f"nerv_codec.representations.warped.{name}_kernel" for name in ("compensate", "interpolate", "motion", "search")),
     *(module.name for module in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}.")),
 ]

@@ -62,7 +62,7 @@ def analysed(
         for step in islice(steps, len(coded)):
             share = SHARES[bands(level)[step.index].component]
             price = share * (widths[step.index] / STEP_SCALE) ** 2 * worth
-            arguments = step.arguments(grid[0].size)
+            arguments = step.arguments()
             if decide and not step.low_pass:
                 band_kernel.decide_band(
                     np.ascontiguousarray(values[step.index]), *arguments, latent_code_lengths(), price, grid[step.index]

@@ -30,7 +30,8 @@ from nerv_codec.representations.shared.integer_network import (
 )
 from nerv_codec.representations.shared.layout import LEVELS, Orientation, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
-from nerv_codec.representations.shared.prepared import Prepared, next_features
+from nerv_codec.representations.shared.network_kernel import LARGEST, MARGIN, Halves, Network
+from nerv_codec.representations.shared.prepared import blank_features, next_features
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 
 _CRC_BYTES = 4
@@ -74,21 +75,18 @@ class Step:
     low_pass: bool
     bias: Ints
     network: IntegerNetwork
-    prepared: Prepared
+    prepared: Network
     planes: npt.NDArray[np.int8]
-    features: npt.NDArray[np.float32] | None
+    features: Halves
 
     def show(self, symbols: Ints) -> None:
         """Fills the band in where the loops did not."""
-        inner = slice(band_kernel.MARGIN, -band_kernel.MARGIN)
-        self.planes[self.index, inner, inner] = np.clip(symbols, -band_kernel.LARGEST, band_kernel.LARGEST)
+        inner = slice(MARGIN, -MARGIN)
+        self.planes[self.index, inner, inner] = np.clip(symbols, -LARGEST, LARGEST)
 
-    def arguments(self, count: int) -> tuple[object, ...]:
+    def arguments(self) -> tuple[object, ...]:
         """What the loops of `band_kernel` want to know of it."""
-        ready = self.prepared
-        known = ready.known_sums(self.bias, self.features, count).ravel()
-        taps = ready.offsets(self.planes)
-        return self.index, self.planes, known, taps, ready.weights, INPUT_TABLE, ready.second
+        return self.index, self.planes, self.features, self.prepared, self.bias
 
 
 def walk(context: IntegerContext, shapes: Mapping[int, tuple[int, ...]], told: Conditions) -> Iterator[Step]:
@@ -96,15 +94,15 @@ def walk(context: IntegerContext, shapes: Mapping[int, tuple[int, ...]], told: C
 
     Low-pass bands are coded as differences to their median prediction if nothing else predicts them (`Step.low_pass`).
     """
-    features = None
     networks, priors = context.prepared
-    margin = band_kernel.MARGIN
+    _, rows, cols = shapes[LEVELS[0]]
+    features = blank_features(rows, cols, 0)
     for level in LEVELS:
         count, rows, cols = shapes[level]
         depth = count if told.sides is None else 3 * count
-        planes = np.zeros((depth, rows + 2 * margin, cols + 2 * margin), np.int8)
+        planes = np.zeros((depth, rows + 2 * MARGIN, cols + 2 * MARGIN), np.int8)
         if told.sides is not None:
-            planes[count:, margin:-margin, margin:-margin] = told.sides[level]
+            planes[count:, MARGIN:-MARGIN, MARGIN:-MARGIN] = told.sides[level]
         for index, band in enumerate(bands(level)):
             if band.component < told.components:
                 low = band.orientation == Orientation.LL and told.parents == 0
@@ -164,7 +162,7 @@ def put_latents(
         out.flag(active, counts[step.level][step.index])
         if active:
             out.reserve(symbols.size)
-            arguments = step.arguments(symbols.size)
+            arguments = step.arguments()
             out.used = band_kernel.encode_band(symbols, *arguments, latent_cumulative(), out.state, out.words, out.used)
             if out.used < 0:
                 raise ValueError("A latent is too large to be coded.")
@@ -187,7 +185,7 @@ def take_latents(
         if not source.flag(counts[step.level][step.index]):
             continue
         symbols = latents[step.level][step.index]
-        arguments = step.arguments(symbols.size)
+        arguments = step.arguments()
         source.position = band_kernel.decode_band(
             source.words, source.position, source.state, symbols, *arguments, latent_cumulative()
         )
@@ -224,22 +222,20 @@ def decode_latents(data: bytes, rows: int, cols: int, context: IntegerContext, t
 def reference_indices(
     network: IntegerNetwork,
     planes: npt.NDArray[np.int8],
-    features: npt.NDArray[np.float32] | None,
+    features: Halves,
     bias: Ints,
 ) -> tuple[Ints, Ints]:
     """Location (1/16) and scale index of every symbol of a band that is in the planes already: `band_kernel`'s rule."""
-    margin = band_kernel.MARGIN
-    rows, cols = (extent - 2 * margin for extent in planes.shape[1:])
+    rows, cols = (extent - 2 * MARGIN for extent in planes.shape[1:])
     inputs = []
     for tap in network.taps:
         if tap.source >= len(planes):
             inputs.append(np.zeros(rows * cols, np.int64))
             continue
-        top, left = margin + tap.rows, margin + tap.cols
+        top, left = MARGIN + tap.rows, MARGIN + tap.cols
         seen = planes[tap.source, top : top + rows, left : left + cols].astype(np.int64).ravel()
         inputs.append(INPUT_TABLE[np.abs(seen)] * (np.sign(seen) if tap.signed else 1))
-    if features is not None:
-        inputs += list(features.T.astype(np.int64))
+    inputs += list(features[: rows * cols].T.astype(np.int64))
     sums = network.first.units.astype(np.int64) @ np.stack(inputs) + bias[:, None]
     drop = SUM_BITS - HIDDEN_BITS
     hidden = np.clip((sums[:-2] + (1 << (drop - 1))) >> drop, 0, MAX_HIDDEN)
@@ -263,7 +259,7 @@ def predicted_indices(
         if not symbols.any():
             continue
         locations, scales = np.empty_like(symbols), np.empty_like(symbols)
-        band_kernel.predict_band(symbols, *step.arguments(symbols.size), locations, scales)
+        band_kernel.predict_band(symbols, *step.arguments(), locations, scales)
         if reference:
             locations, scales = reference_indices(step.network, step.planes, step.features, step.bias)
         yield step.level, step.index, symbols, locations, scales

@@ -60,7 +60,7 @@ def draw_latents(
             step.show(coded_symbols(symbols, step.low_pass))
         elif symbols.any():
             random = chance.integers(0, 1 << 64, symbols.shape, np.uint64)
-            band_kernel.draw_band(random, symbols, *step.arguments(symbols.size), tables)
+            band_kernel.draw_band(random, symbols, *step.arguments(), tables)
             if step.low_pass:
                 restore_low_pass(symbols)
     expected = sum(

@@ -29,7 +29,8 @@ from nerv_codec.representations.shared.layout import (
     context_taps,
     prior_taps,
 )
-from nerv_codec.representations.shared.prepared import Prepared
+from nerv_codec.representations.shared.network_kernel import Network
+from nerv_codec.representations.shared.prepared import prepare
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 
 Arrays = dict[str, npt.NDArray[np.generic]]
@@ -43,10 +44,12 @@ class IntegerContext:
     priors: dict[int, IntegerNetwork]
 
     @functools.cached_property
-    def prepared(self) -> tuple[dict[int, list[Prepared]], dict[int, Prepared]]:
+    def prepared(self) -> tuple[dict[int, list[Network]], dict[int, Network]]:
         """Bands and priors for the compiled loops."""
-        networks = {level: [Prepared.of(network) for network in group] for level, group in self.bands.items()}
-        return networks, {level: Prepared.of(network) for level, network in self.priors.items()}
+        networks = {
+            level: [prepare(network, n) for n, network in enumerate(group)] for level, group in self.bands.items()
+        }
+        return networks, {level: prepare(network) for level, network in self.priors.items()}
 
     def floating(self) -> ContextModel:
         """The model in floats that is nearest to what codes, for fitting latents."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.layout import LEVELS, bands
 from nerv_codec.representations.shared.lifting_kernel import dequantise, forward_level, inverse_level, quantise
+from nerv_codec.representations.shared.network_kernel import LARGEST
 
 Ints = npt.NDArray[np.int32]
 Samples = npt.NDArray[np.int16]
@@ -53,7 +53,8 @@ def forward(planes: Yuv, gray: int) -> Grids:
     rows, cols = planes[0].shape
     found = zeros(rows, cols)
     for component, samples in enumerate(planes):
-        low = (samples.astype(np.int32) - gray) << EXTRA_BITS
+        low = np.subtract(samples, gray, dtype=np.int32)
+        low <<= EXTRA_BITS
         stride = 2 if component else 1
         for level, first in _places(component):
             plane, grid = low, found[level]
@@ -84,7 +85,7 @@ def quantised(values: Grids, steps: Steps, times: int) -> dict[int, npt.NDArray[
     for level, grid in values.items():
         out = np.empty(grid.shape, np.int8)
         for band, step, into in zip(grid, steps[level], out, strict=True):
-            quantise(band, times << STEP_BITS, int(step), band_kernel.LARGEST, into)
+            quantise(band, times << STEP_BITS, int(step), LARGEST, into)
         found[level] = out
     return found
 

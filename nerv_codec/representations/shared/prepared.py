@@ -2,103 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.integer_network import (
     BIAS_BITS,
-    INPUT_BITS,
     INPUT_TABLE,
-    MAX_FEATURE,
     SUM_BITS,
+    WEIGHT_BITS,
     IntegerNetwork,
     Ints,
+    Layer,
 )
+from nerv_codec.representations.shared.network_kernel import MARGIN, SPARE, Halves, Network, finer_features
+from nerv_codec.representations.shared.vector_code import LANES, paired
 
-_BLOCK = 8
+_WEST = ((0, -1), (0, -2))
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A network as the compiled loops take it.
+def prepare(network: IntegerNetwork, own: int | None = None) -> Network:
+    """Gathers magnitude and value of a place; a prior's outputs come place by place of the 2 x 2 below one.
 
-    Attributes:
-        taps: (positions, 3) of source, rows, cols: every place that any tap looks at.
-        weights: Flat (positions, 2, units): what a unit of input adds from there, if positive, and if negative.
-        features: (features, units), float32.
-        second: (2, units) with zeros for the outputs' direct path, or (4 features, units) of a prior.
+    Args:
+        network: Of a band or a prior.
+        own: The band that is coded, of which places to the left are kept apart; None in a prior.
     """
-
-    taps: Ints
-    weights: Ints
-    features: npt.NDArray[np.float32]
-    second: Ints
-
-    @classmethod
-    def of(cls, network: IntegerNetwork) -> Prepared:
-        """Gathers magnitude and value of a place."""
-        places = sorted({(tap.source, tap.rows, tap.cols) for tap in network.taps})
-        units, second = network.first.units, network.second.units
-        if network.second_bias is not None:  # the loops take whole blocks; units of a prior that are added stay 0
-            units = np.pad(units, ((0, -len(units) % _BLOCK), (0, 0)))
-        weights = np.zeros((len(places), 2, len(units)), np.int32)
-        for column, tap in enumerate(network.taps):
-            place = weights[places.index((tap.source, tap.rows, tap.cols))]
-            place[0] += units[:, column]
-            place[1] += -units[:, column] if tap.signed else units[:, column]
-        features = np.ascontiguousarray(units[:, len(network.taps) :].T, np.float32)
-        second = np.pad(second, ((0, 0), (0, len(units) - second.shape[1])))
-        return cls(np.array(places, np.int64), weights.ravel(), features, second)
-
-    def offsets(self, planes: npt.NDArray[np.int8]) -> npt.NDArray[np.int64]:
-        """The taps as distances in flat planes; those into planes that are not there are left out, they come last."""
-        taps = self.taps[self.taps[:, 0] < len(planes)]
-        found: npt.NDArray[np.int64] = taps @ np.array([planes[0].size, planes.shape[2], 1])
-        return found
-
-    def known_sums(self, bias: Ints, features: npt.NDArray[np.float32] | None, count: int) -> npt.NDArray[np.float32]:
-        """What bias and features (count, features) add to the first layer of ``count`` places, (count, units)."""
-        row = np.zeros(self.second.shape[1], np.float32)
-        row[: len(bias)] = bias
-        if features is None:
-            return np.tile(row, (count, 1))
-        found: npt.NDArray[np.float32] = features @ self.features
-        found += row
-        return found
+    units = len(network.first.weight)
+    wide = units + -units % LANES  # units that are added stay 0
+    places = sorted({(tap.source, tap.rows, tap.cols) for tap in network.taps})
+    weights = np.zeros((len(places), 2, wide), np.int32)
+    for column, tap in enumerate(network.taps):
+        place, added = weights[places.index((tap.source, tap.rows, tap.cols))], network.first.weight[:, column]
+        place[0, :units] += added
+        place[1, :units] += -added.astype(np.int32) if tap.signed else added
+    west = [places.index((own, *offset)) for offset in _WEST] if own is not None else []
+    taps, others = np.array(places, np.int64), np.ones(len(places), np.bool_)
+    others[west] = False
+    features = np.pad(network.first.weight[:, len(network.taps) :], ((0, wide - units), (0, 0)))
+    shift = np.pad(_shift(network.first), (0, wide - units))
+    second, second_shift = network.second.weight, _shift(network.second)
+    order = np.arange(len(second)).reshape(-1, 4).T.ravel() if own is None else np.arange(len(second))
+    outputs = _outputs(len(second))
+    more = -len(second) % outputs
+    second = np.pad(second[order], ((0, more), (0, wide - second.shape[1])))
+    return Network(
+        taps[others], weights[others].ravel(), weights[west].ravel(),
+        paired(features.astype(np.int16), wide).ravel(), shift,
+        paired(second.astype(np.int16), outputs).ravel(), np.pad(second_shift[order], (0, more)).reshape(-1, outputs),
+        INPUT_TABLE,
+    )  # fmt: skip
 
 
-def next_features(
-    network: IntegerNetwork,
-    prepared: Prepared,
-    planes: npt.NDArray[np.int8],
-    features: npt.NDArray[np.float32] | None,
-) -> npt.NDArray[np.float32]:
+def _outputs(count: int) -> int:
+    """Outputs of a block: whole places of a prior, or both of a band's and zeros."""
+    return next(size for size in (24, 16, 8) if count % size == 0 or size == 8)
+
+
+def _shift(layer: Layer) -> Ints:
+    return WEIGHT_BITS - layer.shift.astype(np.int32)
+
+
+def next_features(network: IntegerNetwork, prepared: Network, planes: npt.NDArray[np.int8], features: Halves) -> Halves:
     """What a finished grid tells the finer one.
 
     Args:
         network: The prior of the grid.
         prepared: The same for the compiled loops.
-        planes: Symbols of the grid as in `band_kernel`.
-        features: What the grid was told, (rows * cols, features).
+        planes: Symbols of the grid as in `network_kernel`.
+        features: What the grid was told, as there.
 
     Returns:
-        Whole numbers 0..MAX_FEATURE, (4 * rows * cols, features).
+        The same for the finer grid: whole numbers 0..MAX_FEATURE of its places, row by row.
     """
     assert network.second_bias is not None
-    rows, cols = (extent - 2 * band_kernel.MARGIN for extent in planes.shape[1:])
-    sums = prepared.known_sums(network.biases(), features, rows * cols).astype(np.int32)
-    band_kernel.add_neighbours(sums, planes, prepared.offsets(planes), prepared.weights, INPUT_TABLE)
-    out = (_units(sums) @ prepared.second.T.astype(np.float32)).astype(np.int32)
-    out += network.second_bias[0].astype(np.int32) << (SUM_BITS - BIAS_BITS)
-    blocks = _units(out).reshape(rows, cols, -1, 2, 2)
-    return np.ascontiguousarray(blocks.transpose(0, 3, 1, 4, 2)).reshape(4 * rows * cols, -1)
+    rows, cols = (extent - 2 * MARGIN for extent in planes.shape[1:])
+    blocks, outputs = prepared.second_shift.shape
+    order = network.second_bias[0].reshape(-1, 4).T
+    second_bias = (order.astype(np.int32) << (SUM_BITS - BIAS_BITS)).reshape(blocks, outputs)
+    bias = np.pad(network.biases(), (0, len(prepared.shift) - len(network.first.weight)))
+    out = blank_features(2 * rows, 2 * cols, order.shape[1])
+    finer_features(prepared, bias, second_bias, planes, features, out)
+    return out
 
 
-def _units(sums: Ints) -> npt.NDArray[np.float32]:
-    """Sums through the rectifier, rounded to 1/16."""
-    drop = SUM_BITS - INPUT_BITS
-    units: npt.NDArray[np.float32] = np.clip((sums + (1 << (drop - 1))) >> drop, 0, MAX_FEATURE).astype(np.float32)
-    return units
+def blank_features(rows: int, cols: int, count: int) -> Halves:
+    """Features of a grid (rows, cols) that are all 0."""
+    return np.zeros((rows * cols + SPARE, count), np.int16)

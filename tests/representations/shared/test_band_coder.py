@@ -13,11 +13,14 @@ from nerv_codec.representations.shared.band_coder import (
 )
 from nerv_codec.representations.shared.context import ContextModel, low_pass_shift, predicted_low_pass
 from nerv_codec.representations.shared.integer_context import IntegerContext
+from nerv_codec.representations.shared.integer_network import INPUT_TABLE
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
-from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.layout import LEVELS, PRIOR_FEATURES, PRIOR_HIDDEN, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
+from nerv_codec.representations.shared.network_kernel import MARGIN
 from nerv_codec.representations.shared.networks import SharedNetworks
+from nerv_codec.representations.shared.prepared import blank_features, next_features
 
 ALONE = Conditions(40)
 
@@ -98,6 +101,26 @@ def test_the_compiled_loop_follows_the_reference(context, spread, parents):
     assert len(compiled) > 20
     for (*_, locations, scales), (*_, locations_too, scales_too) in zip(compiled, reference, strict=True):
         assert np.array_equal(locations, locations_too) and np.array_equal(scales, scales_too)
+
+
+@pytest.mark.parametrize("level", PRIOR_HIDDEN)
+def test_features_are_their_plain_form(context, level):
+    rng, network, rows, cols = np.random.default_rng(level), context.priors[level], 5, 13
+    planes = np.zeros((len(bands(level)), rows + 2 * MARGIN, cols + 2 * MARGIN), np.int8)
+    planes[:, MARGIN:-MARGIN, MARGIN:-MARGIN] = np.clip(rng.laplace(0, 2, (len(planes), rows, cols)), -127, 127)
+    told = blank_features(rows, cols, PRIOR_FEATURES.get(level, 0))
+    told[: rows * cols] = rng.integers(0, 256, (rows * cols, told.shape[1]))
+    inputs = []
+    for tap in network.taps:
+        seen = planes[tap.source, MARGIN + tap.rows :, MARGIN + tap.cols :][:rows, :cols].astype(np.int64).ravel()
+        inputs.append(INPUT_TABLE[np.abs(seen)] * (np.sign(seen) if tap.signed else 1))
+    inputs += list(told[: rows * cols].T.astype(np.int64))
+    sums = network.first.units.astype(np.int64) @ np.stack(inputs) + network.biases()[:, None]
+    hidden = np.clip((sums + 256) >> 9, 0, 255)
+    out = network.second.units.astype(np.int64) @ hidden + 8 * network.second_bias[0].astype(np.int64)[:, None]
+    expected = np.clip((out + 256) >> 9, 0, 255).reshape(-1, 2, 2, rows, cols).transpose(3, 1, 4, 2, 0)
+    found = next_features(network, context.prepared[1][level], planes, told)
+    assert np.array_equal(found[: 4 * rows * cols], expected.reshape(4 * rows * cols, -1))
 
 
 def test_the_bytes_are_what_the_tables_say(context):
