@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.shared.band_coder import Sides
 from nerv_codec.representations.shared.integer_transform import (
     BAND_SCALE,
@@ -44,9 +45,10 @@ class IntegerPrediction:
     parents: int
 
     @classmethod
-    def of(cls, planes: Yuv, doubt: Yuv, parents: int) -> IntegerPrediction:
+    def of(cls, planes: Yuv, doubt: Yuv, parents: int, workers: Workers | None = None) -> IntegerPrediction:
         """With the subbands made from the planes."""
-        return cls(planes, doubt, forward(planes, GRAY_SAMPLE), forward(doubt, 0), parents)
+        subbands, doubt_subbands = side_by_side(workers, forward, (planes, doubt), (GRAY_SAMPLE, 0))
+        return cls(planes, doubt, subbands, doubt_subbands, parents)
 
     @classmethod
     def none(cls, rows: int, cols: int) -> IntegerPrediction:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.integer_convolution import Places
@@ -57,10 +58,11 @@ def predicted(
     lambda_index: int,
     part: Part,
     weights: SharedWeights,
+    workers: Workers | None = None,
 ) -> Told:
     """What parents and motion say of a node whose canvas has ``extent`` luma samples; sides are `tree.Node.sides`."""
     none = IntegerPrediction.none
-    prediction = none(*extent) if field is None else prediction_of(*compensate(parents, field), sides)
+    prediction = none(*extent) if field is None else prediction_of(*compensate(parents, field, workers), sides, workers)
     seen = prediction.sides(weights.synthesis.told(lambda_index, prediction.parents).steps)
     return Told(prediction, Conditions(lambda_index, prediction.parents, seen, part.components))
 
@@ -70,6 +72,8 @@ def restored(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
     return Planes(*weights.synthesis.unmended(latents, told.prediction, told.conditions.lambda_index))
 
 
-def mended(latents: Latents, told: Told, weights: SharedWeights, wanted: Places | None = None) -> Planes:
+def mended(
+    latents: Latents, told: Told, weights: SharedWeights, wanted: Places | None = None, workers: Workers | None = None
+) -> Planes:
     """The planes of a node with the residual of the network, everywhere or at places of the finest grid."""
-    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index, wanted))
+    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index, wanted, workers))

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, compensate_plane
+from nerv_codec.base.threads import Workers, side_by_side
+from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, compensate_plane, used_vectors
 from nerv_codec.representations.warped.motion import BLOCK, MotionField
-from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.planes import Planes, Samples
 
 
 def _kernel(taps: int, phases: int) -> npt.NDArray[np.int32]:
@@ -34,20 +35,24 @@ LUMA_TAPS = _kernel(8, 4)
 CHROMA_TAPS = _kernel(4, 8)
 
 
-def compensate(parents: Sequence[Planes], field: MotionField) -> tuple[Planes, Planes]:
+def compensate(parents: Sequence[Planes], field: MotionField, workers: Workers | None = None) -> tuple[Planes, Planes]:
     """What motion predicts, and half of what two parents differ by where both are asked (elsewhere 0).
 
     Args:
         parents: One or two.
         field: Motion towards them.
+        workers: Who share the work.
     """
-    found = []
     first, second = parents[0], parents[-1]
-    for name in ("y", "u", "v"):
+    used = np.empty((*field.modes.shape, 2), np.int64)
+    used_vectors(field.vectors, field.modes, used)
+
+    def plane(name: str) -> tuple[Samples, Samples]:
         block, taps, bits = (BLOCK, LUMA_TAPS, 2) if name == "y" else (BLOCK // 2, CHROMA_TAPS, 3)
         one, two = getattr(first, name), getattr(second, name)
-        prediction, doubt = np.zeros(one.shape, np.int32), np.zeros(one.shape, np.int32)
-        compensate_plane(one, two, field.vectors, field.modes, block, taps, bits, prediction, doubt)
-        found.append((prediction.astype(np.int16), doubt.astype(np.int16)))
-    predictions, doubts = zip(*found, strict=True)
+        prediction, doubt = np.empty_like(one), np.zeros_like(one)
+        compensate_plane(one, two, used, block, taps, bits, prediction, doubt)
+        return prediction, doubt
+
+    predictions, doubts = zip(*side_by_side(workers, plane, ("y", "u", "v")), strict=True)
     return Planes(*predictions), Planes(*doubts)

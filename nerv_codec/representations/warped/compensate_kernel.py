@@ -1,99 +1,246 @@
-"""Overlapped block motion compensation of one plane, compiled; the tests hold it to a plain form."""
+"""Overlapped block motion compensation of one plane, compiled; the tests hold it to a plain form.
+
+A plane is taken apart into cells between the centres of four blocks; of those beyond the border the nearest ones take
+the place. Blocks of a cell that say the same are read once, with the sum of their weights, and cells side by side all
+of whose blocks say the same are read as one.
+"""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.warped.motion import BACKWARD, BOTH, FORWARD
+from nerv_codec.representations.shared.vector_code import LANES, weigh_1, weigh_4, weigh_8
+from nerv_codec.representations.warped.motion import BACKWARD, FORWARD, NONE
 from nerv_codec.representations.warped.planes import UNIT
 
 TAP_BITS = 6
 GRAY = 255 * UNIT // 2
 """What blocks without a prediction show."""
-_ROUND_BITS = 2 * TAP_BITS
+_TAPS = 8
+"""At most."""
+_UNUSED = np.int64(-1) << 62
+_NO_BITS, _BITS, _ALL_BITS = np.int32(0), np.int32(TAP_BITS), np.int32(2 * TAP_BITS)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
-def _read_block(plane, top, left, size, taps, bits, down, right, lines, out):
-    """A square of a plane at a position in 1 / 2**bits samples."""
-    height, width = plane.shape
-    count = taps.shape[1]
-    before = count // 2 - 1
-    mask = (1 << bits) - 1
-    row_taps, col_taps = taps[down & mask], taps[right & mask]
-    first_row, first_col = top + (down >> bits) - before, left + (right >> bits) - before
-    inside = first_col >= 0 and first_col + size + count <= width
-    for i in range(size + count - 1):
-        source = plane[min(max(first_row + i, 0), height - 1)]
-        line = lines[i]
-        for j in range(size):
-            line[j] = 0
-        for k in range(count):
-            weight = col_taps[k]
-            if weight == 0:
-                continue
-            if inside:
-                for j in range(size):
-                    line[j] += weight * np.int32(source[first_col + k + j])
-            else:
-                for j in range(size):
-                    line[j] += weight * np.int32(source[min(max(first_col + k + j, 0), width - 1)])
-    for i in range(size):
-        for j in range(size):
-            out[i, j] = 1 << (_ROUND_BITS - 1)
-        for k in range(count):
-            weight = row_taps[k]
-            if weight != 0:
-                for j in range(size):
-                    out[i, j] += weight * lines[i + k, j]
-        for j in range(size):
-            out[i, j] >>= _ROUND_BITS
+class _Parents(NamedTuple):
+    """Flat planes, their size, and how they are read: taps, how many a phase, and bits of a vector below a sample."""
+
+    first: npt.NDArray[np.int16]
+    second: npt.NDArray[np.int16]
+    rows: int
+    cols: int
+    taps: npt.NDArray[np.int32]
+    count: int
+    bits: int
+
+
+class _Room(NamedTuple):
+    """Room for samples beyond the border, for lines filtered once, and for what blocks say."""
+
+    around: npt.NDArray[np.int16]
+    lines: npt.NDArray[np.int32]
+    said: npt.NDArray[np.int32]
+    doubted: npt.NDArray[np.int32]
 
 
 @njit(nogil=True, cache=True)
-def ramp(index, size, first, last):
-    """Weight of a block for line ``index`` of its support (twice its size); first and last blocks fill their border."""
-    half = size // 2
-    if index < half:
-        return size if first else 2 * index + 1
-    return size if last else 2 * (size - index) - 1
+def used_vectors(vectors, modes, out):
+    """Both vectors of every block, (rows, cols, 2), as one number each; one that is not used is _UNUSED."""
+    for r in range(modes.shape[0]):
+        for c in range(modes.shape[1]):
+            for number, other in ((0, BACKWARD), (1, FORWARD)):
+                used = modes[r, c] != other and modes[r, c] != NONE
+                down, right = np.int64(vectors[number, r, c, 0]), np.int64(vectors[number, r, c, 1])
+                out[r, c, number] = (down << 32) | (right & 0xFFFFFFFF) if used else _UNUSED
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def compensate_plane(first, second, vectors, modes, block, taps, bits, prediction, doubt):
-    """Prediction and doubt of one plane, int32, from int16 parents."""
-    rows, cols = modes.shape
-    height, width = first.shape
-    size = 2 * block
-    lines = np.zeros((size + 7, size), np.int32)
-    one, two = np.zeros((size, size), np.int32), np.zeros((size, size), np.int32)
-    for r in range(rows):
-        for c in range(cols):
-            top, left = r * block - block // 2, c * block - block // 2
-            mode = modes[r, c]
-            if mode in (FORWARD, BOTH):
-                _read_block(first, top, left, size, taps, bits, vectors[0, r, c, 0], vectors[0, r, c, 1], lines, one)
-            if mode in (BACKWARD, BOTH):
-                _read_block(second, top, left, size, taps, bits, vectors[1, r, c, 0], vectors[1, r, c, 1], lines, two)
-            for i in range(max(0, -top), min(size, height - top)):
-                down = ramp(i, size, r == 0, r == rows - 1)
-                for j in range(max(0, -left), min(size, width - left)):
-                    weight = down * ramp(j, size, c == 0, c == cols - 1)
-                    if mode == BOTH:
-                        prediction[top + i, left + j] += weight * ((one[i, j] + two[i, j] + 1) >> 1)
-                        doubt[top + i, left + j] += weight * ((one[i, j] - two[i, j]) >> 1)
-                    elif mode == FORWARD:
-                        prediction[top + i, left + j] += weight * one[i, j]
-                    elif mode == BACKWARD:
-                        prediction[top + i, left + j] += weight * two[i, j]
-                    else:
-                        prediction[top + i, left + j] += weight * GRAY
-    bits_of_weights = 0
-    while (1 << bits_of_weights) < size * size:
-        bits_of_weights += 1
-    half = 1 << (bits_of_weights - 1)
-    for i in range(height):
-        for j in range(width):
-            prediction[i, j] = (prediction[i, j] + half) >> bits_of_weights
-            doubt[i, j] = (doubt[i, j] + half) >> bits_of_weights
+def _weigh(source, start, pitch, step, taps, first, count, shift, height, stride, out):
+    if count == 8:
+        weigh_8(source, start, pitch, step, taps, first, shift, height, stride, out, stride)
+    else:
+        weigh_4(source, start, pitch, step, taps, first, shift, height, stride, out, stride)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _filter(source, start, pitch, height, stride, across, along, taps, count, lines, out):
+    """A rectangle whose taps begin at ``start``, with the phases that begin at these places of the table."""
+    before = count // 2 - 1
+    if across and along:
+        _weigh(source, start, pitch, 1, taps, across, count, _NO_BITS, height + count - 1, stride, lines)
+        _weigh(lines, 0, stride, stride, taps, along, count, _ALL_BITS, height, stride, out)
+    elif across:
+        _weigh(source, start + before * pitch, pitch, 1, taps, across, count, _BITS, height, stride, out)
+    elif along:
+        _weigh(source, start + before, pitch, pitch, taps, along, count, _BITS, height, stride, out)
+    else:
+        weigh_1(source, start + before * (pitch + 1), pitch, 1, taps, before, _BITS, height, stride, out, stride)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _read(parents, plane, top, left, height, stride, vector, room, out):
+    """A rectangle of a plane at a position in 1 / 2**bits samples, as flat rows of ``stride`` samples."""
+    rows, cols, taps, count, around = parents.rows, parents.cols, parents.taps, parents.count, room.around
+    down, right, mask = vector >> 32, np.int64(np.int32(vector)), (1 << parents.bits) - 1
+    row, col = top + (down >> parents.bits) - count // 2 + 1, left + (right >> parents.bits) - count // 2 + 1
+    tall, wide = height + count - 1, stride + count - 1
+    across, along = (right & mask) * count, (down & mask) * count
+    if row >= 0 and col >= 0 and row + tall <= rows and col + wide <= cols:
+        _filter(plane, row * cols + col, cols, height, stride, across, along, taps, count, room.lines, out)
+        return
+    for i in range(tall):
+        line = min(max(row + i, 0), rows - 1) * cols
+        for j in range(wide):
+            around[i * wide + j] = plane[line + min(max(col + j, 0), cols - 1)]
+    _filter(around, 0, wide, height, stride, across, along, taps, count, room.lines, out)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _say(parents, top, left, height, stride, forward, backward, room):
+    """What blocks with these vectors say of a rectangle, and what they doubt, which is filled in only where they do."""
+    said, doubted = room.said, room.doubted
+    if forward != _UNUSED:
+        _read(parents, parents.first, top, left, height, stride, forward, room, said)
+        if backward != _UNUSED:
+            _read(parents, parents.second, top, left, height, stride, backward, room, doubted)
+            for n in range(height * stride):
+                one, two = said[n], doubted[n]
+                said[n], doubted[n] = np.int32(one + two + 1) >> 1, np.int32(one - two) >> 1
+    elif backward != _UNUSED:
+        _read(parents, parents.second, top, left, height, stride, backward, room, said)
+    else:
+        said[: height * stride] = GRAY
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _put(values, top, left, height, width, stride, out):
+    """Flat rows into a plane, as far as they lie in it."""
+    first, last = max(left, 0), min(left + width, out.shape[1])
+    for i in range(max(top, 0), min(top + height, out.shape[0])):
+        start = (i - top) * stride - left
+        row, line = out[i, first:last], values[start + first : start + last]
+        for j in range(last - first):
+            row[j] = np.int16(line[j])
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _around(rows, cols, r, c, k):
+    """Which block is one of the four around a cell."""
+    return min(max(r - 1 + k // 2, 0), rows - 1) * cols + min(max(c - 1 + k % 2, 0), cols - 1)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _alike(used, one, two):
+    """Whether two blocks say the same; used is flat."""
+    return used[2 * one] == used[2 * two] and used[2 * one + 1] == used[2 * two + 1]
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _is_calm(used, rows, cols, r, c):
+    """Whether all blocks around a cell say the same."""
+    one = _around(rows, cols, r, c, 0)
+    return (
+        _alike(used, one, _around(rows, cols, r, c, 1))
+        and _alike(used, one, _around(rows, cols, r, c, 2))
+        and _alike(used, one, _around(rows, cols, r, c, 3))
+    )
+
+
+@njit(nogil=True, cache=True)
+def _ramps(block, stride):
+    """Weights of a cell as flat rows, (16, block * stride): of all sets of the four blocks around it."""
+    found = np.zeros((16, block * stride), np.int32)
+    for members in range(16):
+        for k in range(4):
+            if members >> k & 1:
+                for i in range(block):
+                    for j in range(block):
+                        down, across = 2 * i + 1, 2 * j + 1
+                        weight = (down if k // 2 else 2 * block - down) * (across if k % 2 else 2 * block - across)
+                        found[members, i * stride + j] += weight
+    return found
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _add_weighed(total, values, ramps, members):
+    """Adds what some of the blocks around a cell say."""
+    weights = ramps[members]
+    for n in range(total.shape[0]):
+        total[n] += np.int32(weights[n] * values[n])
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
+    """Prediction and doubt of one plane, from its parents, all int16.
+
+    Args:
+        first: The first parent.
+        second: The second one.
+        used: Its motion, see `used_vectors`.
+        block: Samples a side of a block.
+        taps: (phases, 4 or 8), int32.
+        bits: Of a vector below a sample.
+        prediction: (rows, cols), filled in.
+        doubt: The same; must be zero before.
+    """
+    rows, cols = used.shape[:2]
+    narrow = -(-block // LANES) * LANES
+    wide = block * (cols + 1) + LANES
+    parents = _Parents(
+        first.reshape(-1),
+        second.reshape(-1),
+        first.shape[0],
+        first.shape[1],
+        taps.reshape(-1),
+        taps.shape[1],
+        np.int64(bits),
+    )
+    room = _Room(
+        np.zeros((block + _TAPS) * (wide + _TAPS), np.int16),
+        np.zeros((block + _TAPS) * wide, np.int32),
+        np.zeros(block * wide, np.int32),
+        np.zeros(block * wide, np.int32),
+    )
+    total, doubts = np.zeros(block * narrow, np.int32), np.zeros(block * narrow, np.int32)
+    ramps, half, scale = _ramps(block, narrow), np.int32(2 * block * block), np.int32(0)
+    while (1 << scale) < 4 * block * block:
+        scale += 1
+    blocks = used.reshape(-1)
+    for r in range(rows + 1):
+        top = r * block - block // 2
+        c = 0
+        while c <= cols:
+            left, cells = c * block - block // 2, 1
+            if _is_calm(blocks, rows, cols, r, c):
+                while c + cells <= cols and _is_calm(blocks, rows, cols, r, c + cells):
+                    cells += 1  # as this one: they share a block
+                one, size = _around(rows, cols, r, c, 0), cells * block
+                stride = -(-size // LANES) * LANES
+                forward, backward = blocks[2 * one], blocks[2 * one + 1]
+                _say(parents, top, left, block, stride, forward, backward, room)
+                _put(room.said, top, left, block, size, stride, prediction)
+                if _UNUSED not in (forward, backward):
+                    _put(room.doubted, top, left, block, size, stride, doubt)
+            else:
+                total[:], doubts[:] = half, half
+                for k in range(4):
+                    one, alike = _around(rows, cols, r, c, k), 0
+                    for m in range(4):
+                        if _alike(blocks, one, _around(rows, cols, r, c, m)):
+                            alike |= 1 << m
+                    if alike & ((1 << k) - 1) == 0:
+                        forward, backward = blocks[2 * one], blocks[2 * one + 1]
+                        _say(parents, top, left, block, narrow, forward, backward, room)
+                        _add_weighed(total, room.said, ramps, alike)
+                        if _UNUSED not in (forward, backward):
+                            _add_weighed(doubts, room.doubted, ramps, alike)
+                for n in range(block * narrow):
+                    total[n] >>= scale
+                    doubts[n] >>= scale
+                _put(total, top, left, block, block, narrow, prediction)
+                _put(doubts, top, left, block, block, narrow, doubt)
+            c += cells

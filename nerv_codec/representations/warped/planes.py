@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.transform import pack, unpack
@@ -51,7 +52,7 @@ class Planes:
         return [self.y[: part.rows, : part.cols], *chroma]
 
 
-def prediction_of(planes: Planes, doubt: Planes, sides: int) -> IntegerPrediction:
+def prediction_of(planes: Planes, doubt: Planes, sides: int, workers: Workers | None = None) -> IntegerPrediction:
     """What the networks are told of a picture that motion predicts."""
     expected, doubted = ((found.y, found.u, found.v) for found in (planes, doubt))
-    return IntegerPrediction.of(expected, doubted, sides)
+    return IntegerPrediction.of(expected, doubted, sides, workers)

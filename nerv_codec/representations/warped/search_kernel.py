@@ -6,7 +6,7 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped import motion_kernel
-from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, ramp
+from nerv_codec.representations.warped.compensate_kernel import TAP_BITS
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 
 PAD = 24
@@ -177,11 +177,20 @@ def _error(place, quarters, down, right, other, both):
 
 
 @njit(nogil=True, cache=True)
+def _ramp(index, size, first, last):
+    """Weight of a block for line ``index`` of its support (twice its size); first and last blocks fill their border."""
+    half = size // 2
+    if index < half:
+        return size if first else 2 * index + 1
+    return size if last else 2 * (size - index) - 1
+
+
+@njit(nogil=True, cache=True)
 def _weights(r, c, rows, cols, out):
     for i in range(16):
-        down = ramp(i, 16, r == 0, r == rows - 1)
+        down = _ramp(i, 16, r == 0, r == rows - 1)
         for j in range(16):
-            out[i, j] = down * ramp(j, 16, c == 0, c == cols - 1)
+            out[i, j] = down * _ramp(j, 16, c == 0, c == cols - 1)
             if (r == 0 and i < 4) or (r == rows - 1 and i >= 12) or (c == 0 and j < 4) or (c == cols - 1 and j >= 12):
                 out[i, j] = 0
 

@@ -112,6 +112,23 @@ def test_compensation_is_its_plain_form(count: int) -> None:
         np.testing.assert_array_equal(getattr(doubt, name), two)
 
 
+@pytest.mark.parametrize("mode", [FORWARD, BACKWARD, BOTH, NONE])
+def test_compensation_of_large_areas_is_its_plain_form(mode: int) -> None:
+    """Motion that is the same over many blocks, at borders and beyond, in whole samples along either axis or none."""
+    rng = np.random.default_rng(mode)
+    parents = [random_planes(rng, 48, 64) for _ in range(2)]
+    vectors, modes = np.zeros((2, 6, 8, 2), np.int32), np.full((6, 8), mode, np.uint8)
+    vectors[0], vectors[1] = (5, -8), (-4, 3)
+    vectors[:, 3:, 2:7] = (-40, 0)
+    modes[4, 5], vectors[:, 5, 0] = BOTH, 2
+    field = MotionField(vectors, modes)
+    prediction, doubt = compensate(parents, field)
+    for name, block, taps, bits in (("y", 8, LUMA_TAPS, 2), ("v", 4, CHROMA_TAPS, 3)):
+        one, two = plain([getattr(parent, name) for parent in parents], field, block, taps.astype(np.int64), bits)
+        np.testing.assert_array_equal(getattr(prediction, name), one)
+        np.testing.assert_array_equal(getattr(doubt, name), two)
+
+
 @pytest.mark.parametrize("far", [0, 1, 4, -5])
 @pytest.mark.parametrize("reach", [2, 40, 5461])
 def test_fields_come_back(far: int, reach: int) -> None:
