@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.base.threads import Workers
+from nerv_codec.base.threads import Result, Task, Workers
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, grid_shapes, take_latents
 from nerv_codec.representations.shared.canvas import Part
@@ -48,22 +49,37 @@ def read_nodes(
     source: StreamReader,
     workers: Workers,
 ) -> Iterator[ReadNode]:
-    """The inverse of `encode.encode_part`: nodes in coding order, wave by wave."""
+    """The inverse of `encode.encode_part`: nodes in coding order, wave by wave.
+
+    The stream is read by the caller's thread, which the planes of a wave need not keep from the next wave's motion.
+    """
     shapes = grid_shapes(part.rows, part.cols)
     extent = shapes[LEVELS[-1]][1] * LEVELS[-1], shapes[LEVELS[-1]][2] * LEVELS[-1]
-    done: dict[int, Planes] = {}
+    done: dict[int, Task[Planes]] = {}
     fields: Fields = {}
     models = MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
 
-    def told_of(node: Node) -> Told:
-        parents, field = [done[frame] for frame in node.parents], fields[node.frame][1]
-        return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights)
+    def told_of(node: Node, helpers: Workers | None) -> Told:
+        parents, field = [done[frame].result() for frame in node.parents], fields[node.frame][1]
+        return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights, helpers)
 
-    def planes_of(told: Told, latents: Latents, flags: mending.Flags | None) -> Planes:
-        return reconstructed(latents, told, flags, weights)
+    def planes_of(told: Told, latents: Latents, flags: mending.Flags | None, helpers: Workers | None) -> Planes:
+        return reconstructed(latents, told, flags, weights, helpers)
 
+    def begun(alone: bool, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
+        """A node that is a wave by itself is what all others wait for: they help with it instead."""
+        if not alone:
+            return workers.begin(function, *arguments, None)
+        task = Task(function, (*arguments, workers))
+        task()
+        return task
+
+    def finished(node: Node, told: Told, latents: Latents, flags: mending.Flags | None) -> ReadNode:
+        return ReadNode(node, fields[node.frame][1], told, latents, flags, done[node.frame].result())
+
+    before: list[tuple[Node, Told, Latents, mending.Flags | None]] = []
     for wave in waves(num_frames, span):
         for node in wave:
             field = None
@@ -71,25 +87,33 @@ def read_nodes(
                 known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
                 field = take_field(extent, known, models, source)
             fields[node.frame] = node, field
-        told = workers.map(told_of, wave)
-        latents, flags = [], []
-        for node, one in zip(wave, told, strict=True):
-            seen = counts.setdefault(node.depth, flag_counts())
-            latents.append(take_latents(shapes, weights.context, one.conditions, seen, source))
+        alone = len(wave) == 1
+        tasks = [begun(alone, told_of, node) for node in wave]
+        read = []
+        for node, task in zip(wave, tasks, strict=True):
+            told, seen = task.result(), counts.setdefault(node.depth, flag_counts())
+            latents = take_latents(shapes, weights.context, told.conditions, seen, source)
             around = squares.setdefault(node.depth, mending.flag_counts())
-            flags.append(mending.take_flags(extent, around, source) if node.parents else None)
-        planes = workers.map(planes_of, told, latents, flags)
-        done.update(zip((node.frame for node in wave), planes, strict=True))
-        own = (fields[node.frame][1] for node in wave)
-        yield from map(ReadNode, wave, own, told, latents, flags, planes)
+            flags = mending.take_flags(extent, around, source) if node.parents else None
+            done[node.frame] = begun(alone, planes_of, told, latents, flags)
+            read.append((node, told, latents, flags))
+        yield from (finished(*one) for one in before)
+        before = read
+    yield from (finished(*one) for one in before)
 
 
-def reconstructed(latents: Latents, told: Told, flags: mending.Flags | None, weights: SharedWeights) -> Planes:
+def reconstructed(
+    latents: Latents,
+    told: Told,
+    flags: mending.Flags | None,
+    weights: SharedWeights,
+    workers: Workers | None = None,
+) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
     if flags is not None and not flags.any():
         return restored(latents, told, weights)
     wanted = None if flags is None else mending.places(flags, latents[LEVELS[-1]].shape[1:])
-    return mended(latents, told, weights, wanted)
+    return mended(latents, told, weights, wanted, workers)
 
 
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:
