@@ -7,7 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -150,10 +150,10 @@ class _Timed:
     def macs_per_sample(self) -> int:
         return self._model.macs_per_sample
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         began = time.perf_counter()
         try:
-            values = self._model.render(times, rows, cols)
+            values = self._model.render(times, rows, cols, planes)
             if values.is_cuda:
                 torch.cuda.synchronize(values.device)
             return values

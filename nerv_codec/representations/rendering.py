@@ -106,7 +106,7 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
         pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(out.pixel_format.bit_depth))
         band = max(1, model.band_samples // len(cols))
         for start in range(0, len(rows), band):
-            values = model.render(times, rows[start : start + band], cols)[0, list(group)]
+            values = model.render(times, rows[start : start + band], cols, group)[0]
             pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).cpu().numpy()
         planes += list(pictures)
     return tuple(planes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,6 +27,11 @@ class GopSummary:
     """Multiplications to evaluate one coordinate."""
 
 
+def plane_numbers(planes: Sequence[int] | None, geometry: GopGeometry) -> Sequence[int]:
+    """What ``Representation.render`` is asked for: all planes if it is None."""
+    return range(geometry.num_planes) if planes is None else planes
+
+
 class Representation(Protocol):
     """A function f(t, row, col; W) on the box of one GOP.
 
@@ -44,15 +50,16 @@ class Representation(Protocol):
         """Multiplications to evaluate one coordinate."""
         ...
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice.
 
         Args:
             times: (T,) in frames of this GOP, rows: (R,), cols: (C,) in pixels; float64, any real numbers
                 inside ``geometry.bounds``.
+            planes: Which planes are wanted, in this order; None is all.
 
         Returns:
-            (T, num_planes, R, C) float32, code values divided by the largest one; not clipped. On any device.
+            (T, planes, R, C) float32, code values divided by the largest one; not clipped. On any device.
 
         Raises:
             CoordinateRangeError: A coordinate lies outside the box.

@@ -11,6 +11,7 @@ from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.rendering import View, check_size, plane_axes, render_planes, scaled_size, view_info
+from nerv_codec.representations.representation import plane_numbers
 
 INFO = VideoInfo(40, 24, PixelFormat(3, 1, 1, 8), ColorInfo(1, 1, 1))
 
@@ -22,10 +23,10 @@ class Ramp:
     macs_per_sample = 0
     band_samples = 1 << 18
 
-    def render(self, times, rows, cols):
+    def render(self, times, rows, cols, planes=None):
         self.geometry.normalise((times, rows, cols))
         grid = torch.meshgrid(times, rows / 32, cols / 64, indexing="ij")
-        return torch.stack(grid, dim=1).float()
+        return torch.stack(grid, dim=1).float()[:, plane_numbers(planes, self.geometry)]
 
     def sample(self, coords):
         raise NotImplementedError

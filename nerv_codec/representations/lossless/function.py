@@ -14,7 +14,7 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.layout import SampleLayout
 from nerv_codec.representations.lossless.motion_kernel import BLOCK
 from nerv_codec.representations.lossless.parts import MACS_PER_SAMPLE
-from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,12 +49,13 @@ class LosslessFunction:
         self._sites = [layout.sites(plane, geometry) for plane in range(geometry.num_planes)]
         self._peak = layout.pixel_format.max_value
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see ``Representation``."""
         self.geometry.normalise((times, rows, cols))  # raises outside of the box
         down, across = rows.cpu().numpy()[:, None], cols.cpu().numpy()[None, :]
-        pictures = [self._values(np.float64(t), down, across) for t in times.tolist()]
-        shape = len(times), self.geometry.num_planes, len(rows), len(cols)
+        wanted = plane_numbers(planes, self.geometry)
+        pictures = [self._values(np.float64(t), down, across, wanted) for t in times.tolist()]
+        shape = len(times), len(wanted), len(rows), len(cols)
         return self._tensor(np.stack(pictures).reshape(shape) if pictures else np.zeros(shape))
 
     def sample(self, coords: Tensor) -> Tensor:
@@ -64,17 +65,16 @@ class LosslessFunction:
         values = np.zeros((self.geometry.num_planes, len(points)))
         for t in np.unique(points[:, 0]):
             here = points[:, 0] == t
-            values[:, here] = self._values(t, points[here, 1], points[here, 2])
+            values[:, here] = self._values(t, points[here, 1], points[here, 2], range(self.geometry.num_planes))
         return self._tensor(values.T.reshape(*coords.shape[:-1], self.geometry.num_planes))
 
     def _tensor(self, values: Floats) -> Tensor:
         return torch.from_numpy((values / self._peak).astype(np.float32)).to(self._device or torch.device("cpu"))
 
-    def _values(self, t: np.float64, rows: Floats, cols: Floats) -> Floats:
-        """Code values of all planes at places that broadcast against each other: (planes, ...)."""
+    def _values(self, t: np.float64, rows: Floats, cols: Floats, planes: Sequence[int]) -> Floats:
+        """Code values of planes at places that broadcast against each other: (planes, ...)."""
         before = int(t)
         part = t - before
-        planes = range(self.geometry.num_planes)
         if part == 0:
             return np.stack([self._read(before, plane, rows, cols) for plane in planes])
         down, across = self._motion_at(before + 1, rows, cols)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry, lattice
-from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.siren.shape import tensor_shapes
 
 CHUNK = 4096
@@ -58,11 +58,12 @@ class Siren(nn.Module):
         """(N, 3) normalised coordinates to (N, num_planes)."""
         return siren_forward(list(self.tensors), x)
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.representations.representation.Representation`."""
         axes = self.geometry.normalise((times, rows, cols))
         values = self._evaluate(lattice(*axes).reshape(-1, 3))
-        return values.reshape(len(times), len(rows), len(cols), -1).permute(0, 3, 1, 2).contiguous()
+        values = values.reshape(len(times), len(rows), len(cols), -1).permute(0, 3, 1, 2)
+        return values[:, plane_numbers(planes, self.geometry)].contiguous()
 
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points; see :class:`~nerv_codec.representations.representation.Representation`."""

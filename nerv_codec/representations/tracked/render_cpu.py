@@ -12,7 +12,7 @@ from torch import Tensor
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.tracked.chains import Kinds, chain_arrays, map_kinds, nonzero_grids
 from nerv_codec.representations.tracked.cpu.colour import evaluate
 from nerv_codec.representations.tracked.cpu.planes import build_feature_map
@@ -79,7 +79,7 @@ class Tracked:
         """Multiplications to evaluate one coordinate: the longest chain's reads, tracks and the network."""
         return self.shape.macs_per_sample
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.representations.representation.Representation`."""
         self.geometry.normalise((times, rows, cols))
         row_axis, col_axis = rows.numpy().astype(np.float32), cols.numpy().astype(np.float32)
@@ -93,7 +93,7 @@ class Tracked:
 
                 size = -(-len(rows) // workers.count)
                 workers.map(band, [slice(start, start + size) for start in range(0, len(rows), size)])
-        return torch.from_numpy(out).permute(0, 3, 1, 2).contiguous()
+        return torch.from_numpy(out).permute(0, 3, 1, 2)[:, plane_numbers(planes, self.geometry)].contiguous()
 
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points; see :class:`~nerv_codec.representations.representation.Representation`."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.representation import plane_numbers
 from nerv_codec.representations.tracked.chains import chain_arrays, map_kinds, nonzero_grids
 from nerv_codec.representations.tracked.cuda import colour, tracks
 from nerv_codec.representations.tracked.cuda.planes import Pyramid
@@ -110,7 +111,7 @@ class TrackedCuda:
         """Multiplications to evaluate one coordinate."""
         return self.shape.macs_per_sample
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.representations.representation.Representation`."""
         self.geometry.normalise((times, rows, cols))
         out = torch.empty(len(times), self.shape.outputs, len(rows), len(cols), device=self._device)
@@ -126,7 +127,7 @@ class TrackedCuda:
                 self._packed, self.shape.hidden, out[first:last], "tf32x3",
             )  # fmt: skip
             first = last
-        return out
+        return out[:, plane_numbers(planes, self.geometry)]
 
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points; see :class:`~nerv_codec.representations.representation.Representation`."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.representation import BAND_SAMPLES
+from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.shared.layout import macs_per_pixel
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import read_lattice, read_points
@@ -71,18 +71,19 @@ class Warped:
     def _scale(self) -> np.float32:
         return np.float32(2.0 ** (self.depth - 8) / (UNIT * (2**self.depth - 1)))
 
-    def render(self, times: Tensor, rows: Tensor, cols: Tensor) -> Tensor:
+    def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice, see `representation.Representation.render`."""
         self.geometry.normalise([times, rows, cols])
         r, c = rows.double().cpu().numpy(), cols.double().cpu().numpy()
-        out = np.empty((len(times), self.geometry.num_planes, len(r), len(c)), np.float32)
+        wanted = plane_numbers(planes, self.geometry)
+        out = np.empty((len(times), len(wanted), len(r), len(c)), np.float32)
         for number, t in enumerate(times.tolist()):
             if t == int(t):
-                for plane, lattice in enumerate(self.lattices):
-                    self._at_frame(int(t), plane, lattice.positions(r, c), out[number, plane])
+                for plane, into in zip(wanted, out[number], strict=True):
+                    self._at_frame(int(t), plane, self.lattices[plane].positions(r, c), into)
             else:
                 grid_rows, grid_cols = (axis.ravel() for axis in np.meshgrid(r, c, indexing="ij"))
-                out[number] = self._between(t, grid_rows, grid_cols).reshape(out[number].shape)
+                out[number] = self._between(t, grid_rows, grid_cols, wanted).reshape(out[number].shape)
         out *= self._scale
         return torch.from_numpy(out)
 
@@ -94,7 +95,9 @@ class Warped:
         out = np.empty((len(points), self.geometry.num_planes), np.float32)
         for t in np.unique(points[:, 0]):
             chosen = points[:, 0] == t
-            out[chosen] = self._between(float(t), points[chosen, 1], points[chosen, 2]).T
+            out[chosen] = self._between(
+                float(t), points[chosen, 1], points[chosen, 2], range(self.geometry.num_planes)
+            ).T
         out *= self._scale
         return torch.from_numpy(out).reshape(*coords.shape[:-1], -1)
 
@@ -102,30 +105,30 @@ class Warped:
         samples = self.planes[frame][plane]
         rows, cols = (_snapped(axis, extent) for axis, extent in zip(positions, samples.shape, strict=True))
         if _whole(rows) and _whole(cols):
-            out[:] = samples[rows.astype(np.int64)[:, None], cols.astype(np.int64)]
+            out[:] = samples[_numbers(rows)][:, _numbers(cols)]
         else:
             read_lattice(samples, rows, cols, KERNEL, out)
 
-    def _between(self, t: float, rows: Positions, cols: Positions) -> Floats:
+    def _between(self, t: float, rows: Positions, cols: Positions, planes: Sequence[int]) -> Floats:
         """(planes, points) at one time."""
         frame = min(int(t), self.geometry.num_frames - 1)
         way = t - frame
         if way == 0:
-            return self._read(frame, rows, cols)
+            return self._read(frame, rows, cols, planes)
         flow, later = self.flows[frame]
         back = 1 - way if later else way
         moved = _flow_at(flow, rows, cols)
-        own = self._read(frame + later, *_along(rows, cols, moved, -back))
-        other = self._read(frame + 1 - later, *_along(rows, cols, moved, 1 - back))
+        own = self._read(frame + later, *_along(rows, cols, moved, -back), planes)
+        other = self._read(frame + 1 - later, *_along(rows, cols, moved, 1 - back), planes)
         return (own * np.float32(1 - back) + other * np.float32(back)).astype(np.float32)
 
-    def _read(self, frame: int, rows: Positions, cols: Positions) -> Floats:
-        out = np.empty((self.geometry.num_planes, len(rows)), np.float32)
-        for plane, lattice in enumerate(self.lattices):
+    def _read(self, frame: int, rows: Positions, cols: Positions, planes: Sequence[int]) -> Floats:
+        out = np.empty((len(planes), len(rows)), np.float32)
+        for plane, into in zip(planes, out, strict=True):
             samples = self.planes[frame][plane]
-            places = lattice.positions(rows, cols)
+            places = self.lattices[plane].positions(rows, cols)
             r, c = (_snapped(axis, extent) for axis, extent in zip(places, samples.shape, strict=True))
-            read_points(samples, r, c, KERNEL, out[plane])
+            read_points(samples, r, c, KERNEL, into)
         return out
 
 
@@ -142,6 +145,13 @@ def _snapped(positions: Positions, extent: int) -> Positions:
 
 def _whole(positions: Positions) -> bool:
     return bool((positions == np.rint(positions)).all())
+
+
+def _numbers(positions: Positions) -> slice | npt.NDArray[np.int64]:
+    """Whole positions as an index, a slice if they are samples one after another."""
+    numbers = positions.astype(np.int64)
+    successive = (np.diff(numbers) == 1).all()
+    return slice(int(numbers[0]), int(numbers[0]) + len(numbers)) if len(numbers) and successive else numbers
 
 
 def _flow_at(flow: Floats, rows: Positions, cols: Positions) -> Positions:
