@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -107,9 +108,20 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
         band = max(1, model.band_samples // len(cols))
         for start in range(0, len(rows), band):
             values = model.render(times, rows[start : start + band], cols, group)[0]
-            pictures[:, start : start + band] = values.mul(peak).round_().clamp_(0, peak).cpu().numpy()
+            pictures[:, start : start + band] = _rounded(values, peak)
         planes += list(pictures)
     return tuple(planes)
+
+
+def _rounded(values: Tensor, peak: int) -> npt.NDArray[np.float32]:
+    """Real values as code values; on a CPU by one thread, since threads of operators this small wait for each other."""
+    codes: npt.NDArray[np.float32]
+    if values.device.type != "cpu":
+        codes = values.mul(peak).round_().clamp_(0, peak).cpu().numpy()
+    else:
+        codes = values.numpy() * np.float32(peak)
+        np.clip(np.rint(codes, out=codes), 0, peak, out=codes)
+    return codes
 
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
