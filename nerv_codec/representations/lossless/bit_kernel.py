@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
+from nerv_codec.entropy.fours import load, splat, store, total
 from nerv_codec.entropy.logistic import LOGITS, REACH, STEPS, logistic_table, logit_table
 
 LOW, HIGH, CODE, POSITION = range(4)
@@ -126,13 +127,10 @@ def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, 
     for k in range(NUM_COUNTERS):
         inputs[first + k] = _LOGIT[counters[places[k]] >> 16]
     inputs[n - 1] = 0.3
-    a, b, c, d = 0.0, 0.0, 0.0, 0.0
+    four = splat(0.0)
     for k in range(0, n, 4):
-        a += (by_node[k] + by_scale[k]) * inputs[k]
-        b += (by_node[k + 1] + by_scale[k + 1]) * inputs[k + 1]
-        c += (by_node[k + 2] + by_scale[k + 2]) * inputs[k + 2]
-        d += (by_node[k + 3] + by_scale[k + 3]) * inputs[k + 3]
-    mixed = min(max((a + b) + (c + d), -_LARGEST_LOGIT), _LARGEST_LOGIT)
+        four = four + (load(by_node, k) + load(by_scale, k)) * load(inputs, k)
+    mixed = min(max(total(four), -_LARGEST_LOGIT), _LARGEST_LOGIT)
     p = logistic(mixed)
     place = min(max((mixed + 8.0) * 1.5, 0.0), REFINE_BINS - 0.001)
     bin_ = int(place)
@@ -145,11 +143,11 @@ def decide(coder, data, mode, bit, inputs, counters, places, by_node, by_scale, 
         share = chance / 65536
         drawing[ENTROPY] -= share * math.log2(share) + (1.0 - share) * math.log2(1.0 - share)
     bit = code_flag(coder, data, mode, bit, chance)
-    step = _MIX_RATE * (bit - p)
-    for k in range(n):
-        move = step * inputs[k]
-        by_node[k] += move
-        by_scale[k] += move
+    step = splat(_MIX_RATE * (bit - p))
+    for k in range(0, n, 4):
+        move = step * load(inputs, k)
+        store(by_node, k, load(by_node, k) + move)
+        store(by_scale, k, load(by_scale, k) + move)
     curve[bin_] += (bit - curve[bin_]) * (_REFINE_RATE * (1.0 - part))
     curve[bin_ + 1] += (bit - curve[bin_ + 1]) * (_REFINE_RATE * part)
     for k in range(NUM_COUNTERS):

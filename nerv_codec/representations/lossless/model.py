@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from nerv_codec.entropy.logistic import REACH, STEPS, logistic_table
 from nerv_codec.representations.lossless.bit_kernel import COUNTER_ONE, REFINE_BINS
-from nerv_codec.representations.lossless.least_squares import triangle_size
+from nerv_codec.representations.lossless.least_squares import stairs_size
 from nerv_codec.representations.lossless.value_kernel import (
     NUM_CONTEXTS,
     NUM_GROUPS,
@@ -105,7 +105,7 @@ class PlaneState(NamedTuple):
     """All that adapts while planes of one kind are coded."""
 
     slow_sums: Floats
-    """Triangle of the whole past."""
+    """Sums of the whole past, as stairs (`least_squares`)."""
     slow_weights: Floats
     towards: Floats
     """What the slow weights are pulled to."""
@@ -145,7 +145,7 @@ def fresh_state(plane: int, inter: bool) -> PlaneState:
     scale_weights = np.zeros(NUM_FEATURES)
     scale_weights[1] = 1.0
     return PlaneState(
-        slow_sums=np.zeros(triangle_size(n)),
+        slow_sums=np.zeros(stairs_size(n)),
         slow_weights=slow.copy(),
         towards=slow.copy(),
         gradient_weights=np.zeros(n),
@@ -157,6 +157,6 @@ def fresh_state(plane: int, inter: bool) -> PlaneState:
         spreads_seen=np.full(spreads.shape, 2, np.int32),
         biases=np.zeros(NUM_BIASES),
         biases_seen=np.zeros(NUM_BIASES, np.int32),
-        scale_sums=np.zeros(triangle_size(NUM_FEATURES)),
+        scale_sums=np.zeros(stairs_size(NUM_FEATURES)),
         scale_weights=scale_weights,
     )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
+from nerv_codec.entropy.fours import load, splat, store
 from nerv_codec.representations.lossless.bit_kernel import DRAW, NUM_COUNTERS
 from nerv_codec.representations.lossless.least_squares import (
     accumulate,
-    add_scaled,
+    add_around,
     eliminate,
-    scaled_sum,
+    learn,
     shrink,
     solve,
 )
@@ -85,25 +86,13 @@ def _fill_margin(plane, y, width, middle):
 
 
 @njit(nogil=True, cache=True)
-def _local_weights(local, sums, segment, fall, taps, slow, orders, weights, columns, lower, z):
+def _local_weights(local, sums, segment, fall, n, slow, orders, weights, columns, upper, lower, z, part):
     """Solves the least squares of the segments around one, at each of the orders, into columns of weights."""
-    n = taps
-    for i in range(local.shape[0]):
-        local[i] = 0.0
-    share = 1.0
-    for distance in range(3):
-        if distance == 0:
-            add_scaled(local, sums[segment], share)
-        else:
-            if segment >= distance:
-                add_scaled(local, sums[segment - distance], share)
-            if segment + distance < sums.shape[0]:
-                add_scaled(local, sums[segment + distance], share)
-        share *= fall
+    add_around(local, sums, segment, fall)
     shrink(local, n, _RIDGE, _RELATIVE_RIDGE, slow)
-    eliminate(local, n, lower, z)
+    eliminate(local, n, upper, lower, z)
     for k in range(orders.shape[0]):
-        solve(lower, z, orders[k], weights, columns[k])
+        solve(lower, z, orders[k], part, weights, columns[k])
 
 
 @njit(nogil=True, cache=True)
@@ -134,14 +123,17 @@ def code_plane(
     full_height, full_width = planes.shape[1], planes.shape[2]
     segments = (width + SEGMENT - 1) // SEGMENT
     size = slow_sums.shape[0]
-    near_sums, wide_sums = np.zeros((segments, size)), np.zeros((segments, size))
-    fresh, local = np.zeros(size), np.zeros(size)
-    lower, z = np.zeros((n, n)), np.zeros(n)
+    near_sums, wide_sums = np.zeros((segments + 4, size)), np.zeros((segments + 4, size))
+    local, columns = np.zeros(size), n // 4 * 4 + 4
+    upper, lower = np.zeros((columns, columns)), np.zeros((columns, columns))
+    z, part = np.zeros(columns), np.zeros(columns)
     weights = np.zeros((n, NUM_PREDICTIONS))
-    single = np.zeros((n, 1))
+    flat_weights, single = weights.reshape(-1), np.zeros((n, 1))
+    pulls = np.zeros(columns)
+    pulls[:n] = gradient_weights
+    samples, their_weights = np.zeros((SEGMENT, columns)), np.zeros(SEGMENT)
     three, two = np.array([orders[0], orders[1], n]), np.array([n, orders[1]])
     three_columns, two_columns = np.array([0, 1, 2]), np.array([4, 5])
-    x = np.zeros(n + 1)
     base = np.zeros(3)
     offsets = np.zeros(n, np.int64)
     centres, lefts = np.zeros((3, PAST), np.int64), np.zeros(3, np.int64)
@@ -155,8 +147,9 @@ def code_plane(
     contexts, counter_places = np.zeros(NUM_COUNTERS, np.int64), np.zeros(NUM_COUNTERS, np.int64)
     inputs, tails = np.zeros(NUM_INPUTS), np.zeros((4, NUM_OPINIONS))
     features = np.zeros(NUM_FEATURES + 1)
-    scale_local, scale_lower = np.zeros(scale_sums.shape[0]), np.zeros((NUM_FEATURES, NUM_FEATURES))
-    scale_z, scale_out = np.zeros(NUM_FEATURES), np.zeros((NUM_FEATURES, 1))
+    scale_local, scale_out = np.zeros(scale_sums.shape[0]), np.zeros((NUM_FEATURES, 1))
+    scale_upper, scale_lower = np.zeros((8, 8)), np.zeros((8, 8))
+    scale_z, scale_part = np.zeros(8), np.zeros(8)
     scale_towards = np.zeros(NUM_FEATURES)
     scale_towards[1] = 1.0
     most_error = 40.0 * (peak + 1) / 256
@@ -180,14 +173,18 @@ def code_plane(
                 start = lefts[taps[i, 0]] if taps[i, 1] == 0 else centres[taps[i, 0], taps[i, 1] - 1]
                 offsets[i] = start + taps[i, 2] * full_width + taps[i, 3]
             _local_weights(
-                local, near_sums, segment, _NEAR_FALL, n, slow_weights, three, weights, three_columns, lower, z
+                local, near_sums, segment, _NEAR_FALL, n, slow_weights, three, weights, three_columns, upper, lower, z,
+                part,
+            )  # fmt: skip
+            _local_weights(
+                local, wide_sums, segment, _WIDE_FALL, n, slow_weights, two, weights, two_columns, upper, lower, z, part
             )
-            _local_weights(local, wide_sums, segment, _WIDE_FALL, n, slow_weights, two, weights, two_columns, lower, z)
             for i in range(n):
                 weights[i, 3] = slow_weights[i]
-            for i in range(size):
-                fresh[i] = 0.0
+            for k in range(end - begin, SEGMENT):
+                their_weights[k] = 0.0
             for col in range(begin, end):
+                x = samples[col - begin]
                 yy, xx = y + MARGIN, col + MARGIN
                 # Regressors, less the mean of the nearest of their group
                 for group in range(groups):
@@ -200,13 +197,14 @@ def code_plane(
                     x[i] = flat[offsets[i] + col] - base[taps[i, 0]]
                 # Predictions
                 energy, drift = 0.0, 0.0
-                for k in range(NUM_PREDICTIONS):
-                    sums[k] = 0.0
+                low, high = splat(0.0), splat(0.0)
                 for i in range(n):
-                    for k in range(NUM_PREDICTIONS):
-                        sums[k] += weights[i, k] * x[i]
+                    four = splat(x[i])
+                    low, high = low + load(flat_weights, 8 * i) * four, high + load(flat_weights, 8 * i + 4) * four
                     energy += x[i] * x[i]
-                    drift += gradient_weights[i] * x[i]
+                    drift += pulls[i] * x[i]
+                store(sums, 0, low)
+                store(sums, 4, high)
                 mean = base[0]
                 for k in range(6):
                     predictions[k] = mean + sums[k]
@@ -267,8 +265,8 @@ def code_plane(
                     steepness[k] = 1.386 / spreads[k, q, classes[k]]
                 places_of[8], steepness[8] = places_of[7], steepness[7] * 0.4
                 places_of[9], steepness[9] = places_of[7], steepness[7] * 2.0
-                part = min(int((best - centre + 0.5) * 8.0), 7)
-                contexts[0] = part * 12 + (q >> 2)
+                eighth = min(int((best - centre + 0.5) * 8.0), 7)
+                contexts[0] = eighth * 12 + (q >> 2)
                 contexts[1] = 96 + _cut(moved - best, 0.5 * scale + 0.25, 4) * 12 + (q >> 2)
                 pair = _cut(west - best, scale + 0.25, 3) * 7 + _cut(north - best, scale + 0.25, 3)
                 contexts[2] = 204 + pair * 6 + (q >> 3)
@@ -310,8 +308,8 @@ def code_plane(
                         scale_local[i] = scale_sums[i]
                         scale_sums[i] *= 0.998
                     shrink(scale_local, NUM_FEATURES, 1.0, 0.0, scale_towards)
-                    eliminate(scale_local, NUM_FEATURES, scale_lower, scale_z)
-                    solve(scale_lower, scale_z, NUM_FEATURES, scale_out, 0)
+                    eliminate(scale_local, NUM_FEATURES, scale_upper, scale_lower, scale_z)
+                    solve(scale_lower, scale_z, NUM_FEATURES, scale_part, scale_out, 0)
                     for i in range(NUM_FEATURES):
                         scale_weights[i] = scale_out[i, 0]
                 step = (
@@ -319,19 +317,21 @@ def code_plane(
                     * _GRADIENT_RATE
                     / (energy + 30.0 + 4.0 * n)
                 )
-                for i in range(n):
-                    gradient_weights[i] += step * x[i]
+                four = splat(step)
+                for i in range(0, n, 4):
+                    store(pulls, i, load(pulls, i) + four * load(x, i))
                 x[n] = value - mean
-                accumulate(fresh, x, n, 1.0 / (0.5 + scale * scale))
-            scaled_sum(near_sums[segment], _NEAR_DECAY, fresh)
-            scaled_sum(wide_sums[segment], _WIDE_DECAY, fresh)
-            scaled_sum(slow_sums, _SLOW_DECAY, fresh)
+                their_weights[col - begin] = 1.0 / (0.5 + scale * scale)
+            learn(
+                near_sums[segment + 2], _NEAR_DECAY, wide_sums[segment + 2], _WIDE_DECAY, slow_sums, _SLOW_DECAY,
+                samples, their_weights, n,
+            )  # fmt: skip
             if (y * segments + segment) % _SLOW_EVERY == _SLOW_EVERY - 1:
                 for i in range(size):
                     local[i] = slow_sums[i]
                 shrink(local, n, _SLOW_RIDGE, 0.0, towards)
-                eliminate(local, n, lower, z)
-                solve(lower, z, n, single, 0)
+                eliminate(local, n, upper, lower, z)
+                solve(lower, z, n, part, single, 0)
                 for i in range(n):
                     slow_weights[i] = single[i, 0]
         for k in range(8):
@@ -341,3 +341,4 @@ def code_plane(
             signed[row2, k], sizes[row2, k] = signed[row, 8], sizes[row, 8]
             signed[row, width + 8 + k], sizes[row, width + 8 + k] = signed[row, width + 7], sizes[row, width + 7]
     _fill_margin(own, height, width, middle)
+    gradient_weights[:] = pulls[:n]

@@ -21,7 +21,8 @@ from safetensors.numpy import load, save
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy.logistic import REACH, STEPS, logistic_table
 from nerv_codec.representations.lossless.bit_kernel import COUNTER_ONE, LEAST_CHANCE
-from nerv_codec.representations.lossless.model import PlaneState, fresh_state
+from nerv_codec.representations.lossless.least_squares import triangle_places
+from nerv_codec.representations.lossless.model import NUM_FEATURES, PlaneState, fresh_state, regressors
 from nerv_codec.representations.lossless.parts import NAME_BYTES
 
 FILE = Path(__file__).with_name("start.safetensors")
@@ -59,6 +60,8 @@ def to_bytes(states: Mapping[tuple[int, bool], PlaneState]) -> bytes:
     for kind in KINDS:
         fields = states[kind]._asdict()
         counters = fields.pop("counters")
+        for name, places in _triangles(kind).items():
+            fields[name] = fields[name][places]
         arrays[_key(kind, "chances")] = _logits((counters >> 8) / COUNTER_ONE)
         arrays[_key(kind, "seen")] = (counters & 255).astype(np.uint8)
         arrays |= {_key(kind, name): _stored(name, array) for name, array in fields.items()}
@@ -102,6 +105,13 @@ def _key(kind: tuple[int, bool], name: str) -> str:
     return f"{plane}.{'later' if inter else 'first'}.{name}"
 
 
+def _triangles(kind: tuple[int, bool]) -> dict[str, npt.NDArray[np.int64]]:
+    """Where the triangles that the file holds lie in a state's sums, by name."""
+    plane, inter = kind
+    sizes = {"slow_sums": len(regressors(plane, inter=inter).taps), "scale_sums": NUM_FEATURES}
+    return {name: triangle_places(size) for name, size in sizes.items()}
+
+
 def _logits(chances: npt.NDArray[np.float64]) -> npt.NDArray[np.int8]:
     """Logits in sixteenths; 0 and 1 become the outermost ones."""
     with np.errstate(divide="ignore"):
@@ -132,6 +142,7 @@ def _state(kind: tuple[int, bool], arrays: Mapping[str, Array]) -> PlaneState:
         return found
 
     fields: dict[str, Array] = {}
+    triangles = _triangles(kind)
     for name, like in fresh_state(*kind)._asdict().items():
         if name == "counters":
             values = (COUNTER_ONE * _chances(taken("chances", like, np.int8))).astype(np.int32)
@@ -141,6 +152,9 @@ def _state(kind: tuple[int, bool], arrays: Mapping[str, Array]) -> PlaneState:
             fields[name] = taken(name, like, np.int8) * _UNIT
         elif name == "curves":
             fields[name] = _chances(taken(name, like, np.int8))
+        elif name in triangles:
+            fields[name] = np.zeros(like.shape)
+            fields[name][triangles[name]] = taken(name, like[triangles[name]], np.float32)
         else:
             fields[name] = taken(name, like, np.uint8 if name in _COUNTS else np.float32).astype(like.dtype)
     return PlaneState(**fields)
