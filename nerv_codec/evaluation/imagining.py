@@ -205,14 +205,21 @@ def page(found: Imagination, title: str) -> str:
     figures = "".join(
         f"<li><b>{value:.3f}</b> bits per pixel {told[name]}</li>" for name, value in found.figures().items()
     )
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
-<style>body{{font:16px/1.5 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}
-td,th{{padding:.3rem;text-align:left}}img{{display:block;max-width:30vw;image-rendering:pixelated}}</style>
-<h1>{html.escape(title)}</h1>
-<p>{html.escape(found.words)}</p>
+    body = f"""<p>{html.escape(found.words)}</p>
 <ul>{figures}</ul>
 <table><tr><th>given</th><th>true</th><th>drawn</th></tr>
 {chr(10).join(rows)}
-</table></html>
+</table>"""
+    return document(title, body)
+
+
+def document(title: str, body: str) -> str:
+    """One page that needs nothing else."""
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
+<style>body{{font:16px/1.5 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}
+td,th{{padding:.3rem;text-align:left}}img{{display:block;image-rendering:pixelated}}td img{{max-width:30vw}}</style>
+<h1>{html.escape(title)}</h1>
+{body}
+</html>
 """
