@@ -1,6 +1,6 @@
 """Four doubles at a time for compiled kernels: a vector instruction where the processor has it, the same bits anywhere.
 
-numba leaves it to luck which loops become vectors. A *four* is one value; +, - and * of fours round each of the four
+numba leaves it to luck which loops become vectors. A *four* is one value; +, -, * and / of fours round each of the four
 once, as of single numbers, and nothing is contracted.
 """
 
@@ -15,6 +15,7 @@ from numba.extending import intrinsic, lower_builtin, models, register_model
 
 _VECTOR = ir.VectorType(ir.DoubleType(), 4)
 _ALIGNMENT = 8
+_INDEX = ir.IntType(32)
 
 
 class FourType(types.Type):  # type: ignore[misc]
@@ -49,6 +50,7 @@ def _define(symbol, instruction):
 _define(operator.add, "fadd")
 _define(operator.sub, "fsub")
 _define(operator.mul, "fmul")
+_define(operator.truediv, "fdiv")
 
 
 def _place(context, builder, kind, array, index):
@@ -85,7 +87,7 @@ def splat(typing, number):
     def generate(context, builder, sig, args):
         four = cgutils.get_null_value(_VECTOR)
         for lane in range(4):
-            four = builder.insert_element(four, args[0], ir.Constant(ir.IntType(32), lane))
+            four = builder.insert_element(four, args[0], ir.Constant(_INDEX, lane))
         return four
 
     return FOUR(types.float64), generate
@@ -96,7 +98,56 @@ def total(typing, four):
     """(first + second) + (third + fourth)."""
 
     def generate(context, builder, sig, args):
-        one, two, three, last = (builder.extract_element(args[0], ir.Constant(ir.IntType(32), k)) for k in range(4))
+        one, two, three, last = (builder.extract_element(args[0], ir.Constant(_INDEX, k)) for k in range(4))
         return builder.fadd(builder.fadd(one, two), builder.fadd(three, last))
 
     return types.float64(four), generate
+
+
+@intrinsic
+def held(typing, four, least, most):
+    """Each within ``least`` and ``most``, fours as well."""
+
+    def generate(context, builder, sig, args):
+        four, least, most = args
+        raised = builder.select(builder.fcmp_ordered(">", four, least), four, least)
+        return builder.select(builder.fcmp_ordered("<", raised, most), raised, most)
+
+    return FOUR(FOUR, FOUR, FOUR), generate
+
+
+def _looked_up(context, builder, kind, table, wholes, further):
+    """Entries of a table at four places, ``further`` on."""
+    view = context.make_array(kind)(context, builder, table)
+    found = ir.Constant(_VECTOR, ir.Undefined)
+    for lane in range(4):
+        number = ir.Constant(_INDEX, lane)
+        place = builder.zext(builder.extract_element(wholes, number), ir.IntType(64))
+        entry = builder.gep(view.data, [builder.add(place, ir.Constant(place.type, further))])
+        found = builder.insert_element(found, builder.load(entry), number)
+    return found
+
+
+@intrinsic
+def entries(typing, table, four):
+    """Entries of a table at four places, rounded down; they are not checked."""
+
+    def generate(context, builder, sig, args):
+        wholes = builder.fptosi(args[1], ir.VectorType(_INDEX, 4))
+        return _looked_up(context, builder, sig.args[0], args[0], wholes, 0)
+
+    return FOUR(table, FOUR), generate
+
+
+@intrinsic
+def between(typing, table, four):
+    """Of a table at four places, linear between its entries: one has to follow; places are not checked."""
+
+    def generate(context, builder, sig, args):
+        table, places = args
+        wholes = builder.fptosi(places, ir.VectorType(_INDEX, 4))
+        part = builder.fsub(places, builder.sitofp(wholes, _VECTOR))
+        first, second = (_looked_up(context, builder, sig.args[0], table, wholes, k) for k in (0, 1))
+        return builder.fadd(first, builder.fmul(part, builder.fsub(second, first)))
+
+    return FOUR(table, FOUR), generate

@@ -277,8 +277,9 @@ class State:
         self.spreads = {(k, c, o): [S[c] * 1.09, 2] for k, c, o in product(range(8), range(48), range(4))}
         self.counters: dict[int, Counter] = {}
         self.first: tuple[list[int], list[int]] | None = None
-        self.alpha = [[0.05] * 7 + [0.45] + [0.05] * 2 + [0.02] * 6 for _ in range(56)]
-        self.beta = [[0.0] * 16 for _ in range(21 * 48)]
+        self.alpha = [[0.05] * 7 + [0.45] + [0.05] * 2 + [0.0] * 4 + [0.02] * 6 for _ in range(56)]
+        self.beta = [[0.0] * 20 for _ in range(21 * 48)]
+        self.layers = [[[0.0] * out] * (inputs + 1) for inputs, out in ((n + 30, 32), (32, 32), (32, 9))]
         curve = [F_TABLE[round((i / 1.5 - 8.0 + 20) * 32)] for i in range(25)]
         self.kappa = [list(curve) for _ in range(21 * 48)]
         if arrays:
@@ -294,6 +295,7 @@ class State:
         for key, spread, seen in zip(self.spreads, arrays["spreads"], arrays["spreads_seen"], strict=True):
             self.spreads[key] = [spread, seen]
         self.biases = [list(pair) for pair in zip(arrays["biases"], arrays["biases_seen"], strict=True)]
+        self.layers = [arrays[f"{name}_layer"] for name in ("first", "second", "last")]
         self.slow.fill(arrays["slow_sums"])
         self.features.fill(arrays["scale_sums"])
         self.s, self.t, self.gamma, self.y = (
@@ -315,7 +317,7 @@ class State:
         row = 48 * min(node, 20) + c
         alpha, beta, kappa = self.alpha[node], self.beta[row], self.kappa[row]
         parts = [0.0] * 4
-        for i in range(16):
+        for i in range(20):
             parts[i % 4] += (alpha[i] + beta[i]) * x[i]
         mix = held((parts[0] + parts[1]) + (parts[2] + parts[3]), -11.0, 11.0)
         pi = logistic(mix)
@@ -325,7 +327,7 @@ class State:
         chance = 0.5 * pi + 0.5 * (kappa[i] * (1 - g) + kappa[i + 1] * g)
         bit = stream.bit(held(int(chance * 65536), 1, 65535))
         step = 0.002 * (bit - pi)
-        for k in range(16):
+        for k in range(20):
             alpha[k] += step * x[k]
             beta[k] += step * x[k]
         kappa[i] += (bit - kappa[i]) * (0.015 * (1 - g))
@@ -334,17 +336,31 @@ class State:
             counter.see(bit)
         return bit
 
-    def value(self, stream, centre, peak, mu, tau, c, contexts) -> int:
+    def network(self, facts: list[float]) -> list[float]:
+        """f of 9.11."""
+        for number, (first, *rows) in enumerate(self.layers):
+            out = list(first)
+            for fact, row in zip(facts, rows, strict=True):
+                for k, weight in enumerate(row):
+                    out[k] += fact * weight
+            facts = [max(one, 0.0) for one in out] if number < 2 else out
+        return facts
+
+    def value(self, stream, centre, peak, mu, tau, shares, c, contexts) -> int:
         """A value by 9.8."""
 
         def beyond(j: int, side: int) -> list[float]:
-            return [logistic((side * m - (j - 0.5)) * t) for m, t in zip(mu, tau, strict=True)]
+            parts = [logistic((side * m - (j - 0.5)) * t) for m, t in zip(mu, tau, strict=True)]
+            total = 0.0
+            for share, part in zip(shares, parts[10:], strict=True):
+                total += share * part
+            return [*parts, total]
 
         def quotients(above: list[float], below: list[float]) -> list[float]:
             return [(a + 1e-7) / (b + 2e-7) for a, b in zip(above, below, strict=True)]
 
-        up, down, none = beyond(1, 1), beyond(1, -1), [0.0] * 10
-        same = quotients([1.0 - a - b for a, b in zip(up, down, strict=True)], [1.0] * 10)
+        up, down, none = beyond(1, 1), beyond(1, -1), [0.0] * 14
+        same = quotients([1.0 - a - b for a, b in zip(up, down, strict=True)], [1.0] * 14)
         if self.decide(stream, same, 0, c, contexts):
             return centre
         if centre in (0, peak):
@@ -527,6 +543,19 @@ def plane_of(  # noqa: PLR0912
             tau = [1.386 / state.spreads[k, c, o][0] for k, o in enumerate(classes)]
             mu += [mu[7], mu[7]]
             tau += [tau[7] * 0.4, tau[7] * 2.0]
+            w = 1.0 / (sigma + 0.3)
+            told = [held(one * w, -8.0, 8.0) for one in (*x, m - final)]
+            told += [held((one - final) * w * 4.0, -8.0, 8.0) for one in p[:7]]
+            told += [min(a * 0.125 / (activity + 0.5), 4.0) for a in a_]
+            told += [min(one * w, 8.0) for one in features[1:]]
+            told += [held(signed.get(i + a, j + b) * w, -8.0, 8.0) for a, b in CAUSAL[:6]]
+            f = state.network([*told, c * 0.125, final - centre])
+            shares = [logistic(one) for one in f[:3]]
+            shares = [one / (0.0 + shares[0] + shares[1] + shares[2]) for one in shares]
+            mu += [mu[7] + one / w for one in f[3:6]]
+            for one in f[6:]:
+                h = held(one, -6.0, 6.0) + 6
+                tau.append(2.0 ** (int(h) - 6) * (1.0 + (h - int(h))) * w)
 
             def t(d, u, h):
                 return h + held(int(d / u), -h, h)
@@ -539,7 +568,7 @@ def plane_of(  # noqa: PLR0912
                 498 + 6 * (7 * t(p[0] - final, third, 3) + t(p[3] - final, third, 3)) + (c >> 3),
                 792 + c,
             ]
-            value = state.value(stream, centre, peak, mu, tau, c, contexts)
+            value = state.value(stream, centre, peak, mu, tau, shares, c, contexts)
             plane[i].append(value)
             for k in range(8):
                 miss = abs(value - p[k])

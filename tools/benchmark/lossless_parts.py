@@ -38,7 +38,7 @@ class Parts:
     mixing: bool = False
     """Whether opinions are mixed by weights that are learnt, with counters; else the last prediction's counts alone."""
     learnt: bool = False
-    """Whether states are those that ship."""
+    """Whether states and networks are those that ship."""
 
 
 ROWS = {
@@ -48,7 +48,7 @@ ROWS = {
     "+ luma for chroma": (row := replace(row, luma=True)),
     "+ cancelled bias": (row := replace(row, bias=True)),
     "+ mixing, counters": (row := replace(row, mixing=True)),
-    "+ states learnt before": (row := replace(row, learnt=True)),
+    "+ states and networks learnt before": (row := replace(row, learnt=True)),
 }
 
 

@@ -28,10 +28,11 @@ os.environ["NUMBA_BOUNDSCHECK"] = "1"
 os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "nerv-codec-fuzz-kernels")
 
 KERNELS = [
+    "nerv_codec.entropy.fours",
     "nerv_codec.entropy.latent_coder",
     "nerv_codec.entropy.range_kernel",
     "nerv_codec.entropy.rate_cpu",
-    *(f"nerv_codec.representations.lossless.{name}_kernel" for name in ("bit", "motion", "plane", "value")),
+    *(f"nerv_codec.representations.lossless.{name}_kernel" for name in ("bit", "motion", "network", "plane", "value")),
     "nerv_codec.representations.lossless.least_squares",
     *(f"nerv_codec.representations.shared.{name}_kernel" for name in ("band", "convolution", "lifting", "network")),
     "nerv_codec.representations.shared.low_pass",

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.entropy.fours import load, splat, store, total
+from nerv_codec.entropy.fours import between, entries, held, load, splat, store, total
 from nerv_codec.entropy.logistic import LOGITS, REACH, STEPS, logistic_table, logit_table
 
 LOW, HIGH, CODE, POSITION = range(4)
@@ -26,7 +26,7 @@ COUNTER_ONE = 1 << 20
 """A probability of 1 as counters have it, above their 8 bits of how often they were seen."""
 REFINE_BINS = 24
 
-_LOGISTIC, _LOGIT = logistic_table(), logit_table()
+_LOGISTIC, _LOGIT = np.append(logistic_table(), logistic_table()[-1]), logit_table()
 _LAST = 2 * REACH * STEPS
 _RATE = np.array([int(65536 / (seen + 1.6)) for seen in range(256)])
 _SEEN_ENOUGH = 200
@@ -47,6 +47,18 @@ def logistic(z):
         return _LOGISTIC[_LAST]
     index = int(place)
     return _LOGISTIC[index] + (place - index) * (_LOGISTIC[index + 1] - _LOGISTIC[index])
+
+
+@njit(nogil=True, cache=True)
+def logistics(z):
+    """The same of a four."""
+    return between(_LOGISTIC, held((z + splat(REACH)) * splat(STEPS), splat(0.0), splat(_LAST)))
+
+
+@njit(nogil=True, cache=True)
+def logits(probabilities):
+    """`logit` of a four."""
+    return entries(_LOGIT, held(probabilities * splat(LOGITS), splat(0.0), splat(LOGITS - 1)))
 
 
 @njit(nogil=True, cache=True)

@@ -129,7 +129,7 @@ def eliminate(sums, n, upper, lower, z):
             for j in range(top, width, 4):
                 store(upper[k], j, scale * load(sums, row + j))
             for i in range(k + 1, top + 4):
-                factor = splat(upper[k, i])
+                factor = splat(sums[row + i] * inverse)
                 below = first + (i - top) * span - top
                 for j in range(top, width, 4):
                     store(sums, below + j, load(sums, below + j) - factor * load(sums, row + j))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from nerv_codec.entropy.logistic import REACH, STEPS, logistic_table
 from nerv_codec.representations.lossless.bit_kernel import COUNTER_ONE, REFINE_BINS
 from nerv_codec.representations.lossless.least_squares import stairs_size
+from nerv_codec.representations.lossless.network_kernel import NUM_HIDDEN, NUM_OTHER_FACTS, NUM_PARTS
 from nerv_codec.representations.lossless.value_kernel import (
     NUM_CONTEXTS,
     NUM_GROUPS,
@@ -19,6 +20,7 @@ from nerv_codec.representations.lossless.value_kernel import (
     NUM_NODES,
     NUM_OPINIONS,
     NUM_SCALES,
+    OF_NETWORK,
 )
 
 NUM_PREDICTIONS = 8
@@ -102,7 +104,7 @@ def regressors(plane: int, *, inter: bool) -> Regressors:
 
 
 class PlaneState(NamedTuple):
-    """All that adapts while planes of one kind are coded."""
+    """All that adapts while planes of one kind are coded, and a network, which does not."""
 
     slow_sums: Floats
     """Sums of the whole past, as stairs (`least_squares`)."""
@@ -122,6 +124,13 @@ class PlaneState(NamedTuple):
     biases_seen: Integers
     scale_sums: Floats
     scale_weights: Floats
+    first_layer: Floats
+    """Of the network, a row for each fact behind one that is added."""
+    second_layer: Floats
+    last_layer: Floats
+    record: npt.NDArray[np.float32]
+    """(N, facts + 2): where training wants to know what the network is told, what was there less what was expected, and
+    the unit; the first row says how many rows are filled, and that one sample of how many is kept."""
 
 
 Begin = Callable[[int, bool], PlaneState]
@@ -138,6 +147,7 @@ def fresh_state(plane: int, inter: bool) -> PlaneState:
     by_node = np.zeros((NUM_NODES, NUM_INPUTS))
     by_node[:, :NUM_OPINIONS] = 0.05
     by_node[:, NUM_PREDICTIONS - 1] = 0.45
+    by_node[:, OF_NETWORK:NUM_OPINIONS] = 0.0
     by_node[:, NUM_OPINIONS:] = 0.02
     spreads = np.empty((NUM_PREDICTIONS, NUM_SCALES, 4))
     spreads[:] = (SCALES * 1.09)[None, :, None]
@@ -159,4 +169,8 @@ def fresh_state(plane: int, inter: bool) -> PlaneState:
         biases_seen=np.zeros(NUM_BIASES, np.int32),
         scale_sums=np.zeros(stairs_size(NUM_FEATURES)),
         scale_weights=scale_weights,
+        first_layer=np.zeros((n + NUM_OTHER_FACTS + 1, NUM_HIDDEN)),
+        second_layer=np.zeros((NUM_HIDDEN + 1, NUM_HIDDEN)),
+        last_layer=np.zeros((NUM_HIDDEN + 1, 3 * NUM_PARTS)),
+        record=np.zeros((0, n + NUM_OTHER_FACTS + 2), np.float32),
     )

@@ -20,7 +20,22 @@ from nerv_codec.representations.lossless.least_squares import (
     solve,
 )
 from nerv_codec.representations.lossless.model import NUM_FEATURES, NUM_PREDICTIONS, PAST, SCALES
-from nerv_codec.representations.lossless.value_kernel import NUM_INPUTS, NUM_OPINIONS, NUM_SCALES, code_value
+from nerv_codec.representations.lossless.network_kernel import (
+    ANSWERS_WIDTH,
+    LEAST_ERROR,
+    NUM_HIDDEN,
+    NUM_OTHER_FACTS,
+    NUM_PARTS,
+    answer,
+    gather_facts,
+)
+from nerv_codec.representations.lossless.value_kernel import (
+    NUM_INPUTS,
+    NUM_SCALES,
+    OF_NETWORK,
+    PADDED,
+    code_value,
+)
 
 MARGIN = 20
 """Samples around a plane: motion leads up to 16 of them outside, and neighbours lie 3 further."""
@@ -116,7 +131,12 @@ def code_plane(
     n, inter = taps.shape[0], taps[:, 1].max() > 0
     groups = taps[:, 0].max() + 1
     (slow_sums, slow_weights, towards, gradient_weights, counters, by_node, by_scale, curves, spreads, spreads_seen,
-     biases, biases_seen, scale_sums, scale_weights) = state  # fmt: skip
+     biases, biases_seen, scale_sums, scale_weights, first_layer, second_layer, last_layer, record) = state  # fmt: skip
+    last_padded = np.zeros((NUM_HIDDEN + 1, ANSWERS_WIDTH))
+    last_padded[:, : last_layer.shape[1]] = last_layer
+    layers = first_layer.reshape(-1), second_layer.reshape(-1), last_padded.reshape(-1)
+    facts, neighbour_errors = np.zeros(taps.shape[0] + NUM_OTHER_FACTS), np.zeros(6)
+    hidden, answers, shares = (np.zeros(NUM_HIDDEN), np.zeros(NUM_HIDDEN)), np.zeros(ANSWERS_WIDTH), np.zeros(NUM_PARTS)
     model = (counters, by_node, by_scale, curves)
     own = planes[slots[0, 0]]
     flat = planes.reshape(-1)
@@ -143,9 +163,9 @@ def code_plane(
     signed, sizes = np.zeros((3, width + 16)), np.zeros((3, width + 16))
     predictions, sums = np.zeros(NUM_PREDICTIONS), np.zeros(NUM_PREDICTIONS)
     classes = np.zeros(NUM_PREDICTIONS, np.int64)
-    places_of, steepness = np.zeros(NUM_OPINIONS), np.zeros(NUM_OPINIONS)
+    places_of, steepness = np.zeros(PADDED), np.zeros(PADDED)
     contexts, counter_places = np.zeros(NUM_COUNTERS, np.int64), np.zeros(NUM_COUNTERS, np.int64)
-    inputs, tails = np.zeros(NUM_INPUTS), np.zeros((4, NUM_OPINIONS))
+    inputs, tails = np.zeros(NUM_INPUTS), np.zeros((4, PADDED))
     features = np.zeros(NUM_FEATURES + 1)
     scale_local, scale_out = np.zeros(scale_sums.shape[0]), np.zeros((NUM_FEATURES, 1))
     scale_upper, scale_lower = np.zeros((8, 8)), np.zeros((8, 8))
@@ -177,8 +197,9 @@ def code_plane(
                 part,
             )  # fmt: skip
             _local_weights(
-                local, wide_sums, segment, _WIDE_FALL, n, slow_weights, two, weights, two_columns, upper, lower, z, part
-            )
+                local, wide_sums, segment, _WIDE_FALL, n, slow_weights, two, weights, two_columns, upper, lower, z,
+                part,
+            )  # fmt: skip
             for i in range(n):
                 weights[i, 3] = slow_weights[i]
             for k in range(end - begin, SEGMENT):
@@ -265,6 +286,17 @@ def code_plane(
                     steepness[k] = 1.386 / spreads[k, q, classes[k]]
                 places_of[8], steepness[8] = places_of[7], steepness[7] * 0.4
                 places_of[9], steepness[9] = places_of[7], steepness[7] * 2.0
+                neighbour_errors[0], neighbour_errors[1] = left_error, up_error
+                neighbour_errors[2], neighbour_errors[3] = signed[row1, at - 1], signed[row1, at + 1]
+                neighbour_errors[4], neighbour_errors[5] = signed[row, at - 2], signed[row2, at]
+                unit = 1.0 / (scale + LEAST_ERROR)
+                gather_facts(
+                    facts, x, n, mean, predictions, sums, activity, features, neighbour_errors, unit, q, best - centre
+                )
+                answer(
+                    facts, layers, hidden, answers, unit, places_of[7], places_of[OF_NETWORK:],
+                    steepness[OF_NETWORK:], shares,
+                )  # fmt: skip
                 eighth = min(int((best - centre + 0.5) * 8.0), 7)
                 contexts[0] = eighth * 12 + (q >> 2)
                 contexts[1] = 96 + _cut(moved - best, 0.5 * scale + 0.25, 4) * 12 + (q >> 2)
@@ -275,8 +307,8 @@ def code_plane(
                 contexts[3] = 498 + pair * 6 + (q >> 3)
                 contexts[4] = 792 + q
                 value = code_value(
-                    coder, data, mode if y < known else DRAW, own[yy, xx], centre, peak, places_of, steepness, q,
-                    contexts, counter_places, inputs, tails, model, drawing,
+                    coder, data, mode if y < known else DRAW, own[yy, xx], centre, peak, places_of, steepness, shares,
+                    q, contexts, counter_places, inputs, tails, model, drawing,
                 )  # fmt: skip
                 own[yy, xx] = value
                 if y == 0:
@@ -303,6 +335,11 @@ def code_plane(
                 features[NUM_FEATURES] = abs(cut)
                 accumulate(scale_sums, features, NUM_FEATURES, 1.0 / ((scale + 0.3) * (scale + 0.3)))
                 coded += 1
+                if record.shape[0] > 0 and coded % int(record[0, 1]) == 0 and int(record[0, 0]) + 1 < record.shape[0]:
+                    record[0, 0] += 1
+                    line = record[int(record[0, 0])]
+                    line[: facts.shape[0]] = facts
+                    line[facts.shape[0]], line[facts.shape[0] + 1] = error, unit
                 if coded % 64 == 0:
                     for i in range(scale_sums.shape[0]):
                         scale_local[i] = scale_sums[i]

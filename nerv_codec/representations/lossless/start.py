@@ -60,6 +60,7 @@ def to_bytes(states: Mapping[tuple[int, bool], PlaneState]) -> bytes:
     for kind in KINDS:
         fields = states[kind]._asdict()
         counters = fields.pop("counters")
+        del fields["record"]
         for name, places in _triangles(kind).items():
             fields[name] = fields[name][places]
         arrays[_key(kind, "chances")] = _logits((counters >> 8) / COUNTER_ONE)
@@ -144,7 +145,9 @@ def _state(kind: tuple[int, bool], arrays: Mapping[str, Array]) -> PlaneState:
     fields: dict[str, Array] = {}
     triangles = _triangles(kind)
     for name, like in fresh_state(*kind)._asdict().items():
-        if name == "counters":
+        if name == "record":
+            fields[name] = like
+        elif name == "counters":
             values = (COUNTER_ONE * _chances(taken("chances", like, np.int8))).astype(np.int32)
             values = np.clip(values, LEAST_CHANCE, COUNTER_ONE - LEAST_CHANCE) << 8
             fields[name] = values | taken("seen", like, np.uint8)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.lossless.bit_kernel import NUM_COUNTERS, decide, logistic, logit
+from nerv_codec.entropy.fours import load, splat, store
+from nerv_codec.representations.lossless.bit_kernel import NUM_COUNTERS, decide, logistics, logits
+from nerv_codec.representations.lossless.network_kernel import NUM_PARTS
 
-NUM_OPINIONS = 10
-"""Logistic distributions that have a say: of 8 predictions, and the last one narrower and wider."""
+OF_NETWORK = 10
+"""The first opinion of the network's; before it are those of 8 predictions, and the last one narrower and wider."""
+NUM_LOGISTIC = OF_NETWORK + NUM_PARTS
+NUM_OPINIONS = NUM_LOGISTIC + 1
+"""Distributions that have a say: the last one is the network's parts by their shares."""
+PADDED = 16
+"""Opinions in fours."""
 NUM_INPUTS = NUM_OPINIONS + NUM_COUNTERS + 1
 NUM_SCALES = 48
 NUM_BUCKETS = 9
@@ -19,34 +26,41 @@ _SURE = 1e-7
 
 
 @njit(nogil=True, cache=True)
-def _beyond(out, distance, sign, offsets, steepness):
+def _beyond(out, distance, sign, offsets, steepness, shares):
     """P(the value is at least so far from the centre, on one side) in every opinion."""
-    for k in range(NUM_OPINIONS):
-        out[k] = logistic((sign * offsets[k] - (distance - 0.5)) * steepness[k])
+    sign, least = splat(sign), splat(distance - 0.5)
+    for k in range(0, PADDED, 4):
+        store(out, k, logistics((sign * load(offsets, k) - least) * load(steepness, k)))
+    total = 0.0
+    for k in range(NUM_PARTS):
+        total += shares[k] * out[OF_NETWORK + k]
+    out[NUM_LOGISTIC] = total
 
 
 @njit(nogil=True, cache=True)
-def _split(part, whole):
-    return logit((part + _SURE) / (whole + 2.0 * _SURE))
+def _split(inputs, k, part, whole):
+    """Four opinions of what part of the whole it is."""
+    store(inputs, k, logits((part + splat(_SURE)) / (whole + splat(2.0 * _SURE))))
 
 
 @njit(nogil=True, cache=True)
 def code_value(
-    coder, data, mode, value, centre, peak, offsets, steepness, q, contexts, places, inputs, tails, model, drawing
-):
+    coder, data, mode, value, centre, peak, offsets, steepness, shares, q, contexts, places, inputs, tails, model,
+    drawing,
+):  # fmt: skip
     """Codes a sample; returns it.
 
     value: used unless it is decoded. centre: the nearest whole number to the best prediction, 0..peak.
-    offsets, steepness: the opinions' locations, counted from the centre, and reciprocal scales. q: class of the
-    expected error. contexts: of the counters, 0..NUM_CONTEXTS-1. places, inputs, tails: scratch. model: counters,
-    by_node, by_scale, curves.
+    offsets, steepness: the opinions' locations, counted from the centre, and reciprocal scales; shares: of the
+    network's parts. q: class of the expected error. contexts: of the counters, 0..NUM_CONTEXTS-1. places, inputs,
+    tails: scratch. model: counters, by_node, by_scale, curves.
     """
     counters, by_node, by_scale, curves = model
     up, down, far = tails[0], tails[1], tails[2]
-    _beyond(up, 1, 1.0, offsets, steepness)
-    _beyond(down, 1, -1.0, offsets, steepness)
-    for k in range(NUM_OPINIONS):
-        inputs[k] = _split(1.0 - up[k] - down[k], 1.0)
+    _beyond(up, 1, 1.0, offsets, steepness, shares)
+    _beyond(down, 1, -1.0, offsets, steepness, shares)
+    for k in range(0, PADDED, 4):
+        _split(inputs, k, splat(1.0) - load(up, k) - load(down, k), splat(1.0))
     node = 0
     for k in range(NUM_COUNTERS):
         places[k] = node * NUM_CONTEXTS + contexts[k]
@@ -61,8 +75,8 @@ def code_value(
     elif centre == peak:
         above = 0
     else:
-        for k in range(NUM_OPINIONS):
-            inputs[k] = _split(up[k], up[k] + down[k])
+        for k in range(0, PADDED, 4):
+            _split(inputs, k, load(up, k), load(up, k) + load(down, k))
         for k in range(NUM_COUNTERS):
             places[k] = NUM_CONTEXTS + contexts[k]
         row = NUM_SCALES + q
@@ -90,13 +104,13 @@ def code_value(
                 continue
             start, node = high + 1, 2 + NUM_BUCKETS
         new = tails[3]
-        _beyond(new, start, float(sign), offsets, steepness)
+        _beyond(new, start, float(sign), offsets, steepness, shares)
         if inside:
-            for k in range(NUM_OPINIONS):
-                inputs[k] = _split(new[k] - far[k], near[k] - far[k])
+            for k in range(0, PADDED, 4):
+                _split(inputs, k, load(new, k) - load(far, k), load(near, k) - load(far, k))
         else:
-            for k in range(NUM_OPINIONS):
-                inputs[k] = _split(near[k] - new[k], near[k])
+            for k in range(0, PADDED, 4):
+                _split(inputs, k, load(near, k) - load(new, k), load(near, k))
         kind = min(bucket, NUM_BUCKETS - 1)
         node += kind - (NUM_BUCKETS if above else 0)
         for k in range(NUM_COUNTERS):
