@@ -66,7 +66,7 @@ def _weigh(source, start, pitch, step, taps, first, count, shift, height, stride
         weigh_4(source, start, pitch, step, taps, first, shift, height, stride, out, stride)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+@njit(nogil=True, cache=True, boundscheck=False)
 def _filter(source, start, pitch, height, stride, across, along, taps, count, lines, out):
     """A rectangle whose taps begin at ``start``, with the phases that begin at these places of the table."""
     before = count // 2 - 1
@@ -81,7 +81,7 @@ def _filter(source, start, pitch, height, stride, across, along, taps, count, li
         weigh_1(source, start + before * (pitch + 1), pitch, 1, taps, before, _BITS, height, stride, out, stride)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+@njit(nogil=True, cache=True, boundscheck=False)
 def _read(parents, plane, top, left, height, stride, vector, room, out):
     """A rectangle of a plane at a position in 1 / 2**bits samples, as flat rows of ``stride`` samples."""
     rows, cols, taps, count, around = parents.rows, parents.cols, parents.taps, parents.count, room.around
@@ -99,7 +99,7 @@ def _read(parents, plane, top, left, height, stride, vector, room, out):
     _filter(around, 0, wide, height, stride, across, along, taps, count, room.lines, out)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+@njit(nogil=True, cache=True, boundscheck=False)
 def _say(parents, top, left, height, stride, forward, backward, room):
     """What blocks with these vectors say of a rectangle, and what they doubt, which is filled in only where they do."""
     said, doubted = room.said, room.doubted
@@ -114,6 +114,11 @@ def _say(parents, top, left, height, stride, forward, backward, room):
         _read(parents, parents.second, top, left, height, stride, backward, room, said)
     else:
         said[: height * stride] = GRAY
+
+
+@njit(nogil=True, cache=True)
+def _doubts(forward, backward):
+    return forward != _UNUSED and backward != _UNUSED  # noqa: PLR1714 - a tuple is slow to compile
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -223,7 +228,7 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
                 forward, backward = blocks[2 * one], blocks[2 * one + 1]
                 _say(parents, top, left, block, stride, forward, backward, room)
                 _put(room.said, top, left, block, size, stride, prediction)
-                if _UNUSED not in (forward, backward):
+                if _doubts(forward, backward):
                     _put(room.doubted, top, left, block, size, stride, doubt)
             else:
                 total[:], doubts[:] = half, half
@@ -236,7 +241,7 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
                         forward, backward = blocks[2 * one], blocks[2 * one + 1]
                         _say(parents, top, left, block, narrow, forward, backward, room)
                         _add_weighed(total, room.said, ramps, alike)
-                        if _UNUSED not in (forward, backward):
+                        if _doubts(forward, backward):
                             _add_weighed(doubts, room.doubted, ramps, alike)
                 for n in range(block * narrow):
                     total[n] >>= scale
