@@ -137,7 +137,7 @@ def distributions(network, bias, room, locations, scales):
         _distribution(network, bias, j, room, locations, scales)
 
 
-@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+@njit(nogil=True, cache=True, boundscheck=False)
 def look_west(network, bias, near, far, j, room, locations, scales):
     """Finds one of them again, with the two places to the left in the own band."""
     units, inputs = network.shift.shape[0], network.inputs
