@@ -37,7 +37,6 @@ _LAYOUT = SampleLayout(_GREY, 1)
 _LZMA = [{"id": lzma.FILTER_LZMA1, "preset": 0, "dict_size": 4096}]
 _LEAST_SHOWN = 192
 """Rows of pixels that a page shows at least: fewer rows are repeated."""
-_HEAP = 31 << 20
 Sizes = Callable[[bytes], list[int]]
 """Bytes of what is known with each of the 256 values behind it."""
 
@@ -97,7 +96,6 @@ def imagine_rows(
     expect(1 <= count <= HEIGHT, f"a number of rows in 1..{HEIGHT}", count)
     expect(frame >= 0, "a number of a frame from 0 on", frame)
     true = _grey(path, frame)[np.linspace(0, HEIGHT - 1, count).astype(int)]
-    bytearray(_HEAP)  # freed at once, after which glibc keeps what LZMA takes 256 times a pixel: six times as fast
     ways: dict[str, Callable[[bytes, int], tuple[bytes, float, float]]] = {
         "gzip": lambda row, number: _go_on(row, gzip_sizes, random.Random(HEIGHT * seed + number)),
         "LZMA": lambda row, number: _go_on(row, lzma_sizes, random.Random(HEIGHT * seed + number)),

@@ -218,6 +218,7 @@ def document(title: str, body: str) -> str:
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>body{{font:16px/1.5 system-ui,sans-serif;margin:2rem;background:#fafafa;color:#222}}
+h1{{overflow-wrap:anywhere}}
 td,th{{padding:.3rem;text-align:left}}img{{display:block;image-rendering:pixelated}}td img{{max-width:30vw}}</style>
 <h1>{html.escape(title)}</h1>
 {body}
