@@ -71,9 +71,9 @@ class SharedNetworks(nn.Module):
     def forward(self, planes: Tensor, prediction: Prediction, index: Tensor) -> Pass:
         """Codes pictures, differentiably.
 
-        The decoder and the contexts get rounded latents (straight through to the analysis for the decoder, constants
-        for the contexts); the rate counts rounded latents for the gradient of the context model, and latents with
-        uniform noise for that of the analysis.
+        The decoder and the contexts get latents that were rounded by cost, as an encoder does it (straight through to
+        the analysis for the decoder, constants for the contexts); the rate counts these for the gradient of the context
+        model, and latents with uniform noise for that of the analysis.
 
         Args:
             planes: (batch, 6, rows, cols), rows and cols multiples of 8.
