@@ -65,7 +65,7 @@ class Networks:
         facts, body = json.loads(reader.take(reader.number("Q"))), reader.take()
         types = {"I8": "i1", "I16": "<i2", "I32": "<i4"}
         for key, fact in facts.items():
-            if key.startswith(("context.", "synthesis.")):
+            if key.startswith(("context.", "synthesis.", "between.")):
                 values = np.frombuffer(body[slice(*fact["data_offsets"])], types[fact["dtype"]])
                 self.arrays[key] = values.reshape(fact["shape"]).astype(np.int64)
 
@@ -73,9 +73,9 @@ class Networks:
         """Weights of `context`."""
         return np.asarray(self.arrays[name] << (9 - self.arrays[f"{name}_shift"])[:, None])
 
-    def convolution(self, name: str, x: Array) -> Array:
-        """A convolution of `synthesis` on (channels, rows, columns)."""
-        weight, shift, bias = (self.arrays[f"synthesis.{name}.{part}"] for part in ("weight", "shift", "bias"))
+    def convolution(self, name: str, x: Array, network: str = "synthesis") -> Array:
+        """A convolution of a network on (channels, rows, columns)."""
+        weight, shift, bias = (self.arrays[f"{network}.{name}.{part}"] for part in ("weight", "shift", "bias"))
         c, (rows, cols) = weight.shape[-1] // 2, x.shape[1:]
         padded, total = np.pad(x, ((0, 0), (c, c), (c, c))), bias[:, None, None]
         for a, b in np.ndindex(*weight.shape[2:]):
@@ -697,6 +697,31 @@ class PartDecoder:
             ones = int((flags[r, c - 1] if c else 0) + (flags[r - 1, c] if r else 0))
             flags[r, c] = self.decoder.flag(self.counts[depth, "square", ones])
         return flags
+
+
+def coefficients(networks: Networks, plane: Array, index: int) -> Array:
+    """What `between` says of every sample of a plane (10.9), (8, rows, columns)."""
+    x = np.stack([plane - GRAY, np.full_like(plane, 64 * (index - 40))])
+    for name in ("first", "second", "third"):
+        x = np.clip(networks.convolution(name, x, "between"), 0, 3071)
+    return np.clip(networks.convolution("out", x, "between"), -32767, 32767)
+
+
+def between(plane: Array, row: float, col: float, learnt: Array | None) -> float:
+    """A plane at a position inside of it (10.9)."""
+    starts = math.floor(row), math.floor(col)
+    phases = [round(1024 * (x - start)) / 1024 for x, start in zip((row, col), starts, strict=True)]
+    taps = [[float(np.sinc(p - k) * np.sinc((p - k) / 3)) * (abs(p - k) < 3) for k in range(-2, 4)] for p in phases]
+    total, size = 0.0, (len(plane) - 1, len(plane[0]) - 1)
+    for (a, down), (b, right) in product(*map(enumerate, taps)):
+        i, j = (min(max(start - 2 + k, 0), last) for start, k, last in zip(starts, (a, b), size, strict=True))
+        total += down * right / sum(taps[0]) / sum(taps[1]) * int(plane[i, j])
+    for i, j in product(*((start, start + 1) for start in starts)) if learnt is not None else ():
+        u, v = row - i, col - j
+        terms = (u, v, u * v, u * u, v * v, u * u * v, u * v * v, u * u * v * v)
+        a = learnt[:, min(i, size[0]), min(j, size[1])]
+        total += (1 - abs(u)) * (1 - abs(v)) * float(np.dot(terms, a)) / 4
+    return total
 
 
 def parts(shapes: Sequence[tuple[int, int]]) -> list[tuple[tuple[int, ...], int]]:

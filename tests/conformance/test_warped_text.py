@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import plain_warped as plain
 import pytest
+import torch
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.base.video import PixelFormat, plane_dtype
@@ -13,6 +14,7 @@ from nerv_codec.representations.shared.canvas import to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.encode import CodedNode, encode_part
 from nerv_codec.representations.warped.motion import Expectation, MotionField
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
@@ -77,6 +79,23 @@ def test_the_text_gives_every_sample(name):
             field = first.fields[node.node.frame][1]
             assert np.array_equal(field.modes, node.decision.field.modes)
             assert np.array_equal(field.vectors, node.decision.field.vectors)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_text_says_what_lies_between_samples(name):
+    payload, _, _, geometry = _encoded(name)
+    model, _, _ = unpack_warped(payload, geometry)
+    rng, networks, index = np.random.default_rng(3), plain.Networks(payload[:8]), CASES[name][-1]
+    points = rng.uniform([-0.5, -0.5], [geometry.height - 0.5, geometry.width - 0.5], (40, 2))
+    found = model.sample(torch.from_numpy(np.insert(points, 0, 1.0, 1))).double().numpy()
+    for number, (plane, lattice) in enumerate(zip(model.planes[1], model.lattices, strict=True)):
+        full = lattice.row_step == lattice.col_step == 1
+        learnt = plain.coefficients(networks, plane.astype(np.int64), index) if full else None
+        places = np.clip(np.stack(lattice.positions(*points.T)), 0, np.array([plane.shape]).T - 1.0)
+        said = [plain.between(plane, row, col, learnt) for row, col in places.T]
+        unit = 16 * (2**model.depth - 1) / 2 ** (model.depth - 8)
+        np.testing.assert_allclose(found[:, number] * unit, said, atol=0.02)
+        assert full == (learnt is not None and np.abs(learnt).max() > 100)
 
 
 def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expectation) -> MotionField:

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from nerv_codec.representations.shared.between import Between
+from nerv_codec.representations.shared.integer_between import IntegerBetween
 from nerv_codec.representations.shared.networks import SharedNetworks
 
 
@@ -28,3 +30,10 @@ def averaged_networks(path: Path) -> SharedNetworks:
     networks = SharedNetworks()
     networks.load_state_dict(load(path)["average"])
     return networks.eval()
+
+
+def averaged_between(path: Path) -> IntegerBetween:
+    """What reads between samples, of a checkpoint of `train_between` with averaged weights, in integers."""
+    network = Between()
+    network.load_state_dict(load(path)["average"])
+    return IntegerBetween.quantised(network)

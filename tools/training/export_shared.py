@@ -17,12 +17,16 @@ from tools.training.train_shared import Settings
 _CARD = """# Shared networks {digest}
 
 * **What**: analysis (encoder only), synthesis and integer context model for pictures and for what motion leaves of
-  them; {size} bytes, 8-bit weights (synthesis: up to 9). Context model: {macs:.0f} multiplications a symbol.
+  them, and a small network for places between samples; {size} bytes, 8-bit weights (synthesis: up to 9). Context
+  model: {macs:.0f} multiplications a symbol.
 * **Made by** `python -m tools.training.train_shared --data <folder>{options}` and
   `python -m tools.training.export_shared`: {steps} steps of {batch} crops of {crop}x{crop} in {minutes:.1f} minutes
   on {device}{start}; weights are the running mean of
   the last 1 000 steps or so. One seed ({seed}). Timing decides where the rates fall, so a second run gives other
   weights of the same quality, not the same bytes.
+* **Between samples**: `python -m tools.training.train_between --data <folder> --minutes {between_minutes:g}`:
+  {between_steps} steps of 24 or 12 crops on a CPU; the same data. Over the windowed sinc alone, in dB on
+  held-out pictures, by factor and lambda index: {between_gains}.
 * **Data**: 660 frames of 132 clips and 127 photo crops, all freely licensed (CC0, public domain, CC BY 3.0 and 4.0,
   CC BY-SA 2.5 to 4.0, Apache-2.0, MIT, BSD, LGPL, GPL; the list with credits is the README of the training set);
   every ninth source is held out (84 pictures) and only judged on. None of the clips that figures are reported on.
@@ -39,9 +43,11 @@ _START = ", from earlier networks on (`tools.training.growing`)"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(".training/shared"), help="folder of the checkpoint")
-    path = parser.parse_args().out / "checkpoint.pt"
-    state = checkpoint.load(path)
-    data = to_bytes(checkpoint.averaged_networks(path))
+    parser.add_argument("--between", type=Path, default=Path(".training/between"), help="of that of train_between")
+    options = parser.parse_args()
+    path, beside = options.out / "checkpoint.pt", options.between / "checkpoint.pt"
+    state, between = checkpoint.load(path), checkpoint.load(beside)
+    data = to_bytes(checkpoint.averaged_networks(path), checkpoint.averaged_between(beside))
     for old in FOLDER.glob("*.safetensors"):
         old.unlink()
     digest = install(data).hex()
@@ -54,6 +60,8 @@ def main() -> None:
         options="".join(f" --{name} {shlex.quote(str(value))}" for name, value in changed.items()),
         cost=cost, bits=bits, psnr=psnr, batch=settings["batch"], crop=settings["crop"], seed=settings["seed"],
         device=_DEVICES[state["device"]], start=_START if settings["start"] else "",
+        between_minutes=between["minutes"], between_steps=between["step"],
+        between_gains=", ".join(f"{name} {gain:+.2f}" for name, gain in between["gains"].items()),
         held_out=", ".join(f"{value:.4f}" for value in judged[-1]) if judged else "not measured",
     )  # fmt: skip
     (FOLDER / "CARD.md").write_text(card)

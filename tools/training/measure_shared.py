@@ -140,7 +140,7 @@ def main() -> None:
         networks = checkpoint.averaged_networks(options.out / "checkpoint.pt")
         pictures = load(Path(), options.out.parent / "pictures.npz")
         chosen = [p for p in pictures if p.held_out and min(p.planes[0].shape) >= _HELD_OUT_SIDE][:: options.every]
-        report_held_out(networks, from_bytes(to_bytes(networks)), chosen)
+        report_held_out(networks, from_bytes(to_bytes(networks, load_weights().between)), chosen)
     if options.clips:
         if options.checkpoint:
             weights = from_bytes(to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt")))

@@ -134,7 +134,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.checkpoint:
-        weights = from_bytes(to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt")))
+        weights = from_bytes(
+            to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt"), load_weights().between)
+        )
     else:
         weights = load_weights()
     folder = options.out.parent / "nodes"

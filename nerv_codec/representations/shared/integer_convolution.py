@@ -16,7 +16,7 @@ from torch import nn
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared import convolution_kernel
 from nerv_codec.representations.shared.integer_network import EXACT, Ints
-from nerv_codec.representations.shared.vector_code import paired
+from nerv_codec.representations.shared.vector_code import LANES, paired
 
 Halves = npt.NDArray[np.int16]
 Features = Halves
@@ -118,10 +118,14 @@ class Convolution:
 
     @functools.cached_property
     def _turned(self) -> tuple[Halves, Ints, Ints]:
-        """A layer of 3 x 3 for the compiled loops. What `check_exact` lets through fits in 16 bits."""
+        """A layer of 3 x 3 for the compiled loops, its inputs filled up to whole vectors.
+
+        What `check_exact` lets through fits in 16 bits.
+        """
         outputs, bias, shift = self._blocks
         turn = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
-        turned = np.einsum("ai,oxij,bj->abox", turn, self.weight.astype(np.int64), turn)
+        weight = np.pad(self.weight.astype(np.int64), ((0, 0), (0, -self.weight.shape[1] % LANES), (0, 0), (0, 0)))
+        turned = np.einsum("ai,oxij,bj->abox", turn, weight, turn)
         assert np.abs(turned).max() < 1 << 15
         parts = [paired(part.astype(np.int16), outputs) for part in turned.reshape(-1, *turned.shape[2:])]
         return np.ascontiguousarray(np.stack(parts, 1)), 4 * bias, shift + 2
@@ -130,7 +134,7 @@ class Convolution:
         """A convolution of 3 x 3 at the wanted places, and anything at others.
 
         Args:
-            x: Whole numbers.
+            x: Whole numbers, in channels that fill vectors.
             wanted: Places.
             limits: What the result is cut to.
             into: What the convolution is added to, in place, before it is cut.

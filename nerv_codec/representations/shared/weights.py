@@ -1,8 +1,9 @@
 """The file of the shared networks: a safetensors file of bytes and scales, named by its digest.
 
-Synthesis and context model, which decode, are stored in their integer forms. Of the analysis, convolutions are int8
-with a float32 scale per output channel (`<name>.scale`), the rest (biases, gains, modulation) is float32. The digest is
-the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have the file refuses them.
+What decodes (synthesis, context model, what reads between samples) is stored in its integer form. Of the analysis,
+convolutions are int8 with a float32 scale per output channel (`<name>.scale`), the rest (biases, gains, modulation) is
+float32. The digest is the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have the
+file refuses them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.analysis import Analysis
+from nerv_codec.representations.shared.integer_between import IntegerBetween
 from nerv_codec.representations.shared.integer_context import IntegerContext
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
 from nerv_codec.representations.shared.networks import SharedNetworks
@@ -29,7 +31,7 @@ FOLDER = Path(__file__).parent / "weights"
 CURRENT = FOLDER / "current.txt"
 """Says the digest of the file that encoders use."""
 DIGEST_BYTES = 8
-FORMAT = "nerv-codec shared networks, version 2"
+FORMAT = "nerv-codec shared networks, version 3"
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,14 @@ class SharedWeights:
         analysis: Encoder only.
         synthesis: Latents to planes, in integers.
         context: The integer context model.
+        between: What planes show between their samples, in integers.
     """
 
     digest: bytes
     analysis: Analysis
     synthesis: IntegerSynthesis
     context: IntegerContext
+    between: IntegerBetween
 
     @functools.cached_property
     def floating(self) -> SharedNetworks:
@@ -58,10 +62,10 @@ class SharedWeights:
         return networks
 
 
-def to_bytes(networks: SharedNetworks) -> bytes:
+def to_bytes(networks: SharedNetworks, between: IntegerBetween) -> bytes:
     """The file of trained networks."""
     context, synthesis = IntegerContext.quantised(networks.context), IntegerSynthesis.quantised(networks.synthesis)
-    arrays = {**context.arrays(), **synthesis.arrays()}
+    arrays = {**context.arrays(), **synthesis.arrays(), **between.arrays()}
     for name, value in networks.analysis.state_dict().items():
         values = value.detach().float().cpu().numpy()
         if values.ndim == 4:
@@ -85,9 +89,8 @@ def from_bytes(data: bytes) -> SharedWeights:
         raise BitstreamError(f"not a file of shared networks ({error})") from error
     analysis = Analysis()
     _fill(analysis, {name.removeprefix("analysis."): array for name, array in arrays.items()})
-    return SharedWeights(
-        digest(data), analysis, IntegerSynthesis.from_arrays(arrays), IntegerContext.from_arrays(arrays)
-    )
+    context, synthesis = IntegerContext.from_arrays(arrays), IntegerSynthesis.from_arrays(arrays)
+    return SharedWeights(digest(data), analysis, synthesis, context, IntegerBetween.from_arrays(arrays))
 
 
 def _fill(module: nn.Module, arrays: dict[str, npt.NDArray[np.generic]]) -> None:

@@ -21,7 +21,7 @@ from nerv_codec.representations.warped.coding import Ladder, Told, mended, predi
 from nerv_codec.representations.warped.function import Floats, Warped
 from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
-from nerv_codec.representations.warped.payload import Layout, split
+from nerv_codec.representations.warped.payload import Head, split
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -136,14 +136,15 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
     crc = head.checksum(planes for done, _ in decoded for planes in done.values())
     if crc != payload.checksum:
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
-    function = make_function(geometry, head.layout, [done for done, _ in decoded], decoded[0][1])
+    function = make_function(geometry, head, weights, [done for done, _ in decoded], decoded[0][1])
     streams = sum(len(stream) for stream in payload.streams)
     return function, crc, {"header": len(data) - streams, "streams": streams}
 
 
 def make_function(
     geometry: GopGeometry,
-    layout: Layout,
+    head: Head,
+    weights: SharedWeights,
     done: Sequence[Mapping[int, Planes]],
     fields: Mapping[int, tuple[Node, MotionField | None]],
 ) -> Warped:
@@ -151,17 +152,19 @@ def make_function(
 
     Args:
         geometry: The box.
-        layout: Planes of the picture.
+        head: Of the GOP.
+        weights: The shared networks.
         done: Frame to planes, for each part.
         fields: Frame to motion, of the first part.
     """
-    divided = layout.parts(geometry)
+    layout, divided = head.layout, head.layout.parts(geometry)
     planes = [
         [plane for part, nodes in zip(divided, done, strict=True) for plane in nodes[frame].cut(part)]
         for frame in range(geometry.num_frames)
     ]
     flows = {frame: _flow(frame, fields) for frame in range(geometry.num_frames - 1)}
-    return Warped(geometry, layout.depth, layout.lattices(geometry), planes, flows)
+    lattices, index = layout.lattices(geometry), head.ladder.lambda_index
+    return Warped(geometry, layout.depth, lattices, planes, weights.between, index, flows)
 
 
 def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> tuple[Floats, bool]:

@@ -193,4 +193,4 @@ def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporte
     head = Head(weights.digest, layout, prices, config.span)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
-    return _Encoded(payload, make_function(geometry, layout, done, fields))
+    return _Encoded(payload, make_function(geometry, head, weights, done, fields))

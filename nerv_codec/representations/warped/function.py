@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,14 +13,19 @@ from torch import Tensor
 
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
+from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
+from nerv_codec.representations.shared.integer_convolution import Halves
 from nerv_codec.representations.shared.layout import macs_per_pixel
 from nerv_codec.representations.warped.interpolate import KERNEL
-from nerv_codec.representations.warped.interpolate_kernel import read_lattice, read_points
+from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
 MACS_PER_SAMPLE = round(macs_per_pixel() / 1.25)
 """Of 1.25 coordinates a pixel, as 4:2:0 has; all squares mended."""
+_DETAIL = np.float32(1 / DETAIL)
+_REMEMBERED = 4
+"""Planes of which what lies between samples is kept at hand."""
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
 
@@ -47,6 +53,8 @@ class Warped:
         depth: Bits of a sample.
         lattices: Of every plane.
         planes: Frame to its planes, cut to their sizes.
+        between: What planes show between their samples; those of reduced chroma do not ask.
+        lambda_index: Price of bits of the anchors, which it is told.
         flows: Frame ``n`` to the motion of frame ``n + 1`` or ``n`` that leads to the other one, in pixels,
             (rows of blocks, cols, 2), and whether it belongs to the later of the two.
     """
@@ -55,7 +63,19 @@ class Warped:
     depth: int
     lattices: Sequence[Lattice]
     planes: Sequence[Sequence[Samples]]
+    between: IntegerBetween
+    lambda_index: int
     flows: Mapping[int, tuple[Floats, bool]]
+
+    def __post_init__(self) -> None:
+        self._details = functools.lru_cache(_REMEMBERED)(self._found_details)
+
+    def _found_details(self, frame: int, plane: int) -> Halves | None:
+        """Between the samples of a plane, None if it is of reduced size."""
+        lattice = self.lattices[plane]
+        if lattice.row_step > 1 or lattice.col_step > 1:
+            return None
+        return self.between(self.planes[frame][plane], self.lambda_index)
 
     @property
     def band_samples(self) -> int:
@@ -103,37 +123,46 @@ class Warped:
 
     def _at_frame(self, frame: int, plane: int, positions: tuple[Positions, Positions], out: Floats) -> None:
         samples = self.planes[frame][plane]
-        rows, cols = (_snapped(axis, extent) for axis, extent in zip(positions, samples.shape, strict=True))
+        rows, cols = (_snapped(axis, size) for axis, size in zip(positions, samples.shape, strict=True))
         if _whole(rows) and _whole(cols):
             out[:] = samples[_numbers(rows)][:, _numbers(cols)]
         else:
             read_lattice(samples, rows, cols, KERNEL, out)
+            details = self._details(frame, plane)
+            if details is not None:
+                add_lattice(details, rows, cols, _DETAIL, out)
 
     def _between(self, t: float, rows: Positions, cols: Positions, planes: Sequence[int]) -> Floats:
         """(planes, points) at one time."""
         frame = min(int(t), self.geometry.num_frames - 1)
         way = t - frame
         if way == 0:
-            return self._read(frame, rows, cols, planes)
+            return self._read(frame, rows, cols, np.zeros((2, 1)), planes)
         flow, later = self.flows[frame]
         back = 1 - way if later else way
         moved = _flow_at(flow, rows, cols)
-        own = self._read(frame + later, *_along(rows, cols, moved, -back), planes)
-        other = self._read(frame + 1 - later, *_along(rows, cols, moved, 1 - back), planes)
+        own = self._read(frame + later, rows, cols, -back * moved, planes)
+        other = self._read(frame + 1 - later, rows, cols, (1 - back) * moved, planes)
         return (own * np.float32(1 - back) + other * np.float32(back)).astype(np.float32)
 
-    def _read(self, frame: int, rows: Positions, cols: Positions, planes: Sequence[int]) -> Floats:
+    def _read(self, frame: int, rows: Positions, cols: Positions, moved: Positions, planes: Sequence[int]) -> Floats:
+        """A frame at points that have moved (2, points), (planes, points).
+
+        What lies between samples moves by whole samples, so that at those of a frame in between nothing is added.
+        """
         out = np.empty((len(planes), len(rows)), np.float32)
         for plane, into in zip(planes, out, strict=True):
-            samples = self.planes[frame][plane]
-            places = self.lattices[plane].positions(rows, cols)
-            r, c = (_snapped(axis, extent) for axis, extent in zip(places, samples.shape, strict=True))
-            read_points(samples, r, c, KERNEL, into)
+            samples, details = self.planes[frame][plane], self._details(frame, plane)
+            read_points(samples, *self._places(plane, rows + moved[0], cols + moved[1], samples.shape), KERNEL, into)
+            if details is not None:
+                whole = np.rint(moved)
+                places = self._places(plane, rows + whole[0], cols + whole[1], samples.shape)
+                add_points(details, *places, _DETAIL, into)
         return out
 
-
-def _along(rows: Positions, cols: Positions, moved: Positions, way: float) -> tuple[Positions, Positions]:
-    return rows + way * moved[0], cols + way * moved[1]
+    def _places(self, plane: int, rows: Positions, cols: Positions, extent: tuple[int, ...]) -> list[Positions]:
+        positions = self.lattices[plane].positions(rows, cols)
+        return [_snapped(axis, size) for axis, size in zip(positions, extent, strict=True)]
 
 
 def _snapped(positions: Positions, extent: int) -> Positions:

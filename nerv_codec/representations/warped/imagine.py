@@ -67,6 +67,7 @@ def redraw(
     box = GopGeometry(1, geometry.height, geometry.width, geometry.num_planes)
 
     def picture(kind: str) -> Warped:
-        return Warped(box, head.layout.depth, head.layout.lattices(box), [planes[kind]], {})
+        lattices, index = head.layout.lattices(box), head.ladder.lambda_index
+        return Warped(box, head.layout.depth, lattices, [planes[kind]], weights.between, index, {})
 
     return Redrawn(picture("given"), picture("true"), picture("drawn"), expected, spent["drawn"], spent["true"])

@@ -1,4 +1,7 @@
-"""Planes at any positions, compiled: six taps of a table each way; beyond the border the last samples repeat."""
+"""Planes at any positions, compiled: six taps of a table each way; beyond the border the last samples repeat.
+
+What is learnt about the places between samples (`shared.between`) is added by functions of its own.
+"""
 
 from __future__ import annotations
 
@@ -60,3 +63,35 @@ def read_points(plane, rows, cols, kernel, out):
                 part += col_weights[m] * line[col_places[m]]
             total += row_weights[k] * part
         out[p] = total
+
+
+@njit(nogil=True, cache=True)
+def _detail(details, row, col):
+    """What the polynomials of the four samples around a position say, mixed bilinearly."""
+    height, width = details.shape[:2]
+    top, left = np.int64(np.floor(row)), np.int64(np.floor(col))
+    down, right = np.float32(row - top), np.float32(col - left)
+    total = np.float32(0)
+    for i in range(2):
+        for j in range(2):
+            u, v = down - np.float32(i), right - np.float32(j)
+            share = (np.float32(1) - abs(u)) * (np.float32(1) - abs(v))
+            a = details[min(max(top + i, 0), height - 1), min(max(left + j, 0), width - 1)]
+            said = u * (a[0] + u * (a[3] + v * (a[5] + v * a[7])) + v * (a[2] + v * a[6])) + v * (a[1] + v * a[4])
+            total += share * said
+    return total
+
+
+@njit(nogil=True, cache=True)
+def add_lattice(details, rows, cols, unit, out):
+    """Adds to out (rows, cols) what is learnt at all combinations of positions; details (rows, cols, terms)."""
+    for i in range(len(rows)):
+        for j in range(len(cols)):
+            out[i, j] += unit * _detail(details, rows[i], cols[j])
+
+
+@njit(nogil=True, cache=True)
+def add_points(details, rows, cols, unit, out):
+    """Adds to out (points,) what is learnt at single positions."""
+    for p in range(len(rows)):
+        out[p] += unit * _detail(details, rows[p], cols[p])

@@ -5,6 +5,8 @@ from safetensors.numpy import load, save
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared import weights
+from nerv_codec.representations.shared.between import Between
+from nerv_codec.representations.shared.integer_between import IntegerBetween
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.networks import SharedNetworks
 
@@ -12,7 +14,7 @@ from nerv_codec.representations.shared.networks import SharedNetworks
 @pytest.fixture(scope="module")
 def data() -> bytes:
     torch.manual_seed(0)
-    return weights.to_bytes(SharedNetworks())
+    return weights.to_bytes(SharedNetworks(), IntegerBetween.quantised(Between()))
 
 
 def test_weights_come_back(data):
