@@ -151,7 +151,7 @@ class SharedNetworks(nn.Module):
         return found
 
 
-def distortion(planes: Tensor, decoded: Tensor) -> Tensor:
-    """Mean squared error of six-plane pictures, weighted 6:1:1, per picture (batch,)."""
+def distortion(planes: Tensor, decoded: Tensor, chroma: float = 1.0) -> Tensor:
+    """Mean squared error of six-plane pictures, weighted 6 : chroma : chroma over 8, per picture (batch,)."""
     error = (planes - decoded).square().mean((2, 3))
-    return (6 * error[:, :4].mean(1) + error[:, 4] + error[:, 5]) / 8
+    return (6 * error[:, :4].mean(1) + chroma * (error[:, 4] + error[:, 5])) / 8
