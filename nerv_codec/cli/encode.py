@@ -148,7 +148,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="go on where the same command was stopped, and keep work in .OUT.work until it is done (yes)",
     )
-    output.add_argument("--no-verify", action="store_true", help="do not read the written file back")
+    output.add_argument(
+        "--verify", action=argparse.BooleanOptionalAction, default=True, help="read the written file back (yes)"
+    )
     output.add_argument(
         "--no-metadata",
         action="store_true",
@@ -254,6 +256,6 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
         "drop_alpha": options.drop_alpha,
         "scale_to_first": options.scale_to_first,
         "resume": options.resume,
-        "verify": not options.no_verify,
+        "verify": options.verify,
         "tool_section": not options.no_metadata,
     }
