@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -67,15 +66,19 @@ class Warped:
     lambda_index: int
     flows: Mapping[int, tuple[Floats, bool]]
 
-    def __post_init__(self) -> None:
-        self._details = functools.lru_cache(_REMEMBERED)(self._found_details)
+    _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
 
-    def _found_details(self, frame: int, plane: int) -> Halves | None:
+    def _details(self, frame: int, plane: int) -> Halves | None:
         """Between the samples of a plane, None if it is of reduced size."""
         lattice = self.lattices[plane]
         if lattice.row_step > 1 or lattice.col_step > 1:
             return None
-        return self.between(self.planes[frame][plane], self.lambda_index)
+        found = self._known.get((frame, plane))
+        if found is None:
+            found = self._known[frame, plane] = self.between(self.planes[frame][plane], self.lambda_index)
+            for old in list(self._known)[:-_REMEMBERED]:
+                self._known.pop(old, None)
+        return found
 
     @property
     def band_samples(self) -> int:
@@ -152,11 +155,11 @@ class Warped:
         """
         out = np.empty((len(planes), len(rows)), np.float32)
         for plane, into in zip(planes, out, strict=True):
-            samples, details = self.planes[frame][plane], self._details(frame, plane)
+            samples, whole = self.planes[frame][plane], np.rint(moved)
             read_points(samples, *self._places(plane, rows + moved[0], cols + moved[1], samples.shape), KERNEL, into)
+            places = self._places(plane, rows + whole[0], cols + whole[1], samples.shape)
+            details = None if all(map(_whole, places)) else self._details(frame, plane)
             if details is not None:
-                whole = np.rint(moved)
-                places = self._places(plane, rows + whole[0], cols + whole[1], samples.shape)
                 add_points(details, *places, _DETAIL, into)
         return out
 
