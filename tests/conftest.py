@@ -24,7 +24,6 @@ CUT, FRAMES = 12, 18
 """Frames 0..11 are one scene, 12..17 another: with GOPs of 8 that is 0..8, 8..11 (shared 8), 12..17."""
 
 _SCOPES = {
-    "tracked": ("tracked",),
     "shared": ("warped", "representations/shared"),
     "ray": ("test_ray",),  # one cluster at a time
 }

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig, WarpedConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig, WarpedConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.representations.fitting import checkpoint
 
 CONFIGS = {
     "siren": EncoderConfig(model="siren", gop=8, siren=SirenConfig(width=32, steps=100, batch=2000)),
-    "tracked": EncoderConfig(model="tracked", gop=8, tracked=TrackedConfig(steps=8, scales=5)),
     "warped": EncoderConfig(gop=8, warped=WarpedConfig(steps=20)),
 }
 

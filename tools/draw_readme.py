@@ -1,9 +1,9 @@
 """The README's pictures, drawn from measured files.
 
-    draw_readme.py curves docs/experiments/rd_{warped,tracked}.json docs/pictures/rate_distortion.svg
+    draw_readme.py curves docs/experiments/rd_{warped,baselines}.json docs/pictures/rate_distortion.svg
     draw_readme.py zoom REFERENCE FIT.nvc docs/pictures/zoom.png --frames 9 --frame 4 --crop 48x34+68+40
 
-``zoom`` reduces the reference 2:1, fits that with `tracked` (unless FIT.nvc is there), and shows a window of one frame
+``zoom`` reduces the reference 2:1, encodes that (unless FIT.nvc is there), and shows a window of one frame
 as its decoded pixels, enlarged by bicubic interpolation, as the function itself, and as the reference before it was
 reduced; it prints the luma PSNR of both enlargements against the reference, over all frames. ``curves`` needs
 matplotlib, which the extra ``eval`` brings.
@@ -118,7 +118,7 @@ def _fit(
             for index, frame in enumerate(original):
                 planes = reduced(frame.planes, info, FACTOR)
                 writer.write(PlanarFrame(planes, round(index / rate / small.time_base)))
-        config = at_crf(EncoderConfig(model="tracked"), options.crf)
+        config = at_crf(EncoderConfig(), options.crf)
         print(nerv_codec.encode(seen, options.fit, config=config).summary())
 
 

@@ -13,14 +13,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from nerv_codec import EncoderConfig, VideoDecoder, encode
-from nerv_codec.encoding.config import SirenConfig, TrackedConfig
+from nerv_codec.encoding.config import SirenConfig
 from nerv_codec.representations.rendering import View
 from nerv_codec.representations.warped.config import WarpedConfig
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 CONFIGS = {
     "golden": EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2, steps=400)),
-    "golden_tracked": EncoderConfig(model="tracked", gop=4, tracked=TrackedConfig(steps=40)),
     "golden_lossless": EncoderConfig(model="lossless", gop=4),
     "golden_warped": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
 }

@@ -32,9 +32,9 @@ class Rates:
     """Standard deviation of a GOP's fit time over its mean: fits of like GOPs differ by 0.16, scenes cut GOPs short."""
 
 
-STEP_SECONDS = {"tracked": 1.2, "warped": 0.76}
+STEP_SECONDS = 0.76
 """Of one core, for a step of a fit and a megapixel."""
-FIRST_SECONDS = {"tracked": 0.0, "warped": 9.0}
+FIRST_SECONDS = 9.0
 """Of one core, for a megapixel before the first step."""
 PAYLOAD_BYTES = 10500.0
 """Of file, a megapixel, at crf 28."""
@@ -43,7 +43,7 @@ BYTES_PER_SAMPLE = 1.5
 """Of a frame in 4:2:0 with 8 bits, a pixel."""
 READ_MEGAPIXELS = 120.0
 """A second, that one driver reads, cuts into GOPs and puts into the object store."""
-MEMORY = {"tracked": (0.9, 235.0), "warped": (0.7, 51.0)}
+MEMORY = 0.7, 51.0
 """That a fit holds at its peak: GiB whatever the picture, and bytes for each pixel of all its frames."""
 START_SECONDS = 20.0
 """Until the first fit runs: nodes import torch and load compiled kernels."""
@@ -95,7 +95,6 @@ def forecast(
     slots: int,
     drivers: int = 1,
     *,
-    shares: bool = True,
     start_seconds: float = START_SECONDS,
 ) -> Forecast:
     """How long an encode takes.
@@ -109,7 +108,6 @@ def forecast(
         rates: Of the preset.
         slots: Fits at a time.
         drivers: Encodes that run side by side, each with its share of the videos and of the slots.
-        shares: Whether the first GOP of a video has to be done before others of it start.
         start_seconds: Until the first fit runs.
     """
     jobs = videos.count * videos.gops
@@ -120,9 +118,8 @@ def forecast(
     left = mean * (1 + rates.variation**2) / 2
     longest = mean * (1 + 2 * rates.variation)
     tail = min(longest, left * (1 + math.log(busy))) * (busy - 1) / busy
-    first = mean if shares and videos.count < slots else 0.0  # of each video the first GOP is fitted alone
     return Forecast(
-        fits=max(fits, first + mean if videos.gops > 1 else mean),
+        fits=max(fits, mean),
         reading=megapixels / READ_MEGAPIXELS / drivers,
         sending=megapixels * 1e6 * BYTES_PER_SAMPLE / LINK_BYTES / drivers,
         tail=tail if fits > mean else 0.0,
@@ -130,9 +127,7 @@ def forecast(
     )
 
 
-def simulate(
-    fits: Sequence[Sequence[float]], slots: int, *, read_seconds: float = 0.0, shares: bool = True, most_open: int = 16
-) -> float:
+def simulate(fits: Sequence[Sequence[float]], slots: int, *, read_seconds: float = 0.0, most_open: int = 16) -> float:
     """The scheduler, event by event: seconds from when nodes are there until the last GOP is done.
 
     A slot takes the next GOP of a video that is open; where none of these has one to start, the next video is opened.
@@ -141,7 +136,6 @@ def simulate(
         fits: Seconds of each GOP's fit, for each video.
         slots: Fits at a time.
         read_seconds: To read a GOP; the driver reads one at a time.
-        shares: Whether the first GOP of a video has to be done before others of it start.
         most_open: How many videos are open at a time.
     """
     now = reader_free = 0.0
@@ -149,12 +143,9 @@ def simulate(
     started, done = [0] * len(fits), [0] * len(fits)
     begun = 0
 
-    def may_start(video: int) -> bool:
-        return started[video] < len(fits[video]) and not (shares and started[video] and not done[video])
-
     while sum(done) < sum(map(len, fits)):
         while len(running) < slots:
-            candidates = [video for video in range(begun) if may_start(video)]
+            candidates = [video for video in range(begun) if started[video] < len(fits[video])]
             is_open = [video for video in range(begun) if done[video] < len(fits[video])]
             if not candidates and begun < len(fits) and len(is_open) < most_open:
                 candidates = [begun]
@@ -201,12 +192,10 @@ def table(options: argparse.Namespace) -> str:
     gop = width * height * GOP_FRAMES / 1e6
     gops = math.ceil(options.minutes * 60 * options.fps / GOP_FRAMES)
     videos = Videos(math.ceil(options.hours * 60 / options.minutes), gops, gop)
-    config = load_preset(options.preset)
-    steps = getattr(config, config.model).steps
-    rates = Rates(FIRST_SECONDS[config.model] + STEP_SECONDS[config.model] * steps)
+    rates = Rates(FIRST_SECONDS + STEP_SECONDS * load_preset(options.preset).warped.steps)
     total = videos.count * gops * gop
     core_hours = total * rates.core_seconds / 3600
-    floor, each = MEMORY[config.model]
+    floor, each = MEMORY
     memory = floor + gop * 1e6 * each / 2**30
     fitting = min(options.cores, max(1, int(options.memory / memory)))
     cpus = options.fit_cpus or options.cores // fitting
@@ -226,14 +215,12 @@ def table(options: argparse.Namespace) -> str:
     ]
     fit_times = drawn(videos, rates, random.Random(0)) if options.simulate else []
     for nodes in options.nodes:
-        found = forecast(videos, rates, max(1, nodes * fits), options.drivers, shares=config.shares_networks)
+        found = forecast(videos, rates, max(1, nodes * fits), options.drivers)
         days = [seconds / 86400 for seconds in (found.wall, found.reading, found.sending, found.tail)]
         cells = " | ".join(f"{value:.3g}" for value in days)
         lines.append(f"| {nodes} | {nodes * fits} | {cells} | {found.bottleneck} |")
         if options.simulate:
-            seconds = START_SECONDS + simulate(
-                fit_times, nodes * fits, read_seconds=gop / READ_MEGAPIXELS, shares=config.shares_networks
-            )
+            seconds = START_SECONDS + simulate(fit_times, nodes * fits, read_seconds=gop / READ_MEGAPIXELS)
             lines[-1] += f" {seconds / 86400:.3g} |"
     return "\n".join(lines)
 
@@ -247,15 +234,15 @@ def checked(runs: Sequence[dict[str, Any]]) -> str:
     lines = ["| GOPs | workers | engine | real wall, s | simulated, s | model, s | expected, s |", "|---" * 7 + "|"]
     short = max((run for run in runs if run["slots"] == 1 and run["gops"] <= 4), key=lambda run: run["gops"])
     for run in runs:
-        jobs, slots, shares = run["job_seconds"], run["slots"], run["shares"]
+        jobs, slots = run["job_seconds"], run["slots"]
         beside = run["opening_seconds"] + run["closing_seconds"]
         mean = statistics.fmean(jobs)
         rates = Rates(mean, statistics.pstdev(jobs) / mean)
-        model = forecast(Videos(1, len(jobs), 1.0), rates, slots, shares=shares, start_seconds=beside).wall
+        model = forecast(Videos(1, len(jobs), 1.0), rates, slots, start_seconds=beside).wall
         known = short["job_seconds"]
         known = [*known[: len(jobs)], *[known[-1]] * (len(jobs) - len(known))]
-        expected = simulate([known], slots, shares=shares) + short["opening_seconds"] + short["closing_seconds"]
-        seconds = run["wall_seconds"], simulate([jobs], slots, shares=shares) + beside, model, expected
+        expected = simulate([known], slots) + short["opening_seconds"] + short["closing_seconds"]
+        seconds = run["wall_seconds"], simulate([jobs], slots) + beside, model, expected
         cells = " | ".join(f"{value:.1f}" for value in seconds)
         lines.append(f"| {len(jobs)} | {slots} | {run['engine']} | {cells} |")
     return "\n".join(lines)

@@ -52,8 +52,8 @@ class StreamHeader:
     gops: tuple[GopEntry, ...]
     other_bytes: int = 0
     """Length of all sections behind the GOPs together."""
-    shared: bytes = b""
-    """What the representation stores once for all GOPs."""
+    rest: bytes = b""
+    """What no known representation has: kept, so that the file of another one is told by its number."""
 
     @cached_property
     def first_frames(self) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ def write_header(header: StreamHeader) -> bytes:
         out.varint(gop.num_frames << 1 | gop.shares_first)
         out.varint(gop.section_bytes)
     out.varint(header.other_bytes)
-    out.raw(header.shared)
+    out.raw(header.rest)
     payload = out.getvalue()
     parse_header(payload)  # whatever a decoder would refuse is never written
     return payload
@@ -108,7 +108,7 @@ def parse_header(payload: bytes) -> StreamHeader:
     pts, last_duration = _parse_times(data)
     gops = _parse_index(data, len(pts))
     other_bytes = data.varint(0, MAX_OTHER_BYTES, "the bytes behind the GOPs")
-    return StreamHeader(model_id, info, pts, last_duration, gops, other_bytes, shared=data.rest())
+    return StreamHeader(model_id, info, pts, last_duration, gops, other_bytes, rest=data.rest())
 
 
 def _parse_times(data: ByteReader) -> tuple[Sequence[int], int]:

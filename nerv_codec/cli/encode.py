@@ -40,7 +40,6 @@ _EPILOG = """examples:
   nerv-codec encode video.mp4 out.nvc --bitrate 500k -j 4
   nerv-codec encode video.mp4 out.nvc --lossless
   nerv-codec encode video.mp4 out.nvc --target-size 1MiB
-  nerv-codec encode video.mp4 better.nvc --start-from out.nvc --preset slow
   nerv-codec encode video.mkv out.nvc --start 1:30 --end 1:40 --track 1 --no-audio
   nerv-codec encode *.mp4 --out-dir encoded -j 4
   nerv-codec encode film.mkv film.nvc --engine ray=auto --fit-gpus 0.5
@@ -83,10 +82,6 @@ def _add_effort(parser: argparse.ArgumentParser) -> None:
     size.add_argument("--bitrate", type=bitrate, metavar="R", help="bits a second of the whole file: 500k, 1.5M")
     size.add_argument("--target-size", type=byte_size, metavar="S", help="of the whole file: 300kB, 1MiB")
     size.add_argument("--target-psnr", type=positive, metavar="F", help="of luma, in dB, mean over all frames")
-    earlier = effort.add_argument(
-        "--start-from", type=Path, metavar="F.nvc", help="begin with an earlier encode of the same frames, at any crf"
-    )
-    earlier.complete = shtab.FILE  # type: ignore[attr-defined]
     _add_engine(parser)
 
 
@@ -207,8 +202,6 @@ def _run(options: argparse.Namespace) -> int:
 def _run_several(options: argparse.Namespace) -> int:
     with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as sink:
         chosen = _chosen(options)
-        if options.start_from is not None:
-            raise UsageError("expected --start-from for one video, found --out-dir")
         pairs = paired(options, lambda source: f"{source.name if source.is_dir() else source.stem}.nvc")
         check_json(options, *(path for pair in pairs for path in pair))
         from nerv_codec.encoding.together import encode_together  # brings torch
@@ -240,7 +233,6 @@ def _chosen(options: argparse.Namespace) -> dict[str, Any]:
         "bitrate": options.bitrate,
         "target_bytes": options.target_size,
         "target_psnr_db": options.target_psnr,
-        "start_from": options.start_from,
         "fps": options.fps,
         "start": options.start,
         "end": options.end,

@@ -36,7 +36,7 @@ def add_settings(group: Any) -> None:
     model.add_argument(
         "--model",
         choices=MODELS,
-        help="warped (default), tracked (all is fitted), siren (a plain coordinate network), lossless",
+        help="warped (default), siren (a plain coordinate network), lossless",
     )
     model.add_argument(
         "--lossless", action="store_const", const="lossless", dest="model", help="every sample back: --model lossless"

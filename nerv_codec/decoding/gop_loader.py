@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from nerv_codec.base.background import read_ahead
-from nerv_codec.base.errors import BitstreamError, InputError, UnsupportedVersionError
+from nerv_codec.base.errors import BitstreamError, InputError
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.decoding.metadata import own_frames, stored_geometry
 from nerv_codec.decoding.timeline import Timeline
-from nerv_codec.representations.registry import check_shared, unpack_gop
+from nerv_codec.representations.registry import model_name, unpack_gop
 from nerv_codec.representations.representation import Representation
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ def open_container(source: str | Path | BinaryIO, *, keep_going: bool = False) -
         keep_going: Take a file that is cut off or damaged behind its header.
 
     Raises:
-        InputError: The file cannot be opened. BitstreamError: It is damaged, truncated or no ``.nvc``.
+        InputError: The file cannot be opened. BitstreamError: It is damaged, truncated or no ``.nvc``, or of an
+            unknown representation (UnsupportedVersionError).
     """
     if not isinstance(source, str | Path):
         yield _open_sections(source, keep_going)
@@ -112,7 +113,9 @@ def open_container(source: str | Path | BinaryIO, *, keep_going: bool = False) -
 
 def _open_sections(file: BinaryIO, keep_going: bool) -> ContainerReader:
     container = ContainerReader(file, keep_going=keep_going)
-    check_shared(container.header.model_id, container.header.shared)
+    name, rest = model_name(container.header.model_id), container.header.rest
+    if rest:
+        raise BitstreamError(f"the header of a {name} file has {len(rest)} bytes too many")
     return container
 
 
@@ -172,7 +175,7 @@ class GopLoader:
         """
         payload, geometry = self.container.read_gop(index), stored_geometry(self.header, index)
         try:
-            return unpack_gop(self.header.model_id, payload, geometry, self.header.shared, device)
+            return unpack_gop(self.header.model_id, payload, geometry, device)
         except BitstreamError as error:
             raise type(error)(f"GOP {index}: {error}") from error
 
@@ -210,8 +213,6 @@ class GopLoader:
             return False
         try:
             self.gop(index)
-        except UnsupportedVersionError:
-            raise
         except BitstreamError as error:
             self._damaged[index] = str(error)
             return False

@@ -36,8 +36,7 @@ def inspect(source: str | Path) -> dict[str, Any]:
     """
     with open_container(source) as container:
         header, about = container.header, read_metadata(container)
-        shared = {"weights": len(header.shared)} if header.shared else {}
-        parts: Counter[str] = Counter(header=container.header_bytes - len(header.shared), **shared)
+        parts: Counter[str] = Counter(header=container.header_bytes)
         gops = []
         for index, (entry, first) in enumerate(zip(header.gops, header.first_frames, strict=True)):
             summary = read_summary(container, index)

@@ -76,7 +76,7 @@ def read_summary(container: ContainerReader, index: int) -> GopSummary:
     """What one GOP says before it is decoded. Raises BitstreamError."""
     header, payload = container.header, container.read_gop(index)
     try:
-        return summarise_gop(header.model_id, payload, stored_geometry(header, index), header.shared)
+        return summarise_gop(header.model_id, payload, stored_geometry(header, index))
     except BitstreamError as error:
         raise type(error)(f"GOP {index}: {error}") from error
 

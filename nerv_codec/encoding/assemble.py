@@ -65,7 +65,6 @@ def assemble(
             pts=tuple(pts for gop in gops for pts in gop.pts),
             last_duration=last_duration(),
             gops=tuple(gop.entry for gop in gops),
-            shared=gops[0].shared,
         )
         end_of_gops = sections.tell()
         beside = write_beside(sections, source, reader, header)

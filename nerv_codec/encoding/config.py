@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from nerv_codec.base.errors import UsageError, expect
 from nerv_codec.representations.registry import MODELS
 from nerv_codec.representations.siren.config import SirenConfig
-from nerv_codec.representations.tracked.config import TrackedConfig
 from nerv_codec.representations.warped.config import WarpedConfig
 
 REFERENCE_CRF = 28.0
@@ -35,18 +34,12 @@ class EncoderConfig:
     seed: int = 0
     """Where all randomness begins, 0..2**63-1."""
     siren: SirenConfig = field(default_factory=SirenConfig)
-    tracked: TrackedConfig = field(default_factory=TrackedConfig)
     warped: WarpedConfig = field(default_factory=WarpedConfig)
 
     def __post_init__(self) -> None:
         expect(self.model in MODELS, f"a model of {', '.join(MODELS)}", self.model)
         expect(1 <= self.gop <= 1024, "gop in 1..1024", self.gop)
         expect(0 <= self.seed < 1 << 63, "seed in 0..2**63-1", self.seed)
-
-    @property
-    def shares_networks(self) -> bool:
-        """Whether later GOPs depend on what the first one puts into the header."""
-        return self.model == "tracked" and self.tracked.share
 
 
 def at_crf(config: EncoderConfig, crf: float) -> EncoderConfig:
@@ -68,7 +61,6 @@ def at_crf(config: EncoderConfig, crf: float) -> EncoderConfig:
             target_bpp=min(64.0, config.siren.target_bpp * 2 ** (-steps / 6)),
             rd_lambda=min(0.5, config.siren.rd_lambda * 2 ** (steps / 3)),
         ),
-        tracked=dataclasses.replace(config.tracked, rd_lambda=min(0.5, config.tracked.rd_lambda * 2 ** (steps / 3))),
         warped=dataclasses.replace(config.warped, rd_lambda=min(0.5, config.warped.rd_lambda * 2 ** (steps / 3))),
     )
 
@@ -113,7 +105,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return dict(nested)
 
 
-_Config = TypeVar("_Config", EncoderConfig, SirenConfig, TrackedConfig, WarpedConfig)
+_Config = TypeVar("_Config", EncoderConfig, SirenConfig, WarpedConfig)
 
 
 def override(config: _Config, values: Mapping[str, Any], prefix: str = "") -> _Config:

@@ -28,7 +28,6 @@ from nerv_codec.encoding.gop_job import CodedGop
 from nerv_codec.encoding.report import EncodeReport
 from nerv_codec.encoding.scheduler import GopScheduler
 from nerv_codec.encoding.source import EncodeSource, read_gops
-from nerv_codec.encoding.start_from import StartFrom
 from nerv_codec.encoding.survey import survey
 from nerv_codec.encoding.target import Goal, Steering
 from nerv_codec.encoding.workspace import open_workspace, source_digest
@@ -48,7 +47,6 @@ def encode(
     target_bytes: int | None = None,
     target_psnr_db: float | None = None,
     config: EncoderConfig | None = None,
-    start_from: str | Path | None = None,
     fps: Fraction | None = None,
     start: float | int | None = None,
     end: float | int | None = None,
@@ -84,7 +82,6 @@ def encode(
             For a rate the source is looked through first. Where one of these targets is not reached, the file is
             written all the same, and the report says so.
         config: All settings; see :func:`nerv_codec.encoding.config.load_preset` for a preset's.
-        start_from: A ``.nvc`` of the same frames, at whatever quality: fits begin with what it holds.
         fps: Frames per second of numbered pictures, which have no times of their own; None is 25.
         start: Where to begin: seconds since the first frame (float), or a frame number (int).
         end: Where to stop, not included: seconds since the first frame (float), or a frame number (int).
@@ -120,7 +117,7 @@ def encode(
     video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first, fps)
     config = _settings(config or load_preset(preset), crf, goal)
     flags = overwrite, resume, verify, tool_section
-    job = _Encode(video, Path(target), config, goal, start_from, *flags, progress)
+    job = _Encode(video, Path(target), config, goal, *flags, progress)
     job.check()
     if not isinstance(engine, str):
         return job.run(engine, engine.device)
@@ -136,7 +133,6 @@ class _Encode:
     target: Path
     config: EncoderConfig
     goal: Goal
-    start_from: str | Path | None
     overwrite: bool
     resume: bool
     verify: bool
@@ -157,13 +153,12 @@ class _Encode:
             reader = stack.enter_context(source.open())
             _check_storable(reader.info, config, str(source.stream))
             steering = survey(goal, source, config)
-            earlier = stack.enter_context(closing(StartFrom(self.start_from, config))) if self.start_from else None
             lag = engine.slots if engine and steering.budget else 1
             key = self._work_key(device, steering, lag) if self.resume else None
             workspace = stack.enter_context(open_workspace(self.target, key))
             temporary = stack.enter_context(atomic_output(self.target, overwrite=self.overwrite))
             expected, rate = source.expected_frames(reader), reader.frame_rate
-            fits = config, device, expected, self.progress, workspace, stop, steering, engine, earlier
+            fits = config, device, expected, self.progress, workspace, stop, steering, engine
             gops, last_duration = read_gops(reader, config.gop)
             coded = stack.enter_context(closing(GopScheduler(reader.info, rate, *fits).code(gops)))
             made = assemble(
@@ -198,8 +193,7 @@ class _Encode:
         if self.source.path is None:
             return None
         machine = (str(device), torch.__version__, tool_name())
-        begun = source_digest(Path(self.start_from)) if self.start_from else None
-        return repr((source_digest(self.source.path), self.source.choice, begun, self.config, machine, steering, lag))
+        return repr((source_digest(self.source.path), self.source.choice, self.config, machine, steering, lag))
 
     def _report(self, reader: VideoReader, made: Assembled, about: VideoMetadata, began: float) -> EncodeReport:
         psnr = statistics.fmean(db for gop in made.gops for db in gop.psnr_y_db)
@@ -208,7 +202,7 @@ class _Encode:
             target=str(self.target),
             file_bytes=about.file_bytes,
             estimated_bits=sum(gop.estimated_bits for gop in made.gops),
-            coded_bits=8 * sum(gop.payload_bytes + len(gop.shared) for gop in made.gops),
+            coded_bits=8 * sum(gop.payload_bytes for gop in made.gops),
             input_bytes=self.source.num_bytes,
             num_frames=about.num_frames,
             num_gops=about.num_gops,

@@ -212,7 +212,6 @@ def _expected(
 ) -> EstimatedEncode:
     """The whole, each sample standing for as many frames as its weight says."""
     total_frames, sampled = sum(overview.gop_frames), [gop.entry.num_frames for gop in coded]
-    shared = coded[0].shared
 
     def mean(value: Callable[[CodedGop], float]) -> float:
         return sum(weight * value(gop) for weight, gop in zip(weights, coded, strict=True)) / sum(weights)
@@ -220,7 +219,7 @@ def _expected(
     def bytes_a_frame(gop: CodedGop) -> float:
         return gop.payload_bytes / gop.entry.num_frames
 
-    file_bytes = overview.overhead_bytes + len(shared) + mean(bytes_a_frame) * total_frames
+    file_bytes = overview.overhead_bytes + mean(bytes_a_frame) * total_frames
     missing = 1 - len(coded) / len(overview.gop_frames)
     error = None if missing else 0
     if missing and len(coded) > 1:

@@ -12,7 +12,7 @@ from nerv_codec.base.interruption import StopRequest
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
 from nerv_codec.bitstream.headers import GopEntry
 from nerv_codec.encoding.config import EncoderConfig
-from nerv_codec.encoding.fit_gop import fit_gop, luma_psnr_db, share_gop
+from nerv_codec.encoding.fit_gop import fit_gop, luma_psnr_db
 from nerv_codec.encoding.workspace import Workspace
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
 from nerv_codec.representations.fitting.status import FitReporter, FitStatus
@@ -40,8 +40,6 @@ class CodedGop:
     float_psnr_y_db: tuple[float, ...]
     """Luma PSNR of its own frames before the weights were quantised."""
     fit_seconds: float
-    shared: bytes = b""
-    """What the first GOP puts into the header for all of them."""
 
 
 class JobKey(NamedTuple):
@@ -86,8 +84,7 @@ class GopJob:
             return None
         facts, payload = found
         lists = {name: tuple(value) for name, value in facts.items() if isinstance(value, list)}
-        kept = {"shared": bytes.fromhex(facts["shared"]), "entry": self._entry(payload), "payload_bytes": len(payload)}
-        coded = CodedGop(**facts | lists | kept)
+        coded = CodedGop(**facts | lists, entry=self._entry(payload), payload_bytes=len(payload))
         return (coded, payload) if coded.pts == self.pts else None
 
     def run(self, report: FitReporter, stop: StopRequest) -> tuple[CodedGop, bytes]:
@@ -112,16 +109,12 @@ class GopJob:
         fitted = fit_gop(self.config, task, tell, checkpoint)
         float_psnr = luma_psnr_db(fitted.float_function, task.frames, task.info)
         fit_seconds = time.monotonic() - began
-        kept, payload = b"", fitted.payload
-        if self.index == 0:
-            kept, payload = share_gop(self.config, payload, task.geometry)
-        model, shared = MODELS[self.config.model], kept or task.shared
-        if (
-            model.is_exact
-        ):  # the same function; that it is decoded is for who verifies the file, as it takes as long again
-            digest, psnr = summarise_gop(model.model_id, payload, task.geometry, shared).digest, float_psnr
+        payload, model = fitted.payload, MODELS[self.config.model]
+        # An exact one is the same function; that it is decoded is for who verifies the file, as it takes as long again.
+        if model.is_exact:
+            digest, psnr = summarise_gop(model.model_id, payload, task.geometry).digest, float_psnr
         else:
-            function, digest, _ = unpack_gop(model.model_id, payload, task.geometry, shared, task.device)
+            function, digest, _ = unpack_gop(model.model_id, payload, task.geometry, task.device)
             psnr = luma_psnr_db(function, task.frames, task.info)
         coded = CodedGop(
             entry=self._entry(payload),
@@ -132,7 +125,6 @@ class GopJob:
             psnr_y_db=psnr[self.continues :],
             float_psnr_y_db=float_psnr[self.continues :],
             fit_seconds=fit_seconds,
-            shared=kept,
         )
         self.keep(coded, payload)
         return coded, payload
@@ -148,5 +140,4 @@ class GopJob:
 
 def _facts(coded: CodedGop) -> dict[str, Any]:
     """What a kept GOP needs beside its payload and its frames, as JSON holds it."""
-    facts = dataclasses.asdict(coded) | {"shared": coded.shared.hex()}
-    return {name: value for name, value in facts.items() if name not in ("entry", "payload_bytes")}
+    return {name: value for name, value in dataclasses.asdict(coded).items() if name not in ("entry", "payload_bytes")}

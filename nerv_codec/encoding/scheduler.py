@@ -21,10 +21,8 @@ from nerv_codec.base.video import VideoInfo
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.encoding.engines.engine import Engine, Message, is_last
-from nerv_codec.encoding.fit_gop import prepare_gop
 from nerv_codec.encoding.gop_job import CodedGop, GopJob, JobKey
 from nerv_codec.encoding.segmentation import GopFrames
-from nerv_codec.encoding.start_from import StartFrom
 from nerv_codec.encoding.target import Steering
 from nerv_codec.encoding.workspace import Workspace
 from nerv_codec.representations.fitting.status import FitStatus
@@ -68,12 +66,8 @@ class GopScheduler:
     steering: Steering = field(default_factory=Steering)
     engine: Engine | None = None
     """What fits GOPs side by side; None fits one after another in this process."""
-    start_from: StartFrom | None = None
-    """Where fits begin, instead of with nothing."""
-    _shared: bytes = b""
-    """What the first GOP has put into the header for all of them."""
     _spent_bits: list[float] = field(default_factory=list)
-    """Bits of each GOP that is done, from the first on, with what it put into the header."""
+    """Bits of each GOP that is done, from the first on."""
     _frames: int = 0
     _running: dict[int, _Running] = field(default_factory=dict)
     """Those that have been started and not yet handed out."""
@@ -81,7 +75,6 @@ class GopScheduler:
     """Those that the engine has."""
     _done: dict[int, tuple[CodedGop, bytes]] = field(default_factory=dict)
     """Those that wait for their turn."""
-    _ended: bool = False
 
     @property
     def slots(self) -> int:
@@ -89,28 +82,16 @@ class GopScheduler:
         return 1 if self.engine is None else self.engine.slots
 
     def code(self, gops: Iterable[GopFrames]) -> Generator[tuple[CodedGop, bytes], None, None]:
-        """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read and prepared."""
-        with read_ahead(self._prepared(gops)) as prepared:
-            try:
-                yield from self._one_by_one(prepared) if not self.engine else self._side_by_side(prepared, self.engine)
-            finally:
-                self._ended = True
+        """Each GOP as it is coded, and its section, in order. Beside a fit the next one is read."""
+        with read_ahead(self._jobs(gops)) as jobs:
+            yield from self._one_by_one(jobs) if not self.engine else self._side_by_side(jobs, self.engine)
 
-    def _prepared(self, gops: Iterable[GopFrames]) -> Iterator[GopJob]:
-        """A job for each GOP, with what its fit begins with, unless an earlier run has done it."""
+    def _jobs(self, gops: Iterable[GopFrames]) -> Iterator[GopJob]:
+        """A job for each GOP."""
         for index, gop in enumerate(gops):
             task = GopTask(gop.frames, self.info, index, self.config.seed, self.device)
-            if self.workspace is not None and self.workspace.load_gop(index):
-                pass
-            elif self.start_from is not None:
-                task = dataclasses.replace(task, start_from=self.start_from.gop(index, gop, self.info))
-            elif self.engine is None:  # else a fit prepares itself, beside the others
-                task = dataclasses.replace(task, prepared=prepare_gop(self.config, task, self._is_over))
             yield GopJob(task, gop.continues, self.config, self.workspace)
             del task, gop
-
-    def _is_over(self) -> bool:
-        return self._ended or self.stop()
 
     def _one_by_one(self, jobs: Iterator[GopJob]) -> Iterator[tuple[CodedGop, bytes]]:
         for waiting in jobs:
@@ -179,22 +160,18 @@ class GopScheduler:
         raise reason
 
     def _may_start(self, index: int) -> bool:
-        """Whether all is known that a GOP depends on: what is shared, and under a budget what others have cost."""
-        turn = len(self._spent_bits)
-        if index > 0 and turn == 0 and self.config.shares_networks:
-            return False
-        return index < turn + self.slots * (1 if self.steering.budget else _WINDOW)
+        """Whether all is known that a GOP depends on: under a budget, what others have cost."""
+        return index < len(self._spent_bits) + self.slots * (1 if self.steering.budget else _WINDOW)
 
     def _ready(self, job: GopJob) -> GopJob:
-        """The job with what the GOPs before it have come to: bits that are left, networks in the header."""
+        """The job with what the GOPs before it leave to it, where bits are to be shared out."""
         known = self._spent_bits[: max(0, job.index - self.slots + 1)]
         target = self.steering.target(job.index, known)
-        return dataclasses.replace(job, task=dataclasses.replace(job.task, target=target, shared=self._shared))
+        return dataclasses.replace(job, task=dataclasses.replace(job.task, target=target))
 
     def _finished(self, index: int, coded: CodedGop, payload: bytes) -> tuple[CodedGop, bytes]:
         self._frames += self._running.pop(index).own_frames
-        self._spent_bits.append(8 * (len(payload) + len(coded.shared)))
-        self._shared = self._shared or coded.shared
+        self._spent_bits.append(8 * len(payload))
         total = max(self.expected_frames, self._frames)
         detail = {"psnr_db": statistics.fmean(coded.psnr_y_db), "bytes": self._bytes}
         name = f"gop {index + 1}/{self._num_gops(index, total, self._frames)}"

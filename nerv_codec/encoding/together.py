@@ -209,7 +209,7 @@ class _Share:
     def __init__(self, together: _Together, video: int) -> None:
         self.inbox: queue.SimpleQueue[tuple[JobKey, Message]] = queue.SimpleQueue()
         self.leaves_room = False
-        """Whether the video waits, although there is room: for its first GOP, or because no more of it is to fit."""
+        """Whether the video waits, although there is room: for what others of its GOPs cost, or for the last ones."""
         self._together = together
         self._video = video
         self._refused = False

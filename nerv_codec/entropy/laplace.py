@@ -111,6 +111,10 @@ WINDOW = 31
 """Latents at most this far from the rounded location have a code of their own."""
 NUM_PHASES = 16
 """Locations lie on a grid of 1/16; phase p is the location p/16 - 1/2 from the symbol it rounds to."""
+MAX_LOCATION = 127 * 16
+"""Locations lie within +-MAX_LOCATION, in 1/16."""
+MAX_LATENT = 32767
+"""No latent may be further from zero."""
 LATENT_ESCAPE = 2 * WINDOW + 1
 NUM_LATENT_CODES = LATENT_ESCAPE + 1
 

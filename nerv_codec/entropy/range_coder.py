@@ -1,10 +1,9 @@
 """Codes to 32-bit words and back through constriction's range coder: the only import of it.
 
 Weights are coded here, many under one table in a call. Latents are not, though their stream has the same format: the
-table of each one follows from those decoded just before, so `latent_coder` has the same coder inside its compiled loop;
-a call of Python for every symbol takes some twenty times as long (4.8 us, against 0.26 us with its context). Weights
-stay with constriction all the same: it is an independent implementation to hold the other to, and files without latents
-need no compiler.
+table of each one follows from those decoded just before, so compiled loops have the same coder inside (`range_kernel`);
+a call of Python for every symbol takes some twenty times as long. Weights stay with constriction all the same: it is an
+independent implementation, and files without latents need no compiler.
 
 Probabilities are handed over as multiples of 2**-24, which is the coder's own precision, with
 ``perfect=True``: its best approximation of such a table is the table itself, so that the stream depends

@@ -21,23 +21,17 @@ MAX_MAGNITUDE = 1 << 23
 """Beyond it a float32 could not hold every symbol exactly."""
 
 
-Base = npt.NDArray[np.float32] | float
-"""What both sides expect of a tensor before anything is read: a value for each weight, or one for all."""
-
-
 @dataclass(frozen=True)
 class QuantizedTensor:
-    """A weight tensor as it is stored: the value is ``base + symbols * 2**step_log2``."""
+    """A weight tensor as it is stored: the value is ``symbols * 2**step_log2``."""
 
     symbols: npt.NDArray[np.int32]
     step_log2: int
-    base: Base = 0.0
-    """Not stored with the tensor."""
 
     @property
     def values(self) -> npt.NDArray[np.float32]:
-        """The dequantised weights: one rounding in float32, none where the base is 0."""
-        return np.float32(self.base) + np.ldexp(self.symbols.astype(np.float32), self.step_log2)
+        """The dequantised weights, exactly."""
+        return np.ldexp(self.symbols.astype(np.float32), self.step_log2)
 
 
 def symbol_digest(tensors: Sequence[QuantizedTensor]) -> int:

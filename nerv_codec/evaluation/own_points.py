@@ -62,7 +62,6 @@ def encode_point(
     *,
     config: EncoderConfig,
     work: Path,
-    start_from: Path | None = None,
     device: str = "auto",
     fps: Fraction | None = None,
     progress: ProgressSink = ignore_progress,
@@ -76,7 +75,6 @@ def encode_point(
         crf: Quality, see :func:`nerv_codec.encoding.config.at_crf`.
         config: How to fit, before the crf.
         work: Folder in which the file is kept, named after all that decides about its bytes.
-        start_from: A file of the same frames to begin with.
         device: Where to fit.
         fps: Frames per second of a reference that is numbered pictures; None is 25.
         progress: Told what happens.
@@ -86,16 +84,14 @@ def encode_point(
     """
     folder = work / "ours"
     folder.mkdir(parents=True, exist_ok=True)
-    begun_with = start_from and source_digest(start_from)
     config = at_crf(config, crf)
-    key = repr((source_digest(Path(reference)), first, count, config, device, begun_with, fps))
+    key = repr((source_digest(Path(reference)), first, count, config, device, fps))
     path = folder / f"{Path(reference).stem}.crf{crf:g}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.nvc"
     if not path.exists():
         encode(
             reference,
             path,
             config=config,
-            start_from=start_from,
             start=first,
             frames=count,
             audio=False,

@@ -1,6 +1,6 @@
 """The one table of representations as a decoder knows them: GOP payloads to functions (docs/format.md, section 5).
 
-A new representation is a room beside ``siren``, ``tracked`` and ``lossless`` and a row of ``MODELS``; its fit is a row
+A new representation is a room beside ``siren``, ``lossless`` and ``warped`` and a row of ``MODELS``; its fit is a row
 of ``encoding.fit_gop``. Decoder, container and CLI stay as they are. Nothing of a representation is imported before it
 is used: names and limits are known without torch and without a compiler.
 """
@@ -30,63 +30,47 @@ class Model:
     """What users call it; also its section in a configuration."""
     model_id: int
     """Its number in the header of a file."""
-    unpack: Callable[[bytes, GopGeometry, bytes, torch.device], Unpacked]
+    unpack: Callable[[bytes, GopGeometry, torch.device], Unpacked]
     """See :func:`unpack_gop`."""
-    summarise: Callable[[bytes, GopGeometry, bytes], GopSummary]
+    summarise: Callable[[bytes, GopGeometry], GopSummary]
     """See :func:`summarise_gop`."""
-    may_share: bool = False
-    """Whether the header may keep bytes for all GOPs."""
     is_exact: bool = False
     """Whether every sample of a source comes back, so that there is no quality to choose."""
     max_gop_pixels: int | None = None
     """Pixels of all frames of a GOP at the most; None is no limit."""
 
 
-def _unpack_siren(payload: bytes, geometry: GopGeometry, _: bytes, device: torch.device) -> Unpacked:
+def _unpack_siren(payload: bytes, geometry: GopGeometry, device: torch.device) -> Unpacked:
     from nerv_codec.representations.siren.payload import unpack_siren
 
     return unpack_siren(payload, geometry, device)
 
 
-def _summarise_siren(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+def _summarise_siren(payload: bytes, geometry: GopGeometry) -> GopSummary:
     from nerv_codec.representations.siren.payload import summarise
 
     return summarise(payload, geometry)
 
 
-def _unpack_tracked(payload: bytes, geometry: GopGeometry, shared: bytes, device: torch.device) -> Unpacked:
-    from nerv_codec.representations.tracked.networks import read_shared
-    from nerv_codec.representations.tracked.payload import unpack_tracked
-
-    return unpack_tracked(payload, geometry, read_shared(shared, geometry.num_planes), device)
-
-
-def _summarise_tracked(payload: bytes, geometry: GopGeometry, shared: bytes) -> GopSummary:
-    from nerv_codec.representations.tracked.networks import read_shared
-    from nerv_codec.representations.tracked.parts import summarise
-
-    return summarise(payload, geometry, read_shared(shared, geometry.num_planes))
-
-
-def _unpack_lossless(payload: bytes, geometry: GopGeometry, _: bytes, device: torch.device) -> Unpacked:
+def _unpack_lossless(payload: bytes, geometry: GopGeometry, device: torch.device) -> Unpacked:
     from nerv_codec.representations.lossless.payload import unpack_lossless
 
     return unpack_lossless(payload, geometry, device)
 
 
-def _summarise_lossless(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+def _summarise_lossless(payload: bytes, geometry: GopGeometry) -> GopSummary:
     from nerv_codec.representations.lossless.parts import summarise
 
     return summarise(payload, geometry)
 
 
-def _unpack_warped(payload: bytes, geometry: GopGeometry, _: bytes, __: torch.device) -> Unpacked:
+def _unpack_warped(payload: bytes, geometry: GopGeometry, _: torch.device) -> Unpacked:
     from nerv_codec.representations.warped.decode import unpack_warped
 
     return unpack_warped(payload, geometry)
 
 
-def _summarise_warped(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSummary:
+def _summarise_warped(payload: bytes, geometry: GopGeometry) -> GopSummary:
     from nerv_codec.representations.warped.payload import summarise
 
     return summarise(payload, geometry)
@@ -94,8 +78,6 @@ def _summarise_warped(payload: bytes, geometry: GopGeometry, _: bytes) -> GopSum
 
 _TABLE = (
     Model("siren", 1, _unpack_siren, _summarise_siren),
-    # A decoder of `tracked` allocates in proportion to the pixels before it has read a latent.
-    Model("tracked", 2, _unpack_tracked, _summarise_tracked, may_share=True, max_gop_pixels=1 << 29),
     # All samples of a GOP are in memory at once.
     Model("lossless", 3, _unpack_lossless, _summarise_lossless, is_exact=True, max_gop_pixels=1 << 29),
     # Planes of all frames are kept.
@@ -107,14 +89,8 @@ _BY_ID = {model.model_id: model for model in _TABLE}
 
 
 def model_name(model_id: int) -> str:
-    """The name of a representation, or ``unknown (NUMBER)``."""
-    return _BY_ID[model_id].name if model_id in _BY_ID else f"unknown ({model_id})"
-
-
-def check_shared(model_id: int, shared: bytes) -> None:
-    """Raises BitstreamError where a header keeps bytes for a representation whose GOPs have nothing in common."""
-    if shared and model_id in _BY_ID and not _BY_ID[model_id].may_share:
-        raise BitstreamError(f"the header has {len(shared)} bytes too many")
+    """The name of a representation. Raises UnsupportedVersionError for an unknown one."""
+    return _model(model_id).name
 
 
 def check_gop(model_id: int, geometry: GopGeometry) -> None:
@@ -126,16 +102,13 @@ def check_gop(model_id: int, geometry: GopGeometry) -> None:
         raise BitstreamError(f"expected GOPs of at most {limit} pixels, found {found}")
 
 
-def unpack_gop(
-    model_id: int, payload: bytes, geometry: GopGeometry, shared: bytes = b"", device: torch.device | None = None
-) -> Unpacked:
+def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry, device: torch.device | None = None) -> Unpacked:
     """The function that a GOP payload describes.
 
     Args:
         model_id: The representation.
         payload: What the GOP's section holds.
         geometry: The GOP's box.
-        shared: What the header keeps for all GOPs.
         device: Where the function is to be evaluated; None is the CPU.
 
     Returns:
@@ -147,16 +120,16 @@ def unpack_gop(
     import torch
 
     check_gop(model_id, geometry)
-    return _model(model_id).unpack(payload, geometry, shared, device or torch.device("cpu"))
+    return _model(model_id).unpack(payload, geometry, device or torch.device("cpu"))
 
 
-def summarise_gop(model_id: int, payload: bytes, geometry: GopGeometry, shared: bytes = b"") -> GopSummary:
+def summarise_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> GopSummary:
     """What a GOP payload says without being decoded; neither torch nor a compiler is needed.
 
     Arguments and errors as for :func:`unpack_gop`; damage behind the sizes is found by the section's checksum alone.
     """
     check_gop(model_id, geometry)
-    return _model(model_id).summarise(payload, geometry, shared)
+    return _model(model_id).summarise(payload, geometry)
 
 
 def _model(model_id: int) -> Model:

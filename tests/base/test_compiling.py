@@ -1,10 +1,6 @@
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from nerv_codec.base.compiling import compiling_told, kernel_begun
-from nerv_codec.base.device import place_triton_cache
 from nerv_codec.base.progress import Progress
 
 
@@ -32,18 +28,3 @@ def test_the_innermost_listener_is_told():
             kernel_begun(0)
         kernel_begun(0)
     assert len(inner) == len(outer) == 1
-
-
-def test_triton_has_a_folder_without_a_home(monkeypatch, tmp_path):
-    monkeypatch.delenv("TRITON_CACHE_DIR", raising=False)
-    monkeypatch.setenv("TRITON_HOME", str(tmp_path))
-    place_triton_cache()
-    assert "TRITON_CACHE_DIR" not in os.environ
-    (tmp_path / "file").write_bytes(b"")
-    monkeypatch.setenv("TRITON_HOME", str(tmp_path / "file"))
-    place_triton_cache()
-    made = Path(os.environ["TRITON_CACHE_DIR"])
-    assert made.is_dir() and not any(made.iterdir())
-    monkeypatch.setenv("TRITON_CACHE_DIR", "mine")
-    place_triton_cache()
-    assert os.environ["TRITON_CACHE_DIR"] == "mine"

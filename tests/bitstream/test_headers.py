@@ -155,10 +155,10 @@ def test_missing_bytes_are_refused(payload):
         parse_header(payload)
 
 
-def test_bytes_behind_the_index_are_the_representations():
-    """Whether it may have any is known where its GOPs are read."""
+def test_bytes_behind_the_index_are_kept():
+    """Whether they are damage or another representation's is known where the latter is."""
     header = parse_header(write_header(SMALL) + b"\0")
-    assert header.shared == b"\0" and same(dataclasses.replace(header, shared=b""), SMALL)
+    assert header.rest == b"\0" and same(dataclasses.replace(header, rest=b""), SMALL)
 
 
 def test_a_reserved_layout_bit_is_refused():

@@ -56,7 +56,6 @@ def test_names_that_do_not_go_together(nerv, tiny_clip, tmp_path):
     for words, said in (
         ((tmp_path / "a.mp4", tmp_path / "x" / "a.mkv"), "both become"),
         (("-",), "found -"),
-        ((tiny_clip, "--start-from", tiny_clip), "--start-from"),
     ):
         code, out, err = nerv("encode", *words, "--out-dir", tmp_path / "new")
         assert (code, out) == (2, "") and err.count("\n") == 1 and said in err

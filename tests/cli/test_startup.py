@@ -15,7 +15,7 @@ from nerv_codec.evaluation.baselines import BASELINES
 from nerv_codec.evaluation.metrics.suite import METRICS
 from nerv_codec.media import writer
 
-HEAVY = ("torch", "numba", "av", "numpy", "tqdm", "cv2", "constriction", "triton")
+HEAVY = ("torch", "numba", "av", "numpy", "tqdm", "cv2", "constriction")
 _RUN = """
 import sys
 from nerv_codec.cli.main import main
@@ -68,7 +68,7 @@ def test_help_imports_nothing_heavy(words):
         (["decode", "missing.nvc", "new.y4m"], 3),
         (["eval", "IN", "NVC", "--metrics", "beauty"], 2),
         (["eval", "IN", "NVC", "--json=OLD"], 2),
-        (["eval", "IN", "NVC", "--set", "tracked.stepz=5"], 2),
+        (["eval", "IN", "NVC", "--set", "warped.stepz=5"], 2),
         (["eval", "IN", "missing.nvc"], 3),
         (["info", "missing.nvc"], 3),
         (["estimate", "missing.mp4"], 3),
@@ -86,10 +86,10 @@ def test_errors_of_usage_import_nothing_heavy(words, code, tmp_path):
     assert (tmp_path / "old").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("name", ["golden.nvc", "golden_tracked.nvc"])
+@pytest.mark.parametrize("name", ["golden.nvc", "golden_lossless.nvc"])
 def test_info_needs_neither_torch_nor_a_compiler(name):
     code, names = imported("info", str(SAMPLES / name))
-    assert code == 0 and not names & {"torch", "numba", "cv2", "triton"}
+    assert code == 0 and not names & {"torch", "numba", "cv2"}
 
 
 def test_names_on_the_command_line_are_those_of_the_rooms():

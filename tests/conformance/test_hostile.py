@@ -16,6 +16,7 @@ from nerv_codec.base.byte_io import ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.bitstream.container import SECTION_GOP, ContainerReader, pack_section, write_prologue
 from nerv_codec.bitstream.headers import GopEntry, write_header
+from nerv_codec.cli.main import main
 
 LIMIT_BYTES = 6 << 30
 """How much address space a decoder gets; torch alone maps some gigabytes."""
@@ -72,17 +73,24 @@ def test_payloads_that_break_a_rule(tiny_nvc, payload):
         read_all(with_payload(tiny_nvc, payload))
 
 
-def test_unknown_representation(tiny_nvc):
-    with pytest.raises(BitstreamError, match="unknown representation 99"):
-        read_all(rewritten(tiny_nvc, model_id=99))
+@pytest.mark.parametrize("verb", ["info", "decode", "bench"])
+@pytest.mark.parametrize("fields", [{"model_id": 2, "rest": b"networks"}, {"model_id": 99}])
+def test_unknown_representation(tiny_nvc, tmp_path, capsys, verb, fields):
+    """2 is that of an earlier one, whose headers ended with networks."""
+    path = tmp_path / "a.nvc"
+    path.write_bytes(rewritten(tiny_nvc, **fields))
+    with pytest.raises(SystemExit) as stopped:
+        main([verb, str(path)])
+    said = f"{path}: unknown representation {fields['model_id']}; known: 1 siren, 3 lossless, 4 warped"
+    assert (stopped.value.code, capsys.readouterr().err) == (4, f"nerv-codec: error: {said}\n")
 
 
-def test_a_tracked_gop_of_absurd_size(tiny_nvc):
+def test_a_warped_gop_of_absurd_size(tiny_nvc):
     """Refused for what the header says, before anything is allocated for its latents."""
     info = ContainerReader(io.BytesIO(tiny_nvc.read_bytes())).header.info
     huge = dataclasses.replace(info, width=8192, height=8192)
     with pytest.raises(BitstreamError, match="at most 536870912 pixels"):
-        read_all(rewritten(tiny_nvc, model_id=2, info=huge))
+        read_all(rewritten(tiny_nvc, model_id=4, info=huge))
 
 
 def test_other_pictures_than_were_fitted(tiny_nvc):

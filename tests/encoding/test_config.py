@@ -24,7 +24,7 @@ def set_(text: str) -> EncoderConfig:
 def test_presets_load_and_take_ever_longer():
     instant, *presets = (load_preset(name) for name in PRESETS)
     assert instant.warped.steps == 0
-    for model in ("siren", "tracked", "warped"):
+    for model in ("siren", "warped"):
         steps = [getattr(preset, model).steps for preset in presets]
         assert steps == sorted(set(steps)) and steps[0] > 0
     assert load_preset("medium") == EncoderConfig()
@@ -48,8 +48,8 @@ def test_assignments():
     ("text", "message"),
     [
         ("siren.depth=3", "unknown setting 'siren.depth'; known here: siren.width"),
-        ("training.steps=5", "unknown setting 'training'; did you mean siren.steps or tracked.steps or warped.steps?"),
-        ("steps=5", "unknown setting 'steps'; did you mean siren.steps or tracked.steps or warped.steps?"),
+        ("training.steps=5", "unknown setting 'training'; did you mean siren.steps or warped.steps?"),
+        ("steps=5", "unknown setting 'steps'; did you mean siren.steps or warped.steps?"),
         ("depth=3", "unknown setting 'depth'; known here: model, gop"),
         ("siren.width=wide", "siren.width: expected int, found 'wide'"),
         ("siren.width=1.5", "siren.width: expected int"),
@@ -101,7 +101,6 @@ def test_a_lower_crf_asks_for_more_bits_and_weighs_them_less() -> None:
     assert at_crf(base, REFERENCE_CRF) == base
     better = at_crf(base, REFERENCE_CRF - 6)
     assert better.siren.target_bpp == pytest.approx(2 * base.siren.target_bpp)
-    assert better.tracked.rd_lambda == pytest.approx(base.tracked.rd_lambda / 4)
     assert better.warped.rd_lambda == pytest.approx(base.warped.rd_lambda / 4)
     assert better.siren.rd_lambda == pytest.approx(base.siren.rd_lambda / 4)
     for wrong in (-1.0, 64.0, math.nan):

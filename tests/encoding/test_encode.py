@@ -191,17 +191,17 @@ def test_pictures_that_the_format_cannot_hold(tmp_path, quick):
         encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=quick)
 
 
-def test_a_gop_that_is_too_large_for_tracked(tmp_path):
+def test_a_gop_that_is_too_large_for_warped(tmp_path):
     with open_writer(tmp_path / "a.y4m", "y4m", VideoInfo(1024, 512, PixelFormat(1, 0, 0), ColorInfo())) as writer:
         writer.write(PlanarFrame((np.zeros((512, 1024), np.uint8),), 0))
     wanted = r"at most 536870912 pixels, found 537395200: 1025 frames of 1024x512; a gop of 1023 or less fits$"
     with pytest.raises(InputError, match=wanted):
-        encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=EncoderConfig(model="tracked", gop=1024))
+        encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=EncoderConfig(gop=1024))
     assert [path.name for path in tmp_path.iterdir()] == ["a.y4m"]
-    check_gop(MODELS["tracked"].model_id, GopGeometry(1024, 512, 1024, 1))
-    check_gop(MODELS["tracked"].model_id, GopGeometry(33, 1080, 1920, 3))
-    check_gop(MODELS["tracked"].model_id, GopGeometry(33, 2160, 4096, 3))
-    check_gop(MODELS["tracked"].model_id, GopGeometry(2, 16384, 16384, 3))  # so that some GOP fits any picture
+    check_gop(MODELS["warped"].model_id, GopGeometry(1024, 512, 1024, 1))
+    check_gop(MODELS["warped"].model_id, GopGeometry(33, 1080, 1920, 3))
+    check_gop(MODELS["warped"].model_id, GopGeometry(33, 2160, 4096, 3))
+    check_gop(MODELS["warped"].model_id, GopGeometry(2, 16384, 16384, 3))  # so that some GOP fits any picture
     check_gop(MODELS["siren"].model_id, GopGeometry(1025, 512, 1024, 1))
 
 

@@ -6,14 +6,11 @@ import dataclasses
 import multiprocessing
 import os
 import signal
-import threading
-import time
 
 import pytest
 import torch
 
 from nerv_codec.base.errors import Interrupted, NervCodecError, UsageError
-from nerv_codec.encoding import scheduler
 from nerv_codec.encoding.encode import encode
 from nerv_codec.encoding.engines.processes import FitProcesses, _outcome
 
@@ -75,51 +72,6 @@ def test_jobs_go_on_where_they_were_stopped(tiny_clip, tmp_path, quick, alone):
     assert (tmp_path / ".b.nvc.work").is_dir()
     encode(tiny_clip, other, config=quick, tool_section=False)  # begun by two, ended by one
     assert other.read_bytes() == alone and not (tmp_path / ".b.nvc.work").exists()
-
-
-def test_gops_are_prepared_beside_the_fit_unless_they_are_done(tiny_clip, tmp_path, quick, alone, monkeypatch):
-    prepared = []
-
-    def prepare(config, task, stop):
-        prepared.append((task.frames[0].pts, threading.current_thread() is threading.main_thread(), stop()))
-
-    monkeypatch.setattr(scheduler, "prepare_gop", prepare)
-
-    def leave(event):
-        if event.type == "gop-done":
-            raise KeyboardInterrupt
-
-    target = tmp_path / "a.nvc"
-    with pytest.raises(KeyboardInterrupt):
-        encode(tiny_clip, target, config=quick, tool_section=False, progress=leave)
-    assert len(prepared) > 1  # the next one was, although only one was fitted
-    assert not any(main or stopped for _, main, stopped in prepared)
-    first = prepared[0]
-    prepared.clear()
-    encode(tiny_clip, target, config=quick, tool_section=False)
-    assert target.read_bytes() == alone and prepared and first not in prepared
-
-
-def test_an_error_ends_the_preparation_of_the_next_gop(tiny_clip, tmp_path, quick, monkeypatch):
-    begun, ended = threading.Event(), []
-
-    def prepare(config, task, stop):
-        if task.frames[0].pts:
-            begun.set()
-            while not stop():
-                time.sleep(0.01)
-            ended.append(True)
-
-    monkeypatch.setattr(scheduler, "prepare_gop", prepare)
-
-    def leave(event):
-        if event.type == "gop-done":
-            assert begun.wait(60)
-            raise RuntimeError
-
-    with pytest.raises(RuntimeError):
-        encode(tiny_clip, tmp_path / "a.nvc", config=quick, progress=leave)
-    assert ended == [True]
 
 
 def test_a_process_that_dies_is_an_error(tiny_clip, tmp_path, quick, monkeypatch):

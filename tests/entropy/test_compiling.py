@@ -10,17 +10,14 @@ import sys
 import pytest
 
 _CODE = """
+import json
 import numpy as np
 from nerv_codec.base.compiling import compiling_told
-from nerv_codec.entropy import latent_coder
-from nerv_codec.representations.tracked.cpu import references
+from nerv_codec.entropy import range_kernel
 
 told = []
 with compiling_told(told.append):
-    maps = np.zeros(6, np.int32)
-    motion = np.zeros((2, 2, 4), np.int64)
-    references.follow(motion, 0, 3, 8, 0, 0, 2, 3, maps)
-import json
+    range_kernel.begin(np.zeros(2, np.uint32))
 print(json.dumps([event.stage for event in told]))
 """
 
@@ -71,7 +68,7 @@ def test_a_whole_decode_with_an_empty_cache(tmp_path, kind):
         "-m",
         "nerv_codec",
         "decode",
-        str(SAMPLES / "golden_tracked.nvc"),
+        str(SAMPLES / "golden_warped.nvc"),
         str(tmp_path / "a.y4m"),
     ]
     done = subprocess.run([*command, "--progress", kind], capture_output=True, text=True, check=True, env=environment)

@@ -5,7 +5,22 @@ import math
 import numpy as np
 import pytest
 
-from nerv_codec.entropy.laplace import _DECAY, ESCAPE, MAX_SYMBOL, NUM_CODES, NUM_SCALES, code_lengths, laplace_counts
+from nerv_codec.entropy.laplace import (
+    _DECAY,
+    ESCAPE,
+    LATENT_ESCAPE,
+    MAX_SYMBOL,
+    NUM_CODES,
+    NUM_LATENT_CODES,
+    NUM_PHASES,
+    NUM_SCALES,
+    PRECISION_BITS,
+    WINDOW,
+    code_lengths,
+    laplace_counts,
+    latent_cumulative,
+    located_laplace_counts,
+)
 
 SCALES = range(NUM_SCALES)
 
@@ -46,3 +61,31 @@ def test_code_lengths_are_those_of_the_counts():
     lengths = code_lengths()
     assert lengths.shape == (NUM_SCALES, NUM_CODES)
     assert np.allclose(np.exp2(-lengths).sum(1), 1)
+
+
+def test_located_tables_are_the_distribution():
+    scale = 2.0 ** ((np.arange(NUM_SCALES) - 16) / 4)
+    for index in range(NUM_SCALES):
+        for phase in range(NUM_PHASES):
+            counts = np.array(located_laplace_counts(index, phase), np.float64)
+            assert counts.min() >= 1 and counts.sum() == 2**PRECISION_BITS
+            edges = np.arange(-WINDOW - 1, WINDOW + 1) + 0.5 - (phase / 16 - 0.5)
+            below = np.where(
+                edges < 0, np.exp(-np.abs(edges) / scale[index]) / 2, 1 - np.exp(-np.abs(edges) / scale[index]) / 2
+            )
+            expected = np.append(np.diff(below), 1 - below[-1] + below[0]) * 2**PRECISION_BITS
+            np.testing.assert_allclose(counts, expected, atol=2 + NUM_LATENT_CODES, rtol=1e-5)
+
+
+def test_located_tables_mirror_each_other():
+    for phase in range(1, NUM_PHASES):
+        forward = located_laplace_counts(20, phase)[:LATENT_ESCAPE]
+        backward = located_laplace_counts(20, NUM_PHASES - phase)[:LATENT_ESCAPE][::-1]
+        assert max(abs(a - b) for a, b in zip(forward, backward, strict=True)) <= NUM_LATENT_CODES
+
+
+def test_cumulative_counts_span_the_precision():
+    table = latent_cumulative()
+    assert table.shape == (NUM_SCALES, NUM_PHASES, NUM_LATENT_CODES + 1)
+    assert (table[..., 0] == 0).all() and (table[..., -1] == 2**PRECISION_BITS).all()
+    assert (np.diff(table.astype(np.int64), axis=-1) > 0).all()

@@ -80,15 +80,6 @@ def test_other_codecs_alone_make_points_and_unknown_ones_are_named(sweep, tiny_c
     assert "found x266" in capsys.readouterr().err
 
 
-def test_warm_points_begin_with_the_coarser_one(sweep, tiny_clip, tmp_path):
-    results = tmp_path / "r.json"
-    fit = ["--model", "tracked", "--set", "tracked.steps=8"]
-    sweep.run(results, f"{tiny_clip}:3", *fit, "--crf", "20,40", "--codecs", "nerv-codec", "--warm")
-    coarse, fine = json.loads(results.read_text())
-    assert "--start-from" not in coarse["command"]
-    assert fine["command"].endswith(f"--start-from {coarse['label']}")
-
-
 def test_table(sweep, tmp_path):
     results = sweep.Results(tmp_path / "r.json")
     for codec, factor in (("nerv-codec", 0.8), ("x264", 1.0)):

@@ -8,11 +8,10 @@ import pytest
 from scale_model import Rates, Videos, drawn, forecast, simulate
 
 
-@pytest.mark.parametrize(("shares", "seconds"), [(True, 20.0), (False, 10.0)])
-def test_a_first_gop_is_alone_only_where_it_is_shared(shares, seconds):
+def test_gops_of_one_video_run_side_by_side():
     videos, rates = Videos(1, 2, 1.0), Rates(10.0, 0.0)
-    assert forecast(videos, rates, 2, shares=shares, start_seconds=0.0).wall == seconds
-    assert simulate([[10.0, 10.0]], 2, shares=shares) == seconds
+    assert forecast(videos, rates, 2, start_seconds=0.0).wall == 10.0
+    assert simulate([[10.0, 10.0]], 2) == 10.0
 
 
 @pytest.mark.parametrize("slots", [1, 4, 16])

@@ -35,13 +35,11 @@ def main() -> None:
     with open_video(options.video) as reader:
         gops = list(islice(read_gops(reader, config.gop)[0], options.gops))
         info = reader.info
-    shared = b""
     for index, gop in enumerate(gops):
-        task = GopTask(gop.frames, info, index, config.seed, torch.device("cpu"), shared=shared)
+        task = GopTask(gop.frames, info, index, config.seed, torch.device("cpu"))
         before, began = peak_mib(), time.process_time()
-        coded, payload = GopJob(task, gop.continues, config, None).run(_ignore, StopRequest())
+        _, payload = GopJob(task, gop.continues, config, None).run(_ignore, StopRequest())
         seconds = time.process_time() - began
-        shared = shared or coded.shared
         pixels = len(gop.frames) * info.width * info.height
         print(
             json.dumps(

@@ -137,31 +137,24 @@ def _sweep_baseline(results: Results, clip: Clip, name: str, chosen: Sequence[fl
 def _sweep_ours(
     results: Results, clip: Clip, config: EncoderConfig, settings: str, options: argparse.Namespace, until: float
 ) -> None:
-    """From the coarsest point on; with ``--warm`` each is started from the one before."""
-    before: Path | None = None
+    """From the coarsest point on."""
     for crf in sorted(options.crf, reverse=True):
         words = ["nerv-codec", "encode", clip.path.name, f"{crf:g}.nvc", "--frames", str(clip.frames), "--no-audio"]
         words += ["--crf", f"{crf:g}", *settings_words(options)]
-        words += ["--start-from", before.name] if before else []
 
-        def make(crf: float = crf, before: Path | None = before) -> RdPoint:
-            where = {"config": config, "work": results.folder, "start_from": before, "device": options.device}
+        def make(crf: float = crf) -> RdPoint:
+            where = {"config": config, "work": results.folder, "device": options.device}
             path = encode_point(clip.path, 0, clip.frames, crf, **where)
             return own_point(evaluate(clip.path, path, device=options.device))
 
         curve = Curve(clip.path.name, clip.frames, options.label or OURS, settings)
-        point = _once(results, curve, crf, until, shlex.join(words), make)
-        if options.warm and point:
-            before = results.folder / "ours" / point["label"]
+        _once(results, curve, crf, until, shlex.join(words), make)
 
 
-def _once(
-    results: Results, curve: Curve, crf: float, until: float, command: str, make: Callable[[], RdPoint]
-) -> dict[str, Any] | None:
-    """The point of that curve, made now if there is none yet and time is left."""
+def _once(results: Results, curve: Curve, crf: float, until: float, command: str, make: Callable[[], RdPoint]) -> None:
+    """Makes the point of that curve if there is none yet and time is left."""
     if results.point(curve, crf) is None and time.monotonic() <= until:
         results.add(curve, crf, command, make())
-    return results.point(curve, crf)
 
 
 def table(results: Results, clips: Sequence[tuple[str, int]] | None = None) -> str:
@@ -211,7 +204,6 @@ def _parser() -> argparse.ArgumentParser:
     add_settings(parser)
     parser.add_argument("--label", help="name of our curve, to tell versions of the code apart")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--warm", action="store_true", help="start each point from the one before")
     parser.add_argument("--hours", type=float, default=1e9, help="begin no point after so long")
     return parser
 

@@ -104,7 +104,6 @@ def timed(options: argparse.Namespace, name: str, gops: int, workers: int) -> di
         "engine": name,
         "slots": workers,
         "gops": report.num_gops,
-        "shares": config.shares_networks,
         "wall_seconds": done - opened_at,
         "cluster_seconds": opened_at - began,
         "opening_seconds": min(engine.began.values()) - opened_at,

@@ -11,7 +11,6 @@ Checksums and digests would keep a fuzzer out, so they always match here. Compil
 from __future__ import annotations
 
 import os
-import pkgutil
 import resource
 import sys
 import tempfile
@@ -21,23 +20,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from unittest import mock
 
-from nerv_codec.representations.tracked import cpu
-
 # Before numba is imported: what was compiled without the checks may not be taken from its cache.
 os.environ["NUMBA_BOUNDSCHECK"] = "1"
 os.environ["NUMBA_CACHE_DIR"] = str(Path(tempfile.gettempdir()) / "nerv-codec-fuzz-kernels")
 
 KERNELS = [
     "nerv_codec.entropy.fours",
-    "nerv_codec.entropy.latent_coder",
     "nerv_codec.entropy.range_kernel",
-    "nerv_codec.entropy.rate_cpu",
     *(f"nerv_codec.representations.lossless.{name}_kernel" for name in ("bit", "motion", "network", "plane", "value")),
     "nerv_codec.representations.lossless.least_squares",
     *(f"nerv_codec.representations.shared.{name}_kernel" for name in ("band", "convolution", "lifting", "network")),
     "nerv_codec.representations.shared.low_pass",
     *(f"nerv_codec.representations.warped.{name}_kernel" for name in ("compensate", "interpolate", "motion", "search")),
-    *(module.name for module in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}.")),
 ]
 """Not instrumented: numba compiles them. The package's other modules guide the fuzzer."""
 MAX_INPUT_BYTES = 1 << 16

@@ -19,7 +19,7 @@ with atheris.instrument_imports(include=["nerv_codec"], exclude=common.KERNELS):
     from nerv_codec.bitstream.companions import parse_attachment, parse_companions, parse_packets
     from nerv_codec.bitstream.tool import parse_tool
     from nerv_codec.representations.registry import unpack_gop
-    from nerv_codec.representations.tracked import payload as tracked_codec
+    from nerv_codec.representations.warped import decode as warped_codec
 
 import seeds
 
@@ -28,7 +28,7 @@ from nerv_codec.representations.coordinates import GopGeometry
 _MOST_GOPS = 4
 """Of one input: each is bounded on its own, and a header may name a million."""
 _MOST_SAMPLES = 1 << 18
-"""Of one GOP: a header of a few bytes may rightly name hours of pictures, and `tracked` has latents for each pixel."""
+"""Of one GOP: a header of a few bytes may rightly name hours of pictures, and `warped` keeps planes of them all."""
 
 
 def test_one(data: bytes) -> None:
@@ -56,9 +56,9 @@ def _read(data: bytes) -> None:
         geometry = GopGeometry(gop.num_frames, info.height, info.width, info.pixel_format.num_planes)
         payload = reader.read_gop(index)
         if gop.num_frames * info.height * info.width <= _MOST_SAMPLES:
-            unpack_gop(header.model_id, payload, geometry, header.shared)
+            unpack_gop(header.model_id, payload, geometry)
 
 
 if __name__ == "__main__":
-    assert tracked_codec  # imported early, to be instrumented
+    assert warped_codec  # imported early, to be instrumented
     common.run(test_one, seeds.files())

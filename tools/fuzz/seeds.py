@@ -23,7 +23,7 @@ from nerv_codec.bitstream.container import (
     pack_section,
     write_prologue,
 )
-from nerv_codec.encoding.config import EncoderConfig, SirenConfig, TrackedConfig
+from nerv_codec.encoding.config import EncoderConfig, SirenConfig
 from nerv_codec.encoding.encode import encode
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.registry import MODELS
@@ -41,12 +41,7 @@ def files() -> Iterator[bytes]:
                     sizes = (layout.plane_size(plane, 8, 16) for plane in range(num_planes))
                     planes = tuple(np.full(size, 40 * index, np.uint8) for size in sizes)
                     writer.write(PlanarFrame(planes, index, 1))
-            config = EncoderConfig(
-                model=model,
-                gop=2,
-                siren=SirenConfig(width=4, hidden_layers=1, steps=2),
-                tracked=TrackedConfig(steps=2),
-            )
+            config = EncoderConfig(model=model, gop=2, siren=SirenConfig(width=4, hidden_layers=1, steps=2))
             encode(clip, target, config=config)
             yield _beside(target.read_bytes(), _companions())
 
@@ -76,11 +71,10 @@ def _companions() -> bytes:
 
 
 def payloads() -> Iterator[bytes]:
-    """The first GOP of each file behind the bytes by which the target chooses and what the header keeps for it."""
+    """The first GOP of each file behind the bytes by which the target chooses."""
     for file in files():
         reader = ContainerReader(io.BytesIO(file))
         header = reader.header
         model = sorted(known.model_id for known in MODELS.values()).index(header.model_id)
         gray = header.info.pixel_format.num_planes == 1
-        shared = len(header.shared).to_bytes(2, "little") + header.shared
-        yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + shared + reader.read_gop(0)
+        yield bytes([model, 2 * (header.gops[0].num_frames - 1) + gray]) + reader.read_gop(0)

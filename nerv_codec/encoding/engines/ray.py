@@ -105,7 +105,7 @@ class RayFits:
     def start(self, job: GopJob) -> None:
         sent = ray.put(dataclasses.replace(job, workspace=None))
         # What stays here are the job's facts: its frames are in the object store now.
-        kept = dataclasses.replace(job, task=dataclasses.replace(job.task, frames=(), start_from=None, prepared=None))
+        kept = dataclasses.replace(job, task=dataclasses.replace(job.task, frames=()))
         self._busy[job.key] = _Fit(kept, sent, self._submitted(sent))
 
     def events(self, timeout_seconds: float) -> Iterator[tuple[JobKey, Message]]:

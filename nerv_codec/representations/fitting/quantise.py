@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nerv_codec.entropy.laplace import MAX_SYMBOL, code_lengths
-from nerv_codec.entropy.weights import (
-    MAX_MAGNITUDE,
-    MAX_STEP_LOG2,
-    MIN_STEP_LOG2,
-    Base,
-    QuantizedTensor,
-    best_scale,
-)
+from nerv_codec.entropy.weights import MAX_MAGNITUDE, MAX_STEP_LOG2, MIN_STEP_LOG2, QuantizedTensor, best_scale
 
 _PASSES = 2
 _SEARCH_ROUNDS = 7
@@ -29,11 +18,11 @@ _MOVES = (1, -1, -3)
 """Changes of a step's log2 that are tried; -3 since a few numbers can round to the same values at half the step."""
 
 
-def quantise(tensor: Tensor, step_log2: int, base: Base = 0.0) -> QuantizedTensor:
-    """A tensor rounded to ``base`` and multiples of 2**step_log2."""
-    scaled = np.ldexp(tensor.detach().cpu().numpy().astype(np.float64) - base, -step_log2)
+def quantise(tensor: Tensor, step_log2: int) -> QuantizedTensor:
+    """A tensor rounded to multiples of 2**step_log2."""
+    scaled = np.ldexp(tensor.detach().cpu().numpy().astype(np.float64), -step_log2)
     symbols = np.clip(np.rint(scaled), -MAX_MAGNITUDE, MAX_MAGNITUDE).astype(np.int32)
-    return QuantizedTensor(symbols, step_log2, base)
+    return QuantizedTensor(symbols, step_log2)
 
 
 def dequantise(tensors: Sequence[QuantizedTensor], device: torch.device) -> list[Tensor]:
@@ -41,9 +30,9 @@ def dequantise(tensors: Sequence[QuantizedTensor], device: torch.device) -> list
     return [torch.from_numpy(tensor.values).to(device) for tensor in tensors]
 
 
-def initial_step(tensor: Tensor, base: Base = 0.0) -> int:
-    """log2 of a step of about a sixteenth of the tensor's deviation from its base: some 5 to 6 bits a weight."""
-    deviation = float((tensor.detach().double() - torch.as_tensor(base, device=tensor.device)).square().mean().sqrt())
+def initial_step(tensor: Tensor) -> int:
+    """log2 of a step of about a sixteenth of the tensor's deviation from 0: some 5 to 6 bits a weight."""
+    deviation = float(tensor.detach().double().square().mean().sqrt())
     step = round(math.log2(deviation / 16)) if deviation > 0 else MIN_STEP_LOG2
     return min(MAX_STEP_LOG2, max(MIN_STEP_LOG2, step))
 
@@ -52,8 +41,6 @@ def choose_steps(
     tensors: Sequence[Tensor],
     distortion: Callable[[Sequence[Tensor]], float],
     lambda_per_bit: float,
-    bases: Sequence[Base] | None = None,
-    bounds: tuple[int, int] = (MIN_STEP_LOG2, MAX_STEP_LOG2),
 ) -> list[int]:
     """log2 of the step of each tensor that minimises distortion + lambda_per_bit * bits.
 
@@ -64,16 +51,9 @@ def choose_steps(
         tensors: The float weights.
         distortion: What weights cost in quality, on a fixed set of sites.
         lambda_per_bit: rd_lambda divided by the pixels that the weights describe.
-        bases: What is expected of each tensor; None expects 0.
-        bounds: The smallest and the largest log2 of a step.
     """
     device = tensors[0].device
-    low, high = bounds
-    bases = [0.0] * len(tensors) if bases is None else bases
-    coded = [
-        quantise(tensor, min(high, max(low, initial_step(tensor, base))), base)
-        for tensor, base in zip(tensors, bases, strict=True)
-    ]
+    coded = [quantise(tensor, initial_step(tensor)) for tensor in tensors]
     bits = [best_scale(tensor.symbols)[1] for tensor in coded]
     best = distortion(dequantise(coded, device)) + lambda_per_bit * sum(bits)
     for _ in range(_PASSES):
@@ -82,9 +62,9 @@ def choose_steps(
             for direction in _MOVES:
                 while True:
                     step = coded[index].step_log2 + direction
-                    if not low <= step <= high:
+                    if not MIN_STEP_LOG2 <= step <= MAX_STEP_LOG2:
                         break
-                    candidate = quantise(tensor, step, bases[index])
+                    candidate = quantise(tensor, step)
                     cost = best_scale(candidate.symbols)[1]
                     trial = [*coded[:index], candidate, *coded[index + 1 :]]
                     rate = sum(bits) - bits[index] + cost
@@ -95,51 +75,6 @@ def choose_steps(
         if not changed:
             break
     return [tensor.step_log2 for tensor in coded]
-
-
-def refine_integers(
-    tensors: Sequence[QuantizedTensor],
-    slopes: Sequence[npt.NDArray[Any]],
-    cost: Callable[[Sequence[QuantizedTensor]], float],
-    trials: int,
-) -> list[QuantizedTensor]:
-    """Moves single integers by one where the true cost falls, those first that promise most.
-
-    Known as rate-distortion optimised quantisation (RDOQ), here with the true cost after each move.
-
-    Args:
-        tensors: The rounded weights.
-        slopes: Derivative of ``cost`` by each weight: with the bits of the symbol, what a move promises.
-        cost: What weights cost beside their own bits, in bits.
-        trials: How many moves are tried.
-    """
-    moves: list[tuple[float, int, int, int]] = []
-    for number, (tensor, slope) in enumerate(zip(tensors, slopes, strict=True)):
-        symbols = tensor.symbols.ravel()
-        lengths = code_lengths()[best_scale(symbols)[0]]
-        codes = np.abs(symbols) < MAX_SYMBOL  # those whose neighbours have codes of their own, too
-        for way in (-1, 1):
-            own = (
-                lengths[np.where(codes, symbols + way, 0) + MAX_SYMBOL]
-                - lengths[np.where(codes, symbols, 0) + MAX_SYMBOL]
-            )
-            promise = np.where(codes, own + way * 2.0**tensor.step_log2 * slope.ravel(), np.inf)
-            moves += [(float(promise[place]), number, place, way) for place in np.flatnonzero(codes).tolist()]
-    refined, moved = list(tensors), set()
-    bits = [best_scale(tensor.symbols)[1] for tensor in refined]
-    best = cost(refined) + sum(bits)
-    for _, number, place, way in sorted(moves)[:trials]:
-        if (number, place) in moved:
-            continue
-        symbols = refined[number].symbols.copy()
-        symbols.flat[place] += way
-        trial = [*refined[:number], replace(refined[number], symbols=symbols), *refined[number + 1 :]]
-        own_bits = [*bits[:number], best_scale(symbols)[1], *bits[number + 1 :]]
-        total = cost(trial) + sum(own_bits)
-        if total < best:
-            refined, bits, best = trial, own_bits, total
-            moved.add((number, place))
-    return refined
 
 
 def steps_for_bits(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.representations.coordinates import GopGeometry
@@ -25,16 +24,6 @@ class FitTarget:
 
 
 @dataclass(frozen=True)
-class StoredGop:
-    """A GOP as it stands in a file."""
-
-    payload: bytes
-    """What its section holds."""
-    shared: bytes
-    """What the header keeps for all GOPs of that file."""
-
-
-@dataclass(frozen=True)
 class GopTask:
     """One GOP to fit: the same task and settings on the same machine give the same bytes."""
 
@@ -50,12 +39,6 @@ class GopTask:
     """Where to compute."""
     target: FitTarget | None = None
     """What the fit shall come to; None keeps to the settings' rd_lambda or size."""
-    shared: bytes = b""
-    """What the first GOP of the file has put into the header for all of them."""
-    start_from: StoredGop | None = None
-    """What an earlier encode made of the same frames: the fit begins there."""
-    prepared: tuple[Tensor, ...] | None = None
-    """What the representation's preparation gave for the same frames, made ahead; None lets the fit make it."""
 
     @property
     def gop_seed(self) -> int:

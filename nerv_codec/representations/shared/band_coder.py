@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.entropy.context_model import MAX_LOCATION
-from nerv_codec.entropy.laplace import NUM_SCALES, latent_cumulative
+from nerv_codec.entropy.laplace import MAX_LOCATION, NUM_SCALES, latent_cumulative
 from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.integer_context import IntegerContext
 from nerv_codec.representations.shared.integer_network import (

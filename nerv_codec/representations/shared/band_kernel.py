@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.entropy.context_model import MAX_LATENT
+from nerv_codec.entropy.laplace import MAX_LATENT
 from nerv_codec.entropy.range_kernel import (
     ESCAPE,
     PRECISION,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.entropy.context_model import MAX_LOCATION
+from nerv_codec.entropy.laplace import MAX_LOCATION
 from nerv_codec.entropy.range_kernel import ZERO_SCALE
 from nerv_codec.representations.shared.vector_code import TILE, product, product_8, product_alone, rectify
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.entropy.latents import symbol_bits
+from nerv_codec.entropy.laplace import LATENT_ESCAPE, WINDOW, latent_code_lengths
 from nerv_codec.representations.shared.band_coder import (
     Conditions,
     decode_latents,
@@ -125,8 +125,12 @@ def test_features_are_their_plain_form(context, level):
 
 def test_the_bytes_are_what_the_tables_say(context):
     latents = latents_of(96, 96, 0.7)
-    coded = predicted_indices(latents, context, ALONE)
-    bits = sum(symbol_bits(s.ravel(), p.ravel(), q.ravel()).sum() for *_, s, p, q in coded)
+    bits = 0.0
+    for *_, symbols, locations, scales in predicted_indices(latents, context, ALONE):
+        rounded = (locations + 8) >> 4
+        codes = symbols - rounded + WINDOW
+        assert ((codes >= 0) & (codes < LATENT_ESCAPE)).all()
+        bits += latent_code_lengths()[scales, locations - 16 * rounded + 8, codes].sum()
     assert 0 <= 8 * (len(encode_latents(latents, context, ALONE)) - 4) - bits <= 80
 
 

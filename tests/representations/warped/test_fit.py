@@ -1,14 +1,16 @@
 from fractions import Fraction
 
 import pytest
+import torch
 from moving import moving_texture
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
-from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
+from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.warped import encode
 from nerv_codec.representations.warped.config import WarpedConfig
+from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.fit import fit_warped
 
 FORMAT = PixelFormat()
@@ -52,3 +54,15 @@ def test_a_stop_in_a_trial_of_spans_changes_nothing(tmp_path):
     with pytest.raises(Interrupted, match="goes on from here"):
         fit(tmp_path / "state", lambda: next(count) >= 5, steps=0, shortest_span=1)
     assert fit(tmp_path / "state", steps=0, shortest_span=1) == whole
+
+
+@pytest.mark.needs_cuda
+def test_what_a_gpu_fits_a_cpu_decodes():
+    """The payload states a digest of its planes, which has to be that of a decoder on a CPU."""
+    payloads = set()
+    for steps in (0, 4):
+        task = GopTask(FRAMES, INFO, device=torch.device("cuda"))
+        fitted = fit_warped(WarpedConfig(steps=steps, span=3), task, lambda _: None, Checkpoint())
+        unpack_warped(fitted.payload, task.geometry)
+        payloads.add(fitted.payload)
+    assert len(payloads) == 2

@@ -1,1 +1,0 @@
-"""The fit of `tracked`: latents, motion and networks of one GOP."""
