@@ -13,12 +13,12 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Context, Decimal
-from itertools import product
+from itertools import count, pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from plain_decoder import TOTAL, Node, RangeDecoder, Reader, tree
+from plain_decoder import TOTAL, Node, RangeDecoder, Reader
 
 Array = np.ndarray[Any, Any]
 Vector = tuple[int, int]
@@ -103,17 +103,18 @@ def step(gain: int) -> int:
 # Order and motion
 
 
-def waves(frames: int, span: int) -> list[list[Node]]:
+def waves(anchors: Sequence[int]) -> list[list[Node]]:
     """Nodes wave by wave; their parents are frames (10.3)."""
-    nodes = tree(frames, span)
-    anchors = [node.frame for node in nodes if node.depth <= 1]
     found = [[Node(0, 0, ())]]
     for a in range(1, len(anchors)):
         found.append([Node(anchors[a], 1, tuple(anchors[max(0, a - 2) : a][::-1]))])
-        inner = [node for node in nodes if node.depth > 1 and anchors[a - 1] < node.frame < anchors[a]]
-        for depth in sorted({node.depth for node in inner}):
-            level = [node for node in inner if node.depth == depth]
-            found.append([Node(node.frame, depth, tuple(nodes[i].frame for i in node.parents)) for node in level])
+        known = [anchors[a - 1], anchors[a]]
+        for depth in count(2):
+            pairs = [(left, right) for left, right in pairwise(known) if right - left > 1]
+            if not pairs:
+                break
+            found.append([Node((left + right) // 2, depth, (left, right)) for left, right in pairs])
+            known = sorted(known + [node.frame for node in found[-1]])
     return found
 
 
@@ -741,7 +742,11 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]
-    span = reader.varint()
+    anchors = [0]
+    while anchors[-1] < frames - 1:
+        distance, times = reader.varint(), reader.varint()
+        anchors += [anchors[-1] + distance * (k + 1) for k in range(times)]
+    assert anchors == sorted(set(anchors)) and anchors[-1] == frames - 1
     crc = zlib.crc32(payload[: reader.at])
     digest = reader.number("I")
     shapes = [(height, width)] + [(-(-height >> shifts[0]), -(-width >> shifts[1]))] * (count - 1)
@@ -753,7 +758,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     for (numbers, price), data in zip(divided, streams, strict=True):
         decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1)
         index = held(anchor_index + price, 0, 80)
-        for wave in waves(frames, span):
+        for wave in waves(anchors):
             decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])
         decoder.decoder.finish()
         for picture in decoder.planes.values():

@@ -15,10 +15,11 @@ from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.decode import unpack_warped
-from nerv_codec.representations.warped.encode import CodedNode, encode_part
+from nerv_codec.representations.warped.encode import CodedNode, PartEncoder, encode_part
 from nerv_codec.representations.warped.motion import Expectation, MotionField
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.payload import Head, Layout, Payload
+from nerv_codec.representations.warped.tree import evenly
 
 CASES = {
     "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 30),
@@ -51,13 +52,13 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
     fmt, layout, height, width, count, span, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
     frames, weights, ladder = _frames(fmt, height, width, count), load_weights(), Ladder(index, (-6, 0, 8, 12))
-    streams, coded = [], []
+    streams, coded, anchors = [], [], evenly(count, span)
     with Workers() as workers:
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
-            coded.append(list(encode_part(canvases, part, ladder, span, weights, out, workers)))
+            coded.append(list(encode_part(PartEncoder(canvases, part, ladder, weights, workers), anchors, out)))
             streams.append(out.bytes())
-    head = Head(weights.digest, layout, ladder, span)
+    head = Head(weights.digest, layout, ladder, anchors)
     checksum = head.checksum(node.planes for nodes in coded for node in nodes)
     return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry
 
@@ -141,4 +142,8 @@ def test_motion_of_all_modes_is_read_by_the_text():
 
 
 def test_encoded_clips_hold_anchors_with_two_parents():
-    assert [node.parents for wave in plain.waves(6, 2) for node in wave if node.depth == 1] == [(0,), (2, 0), (3, 2)]
+    assert [node.parents for wave in plain.waves([0, 2, 3, 5]) for node in wave if node.depth == 1] == [
+        (0,),
+        (2, 0),
+        (3, 2),
+    ]

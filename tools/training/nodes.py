@@ -23,8 +23,9 @@ from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
 from nerv_codec.representations.warped.config import WarpedConfig
-from nerv_codec.representations.warped.encode import encode_part
+from nerv_codec.representations.warped.encode import PartEncoder, encode_part
 from nerv_codec.representations.warped.fit import ladder
+from nerv_codec.representations.warped.tree import evenly
 from tools.training import checkpoint
 from tools.training.pictures import HELD_OUT_SHARE, read_clip, source_of, turned
 
@@ -49,7 +50,8 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
     pictures, told = [], []
     with Workers() as workers:
-        coded = list(encode_part(sources, part, prices, span, weights, StreamWriter(), workers))
+        encoder = PartEncoder(sources, part, prices, weights, workers)
+        coded = list(encode_part(encoder, evenly(len(sources), span), StreamWriter()))
     for node in coded:
         if not node.node.parents:
             continue

@@ -16,6 +16,7 @@ from torch import Tensor
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.warped.motion import MotionField
+from nerv_codec.representations.warped.tree import Node
 
 
 @dataclass(frozen=True)
@@ -23,10 +24,12 @@ class Decision:
     """Of one node.
 
     Attributes:
+        node: Which.
         field: Its motion, None at the root.
         latents: What it lacks.
     """
 
+    node: Node
     field: MotionField | None
     latents: Latents
 
@@ -50,9 +53,11 @@ class Decisions:
         frames = {int(frame) for kind, frame, _ in found if kind == trial}
         return {frame: self._decision(f"{trial}/{frame}") for frame in frames}
 
-    def add(self, trial: str, frame: int, decision: Decision) -> None:
+    def add(self, trial: str, decision: Decision) -> None:
         """Keeps one, and saves if it is time. Raises Interrupted."""
-        name = f"{trial}/{frame}"
+        node = decision.node
+        name = f"{trial}/{node.frame}"
+        self._kept[f"{name}/node"] = torch.tensor([node.depth, *node.parents])
         self._kept |= {f"{name}/{level}": _packed(grid) for level, grid in decision.latents.items()}
         if decision.field is not None:
             self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
@@ -65,10 +70,11 @@ class Decisions:
 
     def _decision(self, name: str) -> Decision:
         parts = {key.rpartition("/")[2]: kept for key, kept in self._kept.items() if key.startswith(f"{name}/")}
-        field = None
+        depth, *parents = parts.pop("node").tolist()
+        node, field = Node(int(name.rpartition("/")[2]), depth, tuple(parents)), None
         if "modes" in parts:
             field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
-        return Decision(field, {int(level): _unpacked(kept) for level, kept in parts.items()})
+        return Decision(node, field, {int(level): _unpacked(kept) for level, kept in parts.items()})
 
 
 def _packed(grid: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> Tensor:

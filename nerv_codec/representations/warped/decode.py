@@ -41,10 +41,9 @@ class ReadNode:
 
 
 def read_nodes(
-    num_frames: int,
     part: Part,
     ladder: Ladder,
-    span: int,
+    anchors: Sequence[int],
     weights: SharedWeights,
     source: StreamReader,
     workers: Workers,
@@ -80,7 +79,7 @@ def read_nodes(
         return ReadNode(node, fields[node.frame][1], told, latents, flags, done[node.frame].result())
 
     before: list[tuple[Node, Told, Latents, mending.Flags | None]] = []
-    for wave in waves(num_frames, span):
+    for wave in waves(anchors):
         for node in wave:
             field = None
             if node.parents:
@@ -125,7 +124,7 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
         done: dict[int, Planes] = {}
         fields: Fields = {}
         source = StreamReader(stream)
-        for read in read_nodes(geometry.num_frames, part, head.ladder, head.span, weights, source, workers):
+        for read in read_nodes(part, head.ladder, head.anchors, weights, source, workers):
             done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
         source.check_end()
         return done, fields

@@ -1,7 +1,8 @@
-"""A GOP to a stream in one pass: motion by search, latents by the shared analysis, and a fit of these."""
+"""Nodes to a stream, wave by wave: motion by search, latents by the shared analysis, and a fit of these."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -32,6 +33,8 @@ _STRENGTHS = (0.4, 0.1)
 _STEPS = (2.0, 1.0, 0.5)
 """Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
 hundredth."""
+_REMEMBERED = 4
+"""Filtered frames that are kept: several trials ask for the same ones."""
 
 
 @dataclass(frozen=True)
@@ -82,84 +85,142 @@ class _Draft:
     plain: Planes | None
 
 
-def encode_part(
-    canvases: Sequence[Tensor],
-    part: Part,
-    ladder: Ladder,
-    span: int,
-    weights: SharedWeights,
-    out: StreamWriter,
-    workers: Workers,
-    effort: Effort = Effort(),
-) -> Iterator[CodedNode]:
-    """Codes a part of all frames into a stream, wave after wave: motion of all its nodes, then what each lacks.
+@dataclass
+class Behind:
+    """What stands behind a wave in the coding order.
 
-    Args:
+    Attributes:
+        out: The stream.
+        done: Reconstructions by frame.
+        fields: Nodes and their motion by frame.
+        models: Of motion.
+        counts: Of flags of bands, by depth.
+        squares: Of flags of squares, by depth.
+    """
+
+    out: StreamWriter = field(default_factory=StreamWriter)
+    done: dict[int, Planes] = field(default_factory=dict)
+    fields: dict[int, tuple[Node, MotionField | None]] = field(default_factory=dict)
+    models: MotionModels = field(default_factory=MotionModels)
+    counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
+    squares: dict[int, Counts] = field(default_factory=dict)
+
+    def copy(self) -> Behind:
+        """One that goes on by itself; planes and motion, which nobody changes, are shared."""
+        adapted = copy.deepcopy((self.out, self.models, self.counts, self.squares))
+        out, models, counts, squares = adapted
+        return Behind(out, dict(self.done), dict(self.fields), models, counts, squares)
+
+
+@dataclass(frozen=True)
+class PartEncoder:
+    """Encodes a part of all frames.
+
+    Attributes:
         canvases: Frames as six planes, (1, 6, rows, cols) each, from `shared.canvas.to_canvas`.
         part: What they show.
         ladder: Prices.
-        span: Greatest distance of anchors.
         weights: The shared networks.
-        out: The stream.
         workers: Threads for the nodes of a wave; the bytes do not depend on their number.
-        effort: How hard to try.
-
-    Raises:
-        Interrupted: It was to stop.
     """
-    extent = 2 * canvases[0].shape[2], 2 * canvases[0].shape[3]
-    done: dict[int, Planes] = {}
-    fields: dict[int, tuple[Node, MotionField | None]] = {}
-    models = MotionModels()
-    counts: dict[int, dict[int, Counts]] = {}
-    squares: dict[int, Counts] = {}
 
-    def target(node: Node) -> Tensor:
-        strength = _STRENGTHS[node.depth] if node.depth < len(_STRENGTHS) and span > 1 else 0
-        return filtered(canvases, node.frame, strength, lambda_value(ladder.at(node.depth, part)), workers)
+    canvases: Sequence[Tensor]
+    part: Part
+    ladder: Ladder
+    weights: SharedWeights
+    workers: Workers
+    _filtered: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
-    def drafted(node: Node, known: Expectation | None, motion: Estimates | None) -> _Draft:
-        canvas, parents = targets[node.frame], [done[frame] for frame in node.parents]
-        index, decision = ladder.at(node.depth, part), effort.decided.get(node.frame)
+    def wave(self, nodes: Sequence[Node], behind: Behind, effort: Effort = Effort()) -> list[CodedNode]:
+        """Appends a wave to the stream: motion of all its nodes, then what each lacks.
+
+        Raises:
+            Interrupted: It was to stop.
+        """
+        rows, cols = self._extent
+        shape, out = (rows // BLOCK, cols // BLOCK), behind.out
+        for node in nodes:  # here, where threads are free for it
+            self._target(node)
+        known = [expected(node, shape, behind.fields) if node.parents else None for node in nodes]
+        motion = [None if one is None else behind.models.estimates(one) for one in known]
+
+        def drafted(node: Node, expectation: Expectation | None, estimates: Estimates | None) -> _Draft:
+            return self._drafted(node, expectation, estimates, behind.done, effort)
+
+        drafts = self.workers.map(drafted, nodes, known, motion)
+        spent = []
+        for node, expectation, draft in zip(nodes, known, drafts, strict=True):
+            begun = out.used
+            moved = draft.decision.field
+            if expectation is not None and moved is not None:
+                put_field(moved, expectation, behind.models, out)
+            behind.fields[node.frame] = node, moved
+            spent.append(out.used - begun)
+        return [
+            self._written(node, draft, words, behind) for node, draft, words in zip(nodes, drafts, spent, strict=True)
+        ]
+
+    @property
+    def _extent(self) -> tuple[int, int]:
+        return 2 * self.canvases[0].shape[2], 2 * self.canvases[0].shape[3]
+
+    def _target(self, node: Node) -> Tensor:
+        """What a node is coded from: root and anchors that others inherit from, freed of noise."""
+        if node.depth >= len(_STRENGTHS) or node.frame - 1 in node.parents:
+            return self.canvases[node.frame]
+        key = node.frame, node.depth
+        if key not in self._filtered:
+            price = lambda_value(self.ladder.at(node.depth, self.part))
+            strength = _STRENGTHS[node.depth]
+            self._filtered[key] = filtered(self.canvases, node.frame, strength, price, self.workers)
+            for old in list(self._filtered)[:-_REMEMBERED]:
+                del self._filtered[old]
+        return self._filtered[key]
+
+    def _drafted(
+        self,
+        node: Node,
+        known: Expectation | None,
+        motion: Estimates | None,
+        done: Mapping[int, Planes],
+        effort: Effort,
+    ) -> _Draft:
+        canvas, parents, weights = self._target(node), [done[frame] for frame in node.parents], self.weights
+        index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
         moved = decision.field if decision is not None else None
         if decision is None and known is not None and motion is not None:
             moved = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
-        told = predicted(parents, node.sides, moved, extent, index, part, weights)
+        told = predicted(parents, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
             real, latents = analysed(canvas, told.prediction, told.conditions, weights)
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
             latents = refined(
                 canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
             )
-            decision = Decision(moved, latents)
+            decision = Decision(node, moved, latents)
         plain = restored(decision.latents, told, weights) if parents else None
         return _Draft(decision, told, mended(decision.latents, told, weights), plain)
 
-    shape = extent[0] // BLOCK, extent[1] // BLOCK
-    for wave in waves(len(canvases), span):
-        targets = {node.frame: target(node) for node in wave}
-        known = [expected(node, shape, fields) if node.parents else None for node in wave]
-        motion = [None if one is None else models.estimates(one) for one in known]
-        drafts = workers.map(drafted, wave, known, motion)
-        spent = []
-        for node, expectation, draft in zip(wave, known, drafts, strict=True):
-            begun = out.used
-            moved = draft.decision.field
-            if expectation is not None and moved is not None:
-                put_field(moved, expectation, models, out)
-            fields[node.frame] = node, moved
-            spent.append(out.used - begun)
-        for node, draft, words in zip(wave, drafts, spent, strict=True):
-            begun, planes = out.used, draft.mended
-            told = draft.told.conditions
-            put_latents(
-                draft.decision.latents, weights.context, told, counts.setdefault(node.depth, flag_counts()), out
-            )
-            if draft.plain is not None:
-                seen = squares.setdefault(node.depth, mending.flag_counts())
-                source = Planes.rounded(targets[node.frame])
-                flags = mending.decide(source, draft.plain, planes, told.lambda_index, seen)
-                mending.put_flags(flags, seen, out)
-                planes = mending.joined(draft.plain, planes, flags)
-            done[node.frame] = planes
-            yield CodedNode(node, draft.decision, draft.told, planes, words, words + out.used - begun)
+    def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
+        """Appends what a node lacks."""
+        out, planes, told = behind.out, draft.mended, draft.told.conditions
+        begun = out.used
+        counts = behind.counts.setdefault(node.depth, flag_counts())
+        put_latents(draft.decision.latents, self.weights.context, told, counts, out)
+        if draft.plain is not None:
+            seen = behind.squares.setdefault(node.depth, mending.flag_counts())
+            source = Planes.rounded(self._target(node))
+            flags = mending.decide(source, draft.plain, planes, told.lambda_index, seen)
+            mending.put_flags(flags, seen, out)
+            planes = mending.joined(draft.plain, planes, flags)
+        behind.done[node.frame] = planes
+        return CodedNode(node, draft.decision, draft.told, planes, motion_words, motion_words + out.used - begun)
+
+
+def encode_part(
+    encoder: PartEncoder, anchors: Sequence[int], out: StreamWriter, effort: Effort = Effort()
+) -> Iterator[CodedNode]:
+    """Codes all frames, with anchors that are given: see `tree.waves`. Raises Interrupted if it was to stop."""
+    behind = Behind(out)
+    for wave in waves(anchors):
+        yield from encoder.wave(wave, behind, effort)

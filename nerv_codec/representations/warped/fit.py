@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 
 import numpy as np
 
@@ -22,15 +21,15 @@ from nerv_codec.representations.shared.canvas import to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_index
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
+from nerv_codec.representations.warped.anchors import encode_choosing
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decisions import Decisions
 from nerv_codec.representations.warped.decode import Fields, make_function
-from nerv_codec.representations.warped.encode import CodedNode, Effort, encode_part
+from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
 from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.span import chosen, cost_of, first_frames, moves_fast
 
 _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
@@ -50,6 +49,7 @@ class _Encoded:
     """A GOP at one price."""
 
     payload: bytes
+    anchors: tuple[int, ...]
     function: Warped
 
     def value(self, target: FitTarget, task: GopTask) -> float:
@@ -77,61 +77,31 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
     """
     decisions = Decisions(checkpoint)
     try:
-        settled = dataclasses.replace(config, span=_span(config, task, decisions))
-
-        def encoded(steps: int, index: int) -> _Encoded:
-            return _encoded(dataclasses.replace(settled, steps=steps), index, task, report, decisions)
-
-        found = _fitted(encoded, config, task)
+        found = _fitted(config, task, report, decisions)
     except Interrupted:
         decisions.offer()
         raise
     return FittedGop(found.payload, 8.0 * len(found.payload), found.function)
 
 
-def _span(config: WarpedConfig, task: GopTask, decisions: Decisions) -> int:
-    """The distance of anchors: the longest, or where much moves, what a trial without steps prefers."""
-    index, count, layout = lambda_index(config.rd_lambda), len(task.frames), layout_of(task.info)
-    part, *_ = layout.parts(task.geometry)
-    canvases = [to_canvas(frame.planes, layout.depth, part) for frame in task.frames]
-    prices, weights = ladder(config, index), load_weights()
-
-    def tried(span: int, nodes: int) -> list[CodedNode]:
-        trial, found = _trial(0, span, index, 0), []
-        effort = Effort(0, decisions.of(trial), decisions.stop)
-        with Workers() as workers:
-            coded = encode_part(canvases, part, prices, span, weights, StreamWriter(), workers, effort)
-            for one in islice(coded, nodes):
-                decisions.add(trial, one.node.frame, one.decision)
-                found.append(one)
-        return found
-
-    def cost(span: int) -> float:
-        return cost_of(tried(span, first_frames(count, span, config.span)), canvases)
-
-    if count < 3 or config.span // 2 < config.shortest_span or not moves_fast(tried(config.span, 2)[1]):
-        return config.span
-    return chosen(config.span, config.shortest_span, count, cost)
-
-
-def _trial(steps: int, span: int, index: int, part: int) -> str:
-    """What decisions of a part are kept under."""
-    return f"{steps} {span} {index} {part}"
-
-
-def _fitted(encoded: Callable[[int, int], _Encoded], config: WarpedConfig, task: GopTask) -> _Encoded:
+def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     """The encode that is asked for. A target is looked for without steps first, which are the long part."""
     index, target = lambda_index(config.rd_lambda), task.target
     if target is None:
-        return encoded(config.steps, index)
+        return _encoded(config, index, None, task, report, decisions)
     goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
     slope = _BITS_SLOPE if target.bits is not None else _PSNR_SLOPE
+    quick = dataclasses.replace(config, steps=0)
+    first = _encoded(quick, index, None, task, report, decisions)
+
+    def encoded(settings: WarpedConfig, index: int) -> _Encoded:
+        return _encoded(settings, index, first.anchors, task, report, decisions)
 
     def off(one: _Encoded) -> float:
         return one.value(target, task) - goal
 
-    index, found = _nearest(partial(encoded, 0), index, off, slope, _TRIALS)
-    return _nearest(partial(encoded, config.steps), index, off, slope, _TRIALS // 2)[1] if config.steps else found
+    index, found = _nearest(partial(encoded, quick), index, off, slope, _TRIALS)
+    return _nearest(partial(encoded, config), index, off, slope, _TRIALS // 2)[1] if config.steps else found
 
 
 def _nearest(
@@ -165,7 +135,15 @@ def _nearest(
     return best, tried[best][1]
 
 
-def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
+def _encoded(
+    config: WarpedConfig,
+    index: int,
+    anchors: Sequence[int] | None,
+    task: GopTask,
+    report: FitReporter,
+    decisions: Decisions,
+) -> _Encoded:
+    """A GOP at one price. Anchors that are not given are chosen on its first part, and serve the others."""
     weights, geometry, frames = load_weights(), task.geometry, task.frames
     layout, prices = layout_of(task.info), ladder(config, index)
     divided = layout.parts(geometry)
@@ -175,22 +153,29 @@ def _encoded(config: WarpedConfig, index: int, task: GopTask, report: FitReporte
     steps, words, wrong = len(frames) * len(divided), 0, []
     with Workers() as workers:
         for number, part in enumerate(divided):
-            trial = _trial(config.steps, config.span, index, number)
+            trial = f"{config.steps} {index} {number}"
             effort = Effort(config.steps, decisions.of(trial), decisions.stop, task.device)
             out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
-            for coded in encode_part(canvases, part, prices, config.span, weights, out, workers, effort):
+            encoder = PartEncoder(canvases, part, prices, weights, workers)
+            if anchors is None:
+                coding = encode_choosing(encoder, config.span, config.shortest_span, out, effort)
+            else:
+                coding = encode_part(encoder, anchors, out, effort)
+            for coded in coding:
                 frame, words = coded.node.frame, words + coded.words
                 nodes[frame] = coded.planes
                 if part is divided[0]:
                     fields[frame] = coded.node, coded.decision.field
                     wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
-                decisions.add(trial, frame, coded.decision)
+                decisions.add(trial, coded.decision)
                 coded_nodes = sum(map(len, done)) + len(nodes)
                 report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
+            anchors = anchors or tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
             streams.append(out.bytes())
             done.append(nodes)
-    head = Head(weights.digest, layout, prices, config.span)
+    assert anchors is not None
+    head = Head(weights.digest, layout, prices, tuple(anchors))
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
-    return _Encoded(payload, make_function(geometry, head, weights, done, fields))
+    return _Encoded(payload, tuple(anchors), make_function(geometry, head, weights, done, fields))

@@ -54,7 +54,7 @@ def redraw(
     for number, (part, stream) in enumerate(zip(head.layout.parts(geometry), found.streams, strict=True)):
         with Workers() as workers:
             source = StreamReader(stream)
-            nodes = read_nodes(geometry.num_frames, part, head.ladder, head.span, weights, source, workers)
+            nodes = read_nodes(part, head.ladder, head.anchors, weights, source, workers)
             read = next(one for one in nodes if one.node.frame == frame)
         model = weights.context, read.told.conditions
         drawn = draw_latents(read.latents, grid, *model, seed=seed + number, temperature=temperature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.function import MACS_PER_SAMPLE, Lattice
 from nerv_codec.representations.warped.planes import Planes
 
-MAX_SPAN = 1024
 _PLACES = 3
 
 
@@ -78,13 +78,13 @@ class Head:
         networks: Digest of the shared networks.
         layout: Planes.
         ladder: Prices.
-        span: Greatest distance of anchors.
+        anchors: Frames of the anchors, the root among them.
     """
 
     networks: bytes
     layout: Layout
     ladder: Ladder
-    span: int
+    anchors: tuple[int, ...]
 
     def pack(self) -> bytes:
         """The bytes."""
@@ -95,7 +95,9 @@ class Head:
             out.u8(value)
         for offset in self.ladder.offsets:
             out.i8(offset)
-        out.varint(self.span)
+        for distance, times in itertools.groupby(b - a for a, b in itertools.pairwise(self.anchors)):
+            out.varint(distance)
+            out.varint(sum(1 for _ in times))
         return out.getvalue()
 
     def checksum(self, planes: Iterable[Planes]) -> int:
@@ -140,12 +142,17 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
         raise BitstreamError("the head of the GOP is damaged")
     ladder = Ladder(index, tuple(reader.i8() for _ in range(count)))
-    span = reader.varint(1, MAX_SPAN, "the distance of anchors")
+    anchors, last = [0], geometry.num_frames - 1
+    while anchors[-1] < last:
+        left = last - anchors[-1]
+        distance = reader.varint(1, left, "the distance of anchors")
+        times = reader.varint(1, left // distance, "a number of anchors")
+        anchors += [anchors[-1] + (number + 1) * distance for number in range(times)]
     checksum = reader.u32()
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)
-    return Payload(Head(networks, layout, ladder, span), checksum, (*streams, reader.rest()))
+    return Payload(Head(networks, layout, ladder, tuple(anchors)), checksum, (*streams, reader.rest()))
 
 
 def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:

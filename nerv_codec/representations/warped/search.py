@@ -16,14 +16,24 @@ import numpy as np
 from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.compensate import LUMA_TAPS
 from nerv_codec.representations.warped.decision_kernel import ONE
-from nerv_codec.representations.warped.motion import BLOCK, BOTH, PRECISION, Expectation, MotionField, Vectors
+from nerv_codec.representations.warped.motion import (
+    BLOCK,
+    BOTH,
+    MAX_VECTOR,
+    PRECISION,
+    Expectation,
+    MotionField,
+    Vectors,
+)
 from nerv_codec.representations.warped.motion_coder import Estimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, sweep
 
 _LEVELS = 3
-_REACH = 8
-"""Samples of the coarsest level of the pyramid in which all vectors are tried."""
+"""Of the pyramid at least; wide pictures have more, so that the coarsest one reaches a quarter of the width."""
+_REACH = 12
+"""Samples of every level but the finest in which all vectors are tried: small things that go their own way are seen on
+finer levels only."""
 REACHES = (4, 2, 1, 1)
 """Largest steps of the refinement, sweep by sweep, in quarter samples."""
 _PRICE = 0.9
@@ -60,10 +70,12 @@ def search(
     total = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32)
     accumulate(quarters, vectors, modes, total)
     near, far = expectation.near, expectation.far
+    # a vector straight on from the farthest one that is tried is still a vector
+    farthest = MAX_VECTOR // -(-max(near, abs(far)) // min(near, abs(far) or near))
     chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
     bits = -np.log2(np.hstack([chance, 1 - chance]))
     for reach in reaches:
-        terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach
+        terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach, farthest
         sweep(source.y, quarters, vectors, modes, total, terms)
     return MotionField(vectors, modes)
 
@@ -71,17 +83,18 @@ def search(
 def _whole_samples(source: Samples, parent: Samples, price: float) -> tuple[Vectors, Vectors]:
     """Vectors (rows, cols, 2) in whole samples from coarse to fine, and what blocks twice the size said."""
     pyramid = [(source, parent)]
-    for _ in range(_LEVELS):
+    levels = max(_LEVELS, math.ceil(math.log2(source.shape[1] / (4 * _REACH))))
+    for _ in range(levels):
         rows, cols = (max(1, extent // 2) for extent in pyramid[-1][0].shape)
         one, two = (cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_AREA) for plane in pyramid[-1])
         pyramid.append((one, two))
     vectors = np.zeros((0, 0, 2), np.int32)
-    for level in range(_LEVELS, -1, -1):
+    for level in range(levels, -1, -1):
         shape = tuple(-(-extent // BLOCK) for extent in pyramid[level][0].shape)
-        coarse = _doubled(vectors, shape) if level < _LEVELS else np.zeros((*shape, 2), np.int32)
+        coarse = _doubled(vectors, shape) if level < levels else np.zeros((*shape, 2), np.int32)
         vectors = coarse.copy()
         one, two = (_padded(plane, shape) for plane in pyramid[level])
-        for reach in (_REACH if level == _LEVELS else 0, 0):
+        for reach in (_REACH if level > 0 else 0, 0):
             coarse_sweep(one, two, vectors, price, reach)
     return vectors, coarse
 

@@ -11,8 +11,6 @@ from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORW
 
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
-_FARTHEST = MAX_VECTOR // 3
-"""Limit of the vectors that are tried: one straight on from it, up to three times as far, is still a vector."""
 _LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
@@ -249,10 +247,10 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
 
     both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights.
     terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
-    (model, bit), price of a bit, reach.
+    (model, bit), price of a bit, reach, limit of the vectors that are tried.
     """
     r, c, tried = place[0], place[1], place[6]
-    expected, starts, near, far, bits_of, price, reach = terms
+    expected, starts, near, far, bits_of, price, reach, farthest = terms
     rows, cols = field.shape[1:3]
     second = both and number == 1
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
@@ -284,7 +282,7 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             v0, v1 = c0 + step * (side // 3 - 1), c1 + step * (side % 3 - 1)
         else:
             continue
-        if max(abs(v0), abs(v1)) > _FARTHEST:
+        if max(abs(v0), abs(v1)) > farthest:
             continue
         new = True
         for m in range(seen):
@@ -344,7 +342,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
 def _best_both(quarters, field, chosen, two, found, place, terms):
     """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
     r, c = place[:2]
-    expected, _, near, far, bits_of, price, _ = terms
+    expected, _, near, far, bits_of, price, _, _ = terms
     _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
     _refine(quarters, field, chosen, 1, True, two, found, place, terms)
     _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
@@ -382,7 +380,7 @@ def sweep(source, quarters, field, modes, total, terms):
         terms: See :func:`_refine`.
     """
     rows, cols = modes.shape
-    expected, _, near, far, bits_of, price, _ = terms
+    expected, _, near, far, bits_of, price, _, _ = terms
     two_parents = far != 0
     chosen, joined = np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_)
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)

@@ -1,13 +1,13 @@
 """The nodes of a GOP in coding order: a root, anchors, and between two anchors what bisection gives.
 
-A GOP is the closed interval of frames 0..N. Anchors divide it into spans of about equal length; each is predicted from
-the two before it, the first one from frame 0 alone, and frame 0 from nothing. A node made inside the interval (a, b)
-is predicted from both of its ends.
+A GOP is the closed interval of frames 0..N. Anchors divide it into spans; each is predicted from the two before it, the
+first one from frame 0 alone, and frame 0, the root, from nothing. A node made inside the interval (a, b) is predicted
+from both of its ends.
 """
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -32,22 +32,34 @@ class Node:
         return len({parent < self.frame for parent in self.parents})
 
 
-def waves(num_frames: int, span: int) -> tuple[tuple[Node, ...], ...]:
-    """All nodes of a GOP whose anchors are at most ``span`` frames apart, in coding order.
-
-    Nodes of a wave have their parents in waves before and can be worked on side by side. After an anchor come the
-    nodes between it and the one before, depth by depth, so that a decoder can show frames as it goes on.
-    """
+def evenly(num_frames: int, span: int) -> tuple[int, ...]:
+    """Anchors at most ``span`` frames apart, the root among them, at distances that are about equal."""
     last = num_frames - 1
     count = -(-last // span)
-    anchors = [round(last * number / count) for number in range(count + 1)] if count else [0]
-    found: list[tuple[Node, ...]] = [(Node(0, 0, ()),)]
-    for number, (left, right) in enumerate(itertools.pairwise(anchors)):
-        before = anchors[max(0, number - 1) : number]
-        found.append((Node(right, 1, (left, *before)),))
-        intervals, depth = [(left, right)], 2
-        while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
-            found.append(tuple(Node(middle, depth, (a, b)) for a, middle, b in middles))
-            intervals = [pair for a, middle, b in middles for pair in ((a, middle), (middle, b))]
-            depth += 1
-    return tuple(found)
+    return tuple(round(last * number / count) for number in range(count + 1)) if count else (0,)
+
+
+def waves(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
+    """All nodes of a GOP in coding order, wave by wave: the root, then what belongs to every other anchor.
+
+    Args:
+        anchors: Their frames in order of time: 0 first, and last that of the GOP.
+    """
+    yield (Node(0, 0, ()),)
+    for number in range(1, len(anchors)):
+        yield from waves_to(anchors[: number + 1])
+
+
+def waves_to(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
+    """The last of these anchors, then the nodes between it and the one before, depth by depth.
+
+    Nodes of a wave have their parents in waves before and can be worked on side by side. As all between two anchors
+    comes before the next anchor, a decoder can show frames as it goes on.
+    """
+    *_, left, right = anchors
+    yield (Node(right, 1, tuple(anchors[-2:-4:-1])),)
+    intervals, depth = [(left, right)], 2
+    while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
+        yield tuple(Node(middle, depth, (a, b)) for a, middle, b in middles)
+        intervals = [pair for a, middle, b in middles for pair in ((a, middle), (middle, b))]
+        depth += 1

@@ -1,0 +1,89 @@
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from moving import moving_texture
+
+from nerv_codec.base.threads import Workers
+from nerv_codec.base.video import PixelFormat
+from nerv_codec.representations.shared.canvas import parts, to_canvas
+from nerv_codec.representations.shared.stream import StreamWriter
+from nerv_codec.representations.shared.weights import load_weights
+from nerv_codec.representations.warped import anchors
+from nerv_codec.representations.warped.anchors import cost_of, encode_choosing, moves_fast
+from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
+from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.tree import Node
+
+
+@pytest.mark.parametrize(
+    ("costs", "shortest", "expected"),
+    [
+        ({(0, 8): 5.0, (0, 4, 8): 5.2}, 1, [8]),
+        ({(0, 8): 5.0, (0, 4, 8): 4.995}, 1, [8]),
+        ({(0, 8): 5.0, (0, 4, 8): 4.97, (0, 4): 9.0}, 1, [4, 8]),
+        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 9.0}, 4, [4, 8]),
+        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 2.0, (4, 8): 2.52}, 1, [4, 6, 8]),
+        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 2.6, (0, 2): 2.6, (4, 8): 2.0}, 1, [1, 2, 4, 8]),
+    ],
+)
+def test_spans_are_halved_as_long_as_it_pays(monkeypatch, costs, shortest, expected):
+    """Of every interval: what it costs with one anchor and with two; what is not named costs 2.5."""
+    monkeypatch.setattr(
+        anchors._Trials, "_cost", lambda self, before, following: costs.get((before[-1], *following), 2.5)
+    )
+    monkeypatch.setattr(anchors._Trials, "_begun", lambda self, given: SimpleNamespace(coded=[None]))
+    monkeypatch.setattr(anchors, "moves_fast", lambda anchor: True)
+    trials = anchors._Trials(None, Effort(), None, (0,), None)
+    assert trials.best((0,), 8, shortest) == expected
+
+
+def test_the_bytes_are_those_of_an_encode_that_is_told_the_anchors(monkeypatch):
+    """With trials whose decisions serve the encode, and after a stop, with some of its decisions."""
+    monkeypatch.setattr(anchors, "moves_fast", lambda anchor: True)
+    fmt = PixelFormat()
+    frames = moving_texture(fmt, 32, 48, 8)
+    part = parts([plane.shape for plane in frames[0]])[0]
+    canvases = [to_canvas(planes, 8, part) for planes in frames]
+
+    def encoder(workers):
+        return PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
+
+    with Workers() as workers:
+        chosen, told, again = StreamWriter(), StreamWriter(), StreamWriter()
+        nodes = list(encode_choosing(encoder(workers), 4, 1, chosen, Effort()))
+        found = sorted(node.node.frame for node in nodes if node.node.depth <= 1)
+        assert found[0] == 0 and found[-1] == 7 and all(0 < b - a <= 4 for a, b in itertools.pairwise(found))
+        list(encode_part(encoder(workers), found, told))
+        decided = {node.node.frame: node.decision for node in nodes[:5]}
+        list(encode_choosing(encoder(workers), 4, 1, again, Effort(decided=decided)))
+    assert chosen.bytes() == told.bytes() == again.bytes()
+
+
+def coded(frame, words, error, parents=(0,), vector=(0, 0)):
+    planes = Planes.rounded(torch.full((1, 6, 8, 8), 0.5 + error))
+    field = SimpleNamespace(vectors=np.tile(np.array(vector, np.int32), (2, 2, 2, 1)))
+    return SimpleNamespace(
+        node=Node(frame, 1 if parents else 0, parents),
+        words=words,
+        planes=planes,
+        decision=SimpleNamespace(field=field),
+    )
+
+
+def test_fewer_bits_or_less_error_cost_less():
+    canvases = [torch.full((1, 6, 8, 8), 0.5)] * 5
+
+    def cost(words, error):
+        return cost_of([coded(0, 100, 0.1, ()), coded(1, words, error), coded(2, words, error)], canvases)
+
+    assert cost(90, 0.02) < cost(100, 0.02) < cost(100, 0.03)
+    assert cost(100, 0.02) == pytest.approx(cost(100, 0.02 * 10 ** (1 / 20)) - 0.184, abs=0.005)  # a dB
+
+
+def test_fast_is_a_sample_a_frame():
+    assert moves_fast(coded(8, 1, 0.0, vector=(0, 32))) and moves_fast(coded(4, 1, 0.0, vector=(-20, 8)))
+    assert not moves_fast(coded(8, 1, 0.0, vector=(0, 28)))
