@@ -6,11 +6,9 @@ Numbers in docstrings are sections of that text. Rules are asserted where the da
 import struct
 from bisect import bisect_right
 from collections.abc import Sequence
-from fractions import Fraction
 from functools import cache
-from itertools import accumulate, count, pairwise
+from itertools import accumulate, pairwise
 from math import exp
-from typing import NamedTuple
 
 TOTAL = 1 << 24
 DECAY = [round(2**32 * exp(-1 / (16 * 2 ** ((i - 16) / 4)))) for i in range(48)]
@@ -97,26 +95,3 @@ class RangeDecoder:
         """How a stream of symbols ends (6.4)."""
         assert self.words[-1:] != (0,), "the last word is 0"
         assert len(self.words) < self.taken, "words are left"
-
-
-class Node(NamedTuple):
-    """A node of the tree (6.1)."""
-
-    frame: int
-    depth: int
-    parents: tuple[int, ...]
-
-
-def tree(frames: int, span: int) -> list[Node]:
-    """The nodes in their order (6.1)."""
-    anchors = -(-(frames - 1) // span)
-    nodes = [Node(0, 0, ())]
-    nodes += [Node(round(Fraction((frames - 1) * a, anchors)), 1, (a - 1,)) for a in range(1, anchors + 1)]
-    for depth in count(2):
-        for left, right in pairwise(sorted(range(len(nodes)), key=lambda number: nodes[number].frame)):
-            middle = (nodes[left].frame + nodes[right].frame) // 2
-            if middle != nodes[left].frame:
-                nodes.append(Node(middle, depth, (left, right)))
-        if nodes[-1].depth < depth:
-            break
-    return nodes

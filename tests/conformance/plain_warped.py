@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from plain_decoder import TOTAL, Node, RangeDecoder, Reader
+from plain_decoder import TOTAL, RangeDecoder, Reader
 
 Array = np.ndarray[Any, Any]
 Vector = tuple[int, int]
@@ -101,6 +101,14 @@ def step(gain: int) -> int:
 
 
 # Order and motion
+
+
+class Node(NamedTuple):
+    """A node of the tree (10.3)."""
+
+    frame: int
+    depth: int
+    parents: tuple[int, ...]
 
 
 def waves(anchors: Sequence[int]) -> list[list[Node]]:
