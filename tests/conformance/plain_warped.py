@@ -691,11 +691,13 @@ class PartDecoder:
         plain = [a + (b - GRAY) * 16 for a, b in zip(taken_together(coded), prediction, strict=True)]
         more = residual(self.networks, index, sides, (coded, e, d), plain, doubt)
         mended = samples([a + b for a, b in zip(plain, more, strict=True)])
-        if not sides:
-            return mended
-        flags = self.squares(node.depth)
+        flags = self.squares(node.depth) if sides else np.ones((-(-height // 32), -(-width // 32)), np.int64)
+        coloured = [1, 1]
+        if flags.any() and not self.one:
+            coloured = [self.decoder.flag(self.counts[node.depth, "chroma", k]) for k in range(2)]
         masks = [
-            flags.repeat(size, 0).repeat(size, 1)[: height * size // 32, : width * size // 32] for size in (32, 16, 16)
+            flags.repeat(size, 0).repeat(size, 1)[: height * size // 32, : width * size // 32] * wanted
+            for size, wanted in zip((32, 16, 16), (1, *coloured), strict=True)
         ]
         return [np.where(mask, a, b) for mask, a, b in zip(masks, mended, samples(plain), strict=True)]
 

@@ -36,7 +36,7 @@ class ReadNode:
     field: MotionField | None
     told: Told
     latents: Latents
-    flags: mending.Flags | None
+    chosen: mending.Mending
     planes: Planes
 
 
@@ -64,8 +64,8 @@ def read_nodes(
         parents, field = [done[frame].result() for frame in node.parents], fields[node.frame][1]
         return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights, helpers)
 
-    def planes_of(told: Told, latents: Latents, flags: mending.Flags | None, helpers: Workers | None) -> Planes:
-        return reconstructed(latents, told, flags, weights, helpers)
+    def planes_of(told: Told, latents: Latents, chosen: mending.Mending, helpers: Workers | None) -> Planes:
+        return reconstructed(latents, told, chosen, weights, helpers)
 
     def begun(alone: bool, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
         """A node that is a wave by itself is what all others wait for: they help with it instead."""
@@ -75,10 +75,10 @@ def read_nodes(
         task()
         return task
 
-    def finished(node: Node, told: Told, latents: Latents, flags: mending.Flags | None) -> ReadNode:
-        return ReadNode(node, fields[node.frame][1], told, latents, flags, done[node.frame].result())
+    def finished(node: Node, told: Told, latents: Latents, chosen: mending.Mending) -> ReadNode:
+        return ReadNode(node, fields[node.frame][1], told, latents, chosen, done[node.frame].result())
 
-    before: list[tuple[Node, Told, Latents, mending.Flags | None]] = []
+    before: list[tuple[Node, Told, Latents, mending.Mending]] = []
     for wave in waves(anchors):
         for node in wave:
             field = None
@@ -92,10 +92,10 @@ def read_nodes(
         for node, task in zip(wave, tasks, strict=True):
             told, seen = task.result(), counts.setdefault(node.depth, flag_counts())
             latents = take_latents(shapes, weights.context, told.conditions, seen, source)
-            around = squares.setdefault(node.depth, mending.flag_counts())
-            flags = mending.take_flags(extent, around, source) if node.parents else None
-            done[node.frame] = begun(alone, planes_of, told, latents, flags)
-            read.append((node, told, latents, flags))
+            flags = squares.setdefault(node.depth, mending.flag_counts())
+            chosen = mending.take(extent, flags, source, not node.parents, part.components)
+            done[node.frame] = begun(alone, planes_of, told, latents, chosen)
+            read.append((node, told, latents, chosen))
         yield from (finished(*one) for one in before)
         before = read
     yield from (finished(*one) for one in before)
@@ -104,15 +104,15 @@ def read_nodes(
 def reconstructed(
     latents: Latents,
     told: Told,
-    flags: mending.Flags | None,
+    chosen: mending.Mending,
     weights: SharedWeights,
     workers: Workers | None = None,
 ) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
-    if flags is not None and not flags.any():
+    if not chosen.squares.any():
         return restored(latents, told, weights)
-    wanted = None if flags is None else mending.places(flags, latents[LEVELS[-1]].shape[1:])
-    return mended(latents, told, weights, wanted, workers)
+    found = mended(latents, told, weights, chosen.places(latents[LEVELS[-1]].shape[1:]), workers)
+    return found if all(chosen.chroma) else chosen.joined(restored(latents, told, weights), found)
 
 
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:

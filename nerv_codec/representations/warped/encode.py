@@ -77,12 +77,12 @@ class CodedNode:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A node before it is written: see `CodedNode`; both reconstructions, the plain one only if there are parents."""
+    """A node before it is written: see `CodedNode`; and both reconstructions."""
 
     decision: Decision
     told: Told
     mended: Planes
-    plain: Planes | None
+    plain: Planes
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Behind:
         fields: Nodes and their motion by frame.
         models: Of motion.
         counts: Of flags of bands, by depth.
-        squares: Of flags of squares, by depth.
+        squares: Of flags of what is mended, by depth.
     """
 
     out: StreamWriter = field(default_factory=StreamWriter)
@@ -198,21 +198,20 @@ class PartEncoder:
                 canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
             )
             decision = Decision(node, moved, latents)
-        plain = restored(decision.latents, told, weights) if parents else None
-        return _Draft(decision, told, mended(decision.latents, told, weights), plain)
+        latents = decision.latents
+        return _Draft(decision, told, mended(latents, told, weights), restored(latents, told, weights))
 
     def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""
-        out, planes, told = behind.out, draft.mended, draft.told.conditions
+        out, told = behind.out, draft.told.conditions
         begun = out.used
         counts = behind.counts.setdefault(node.depth, flag_counts())
         put_latents(draft.decision.latents, self.weights.context, told, counts, out)
-        if draft.plain is not None:
-            seen = behind.squares.setdefault(node.depth, mending.flag_counts())
-            source = Planes.rounded(self._target(node))
-            flags = mending.decide(source, draft.plain, planes, told.lambda_index, seen)
-            mending.put_flags(flags, seen, out)
-            planes = mending.joined(draft.plain, planes, flags)
+        seen = behind.squares.setdefault(node.depth, mending.flag_counts())
+        source, kind = Planes.rounded(self._target(node)), (not node.parents, self.part.components)
+        chosen = mending.decide(source, draft.plain, draft.mended, told.lambda_index, seen, *kind)
+        mending.put(chosen, seen, out, *kind)
+        planes = chosen.joined(draft.plain, draft.mended)
         behind.done[node.frame] = planes
         return CodedNode(node, draft.decision, draft.told, planes, motion_words, motion_words + out.used - begun)
 

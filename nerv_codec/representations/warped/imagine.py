@@ -61,7 +61,7 @@ def redraw(
         expected += drawn.expected_bits
         kinds = {"given": without(read.latents, grid), "true": read.latents, "drawn": drawn.latents}
         for kind, latents in kinds.items():
-            planes[kind] += reconstructed(latents, read.told, read.flags, weights).cut(part)
+            planes[kind] += reconstructed(latents, read.told, read.chosen, weights).cut(part)
         for kind in spent:
             spent[kind] += coded_bits(kinds[kind], grid, *model)
     box = GopGeometry(1, geometry.height, geometry.width, geometry.num_planes)

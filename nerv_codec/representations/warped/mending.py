@@ -1,12 +1,14 @@
-"""Where the residual of the shared network is added to a predicted picture: decided square by square, and coded.
+"""Where the residual of the shared network is added to a picture: decided square by square, for chroma also as a whole.
 
 A prediction that is good already is better left alone; the squares say so (as flags of the adaptive loop filter do in
-Versatile Video Coding, Tsai et al. 2013). Pictures without parents are mended everywhere.
+Versatile Video Coding, Tsai et al. 2013). Pictures without parents are mended in all of them. Chroma may be left alone
+where luma is mended: what has no colour keeps none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -21,59 +23,107 @@ _SCALE = 255 * UNIT
 _CHROMA_SHARE = 4 / 6
 """Weight of a chroma sample where one of luma has 1: 1 to 6, on a quarter of the samples."""
 
+_CHROMA = 3
+"""Where counts of chroma's flags begin."""
 Flags = npt.NDArray[np.bool_]
 """(rows, cols) of squares."""
 
 
+@dataclass(frozen=True)
+class Mending:
+    """Where a picture is mended.
+
+    Attributes:
+        squares: In which squares.
+        chroma: Whether U and V are, there.
+    """
+
+    squares: Flags
+    chroma: tuple[bool, bool] = (True, True)
+
+    def places(self, shape: tuple[int, ...]) -> Flags | None:
+        """Where the network is asked, for every place of its finest grid, whose shape this is; None for everywhere."""
+        return None if self.squares.all() else _spread(self.squares, SQUARE // 2, shape)
+
+    def joined(self, plain: Planes, mended: Planes) -> Planes:
+        """The mended picture where it is to be, the plain one elsewhere."""
+
+        def plane(one: Samples, two: Samples, side: int) -> Samples:
+            return np.where(_spread(self.squares, side, one.shape), two, one)
+
+        return Planes(
+            plane(plain.y, mended.y, SQUARE),
+            *(
+                plane(one, two, SQUARE // 2) if wanted else one
+                for one, two, wanted in zip((plain.u, plain.v), (mended.u, mended.v), self.chroma, strict=True)
+            ),
+        )
+
+
+def everywhere(extent: tuple[int, int]) -> Mending:
+    """All squares of a canvas of (rows, cols) luma samples."""
+    return Mending(np.ones([-(-side // SQUARE) for side in extent], np.bool_))
+
+
 def flag_counts() -> Counts:
-    """(3, 2): flags so far, by how many of the left and the upper square are mended."""
-    return np.zeros((3, 2), np.int64)
+    """(5, 2): flags so far, of squares by how many of the left and the upper one are mended; of U; of V."""
+    return np.zeros((5, 2), np.int64)
 
 
-def places(flags: Flags, shape: tuple[int, ...]) -> Flags:
-    """Where the network is asked: a flag for every place of its finest grid, whose shape this is."""
-    return _spread(flags, SQUARE // 2, shape)
+def decide(
+    source: Planes, plain: Planes, mended: Planes, lambda_index: int, counts: Counts, alone: bool, components: int
+) -> Mending:
+    """What costs least: the flags one after another, with the bits that the counts so far let expect.
 
-
-def joined(plain: Planes, mended: Planes, flags: Flags) -> Planes:
-    """The mended picture where flags say so, the plain one elsewhere."""
-
-    def plane(one: Samples, two: Samples, side: int) -> Samples:
-        return np.where(_spread(flags, side, one.shape), two, one)
-
-    return Planes(
-        plane(plain.y, mended.y, SQUARE),
-        plane(plain.u, mended.u, SQUARE // 2),
-        plane(plain.v, mended.v, SQUARE // 2),
+    Args:
+        source: What the picture is to show.
+        plain: Without the residual.
+        mended: With it.
+        lambda_index: Price of bits.
+        counts: Of flags so far.
+        alone: Whether the picture has no parents, and squares no flags.
+        components: 3 with chroma, else 1.
+    """
+    found = everywhere(source.y.shape)
+    if not alone:
+        price = lambda_value(lambda_index) * _SCALE**2 * 8 / 6
+        better = _gain(source.y, plain.y, mended.y, SQUARE)
+        for one, two, three in ((source.u, plain.u, mended.u), (source.v, plain.v, mended.v)):
+            better += _CHROMA_SHARE * _gain(one, two, three, SQUARE // 2)
+        squares = np.zeros(better.shape, np.bool_)
+        for r, c, around in _order(squares):
+            seen = counts[around] + 0.5
+            bits = -np.log2(seen / seen.sum())
+            squares[r, c] = better[r, c] > price * (bits[1] - bits[0])
+        found = Mending(squares)
+    if components == 1:
+        return found
+    joined = found.joined(plain, mended)
+    u, v = (
+        _shown_error(one, three) < _shown_error(one, two)
+        for one, two, three in ((source.u, plain.u, joined.u), (source.v, plain.v, joined.v))
     )
+    return Mending(found.squares, (u, v))
 
 
-def decide(source: Planes, plain: Planes, mended: Planes, lambda_index: int, counts: Counts) -> Flags:
-    """The flags that cost least, one after another, with the bits that the counts so far let expect."""
-    price = lambda_value(lambda_index) * _SCALE**2 * 8 / 6
-    better = _gain(source.y, plain.y, mended.y, SQUARE)
-    for one, two, three in ((source.u, plain.u, mended.u), (source.v, plain.v, mended.v)):
-        better += _CHROMA_SHARE * _gain(one, two, three, SQUARE // 2)
-    flags = np.zeros(better.shape, np.bool_)
-    for r, c, around in _order(flags):
-        seen = counts[around] + 0.5
-        bits = -np.log2(seen / seen.sum())
-        flags[r, c] = better[r, c] > price * (bits[1] - bits[0])
-    return flags
+def put(mending: Mending, counts: Counts, out: StreamWriter, alone: bool, components: int) -> None:
+    """Appends flags to a stream; see :func:`decide`."""
+    for r, c, around in () if alone else _order(mending.squares):
+        out.flag(bool(mending.squares[r, c]), counts[around])
+    if components > 1 and mending.squares.any():
+        for wanted, seen in zip(mending.chroma, counts[_CHROMA:], strict=True):
+            out.flag(wanted, seen)
 
 
-def put_flags(flags: Flags, counts: Counts, out: StreamWriter) -> None:
-    """Appends flags to a stream."""
-    for r, c, around in _order(flags):
-        out.flag(bool(flags[r, c]), counts[around])
-
-
-def take_flags(extent: tuple[int, int], counts: Counts, source: StreamReader) -> Flags:
-    """The inverse of :func:`put_flags` for a canvas of (rows, cols) luma samples."""
-    flags = np.zeros([-(-side // SQUARE) for side in extent], np.bool_)
-    for r, c, around in _order(flags):
-        flags[r, c] = source.flag(counts[around])
-    return flags
+def take(extent: tuple[int, int], counts: Counts, source: StreamReader, alone: bool, components: int) -> Mending:
+    """The inverse of :func:`put` for a canvas of (rows, cols) luma samples."""
+    found = everywhere(extent)
+    for r, c, around in () if alone else _order(found.squares):
+        found.squares[r, c] = source.flag(counts[around])
+    if components == 1 or not found.squares.any():
+        return found
+    u, v = (source.flag(seen) for seen in counts[_CHROMA:])
+    return Mending(found.squares, (u, v))
 
 
 def _order(flags: Flags) -> Iterator[tuple[int, int, int]]:
@@ -86,6 +136,12 @@ def _order(flags: Flags) -> Iterator[tuple[int, int, int]]:
 def _gain(source: Samples, plain: Samples, mended: Samples, side: int) -> npt.NDArray[np.float64]:
     """By how much mending lowers the squared error of every square."""
     return _squares(source, plain, side) - _squares(source, mended, side)
+
+
+def _shown_error(source: Samples, found: Samples) -> int:
+    """Squared error in whole code values of 8 bits: what is less is not seen."""
+    one, two = ((plane.astype(np.int64) + UNIT // 2) // UNIT for plane in (source, found))
+    return int(((one - two) ** 2).sum())
 
 
 def _spread(flags: Flags, side: int, shape: tuple[int, ...]) -> Flags:

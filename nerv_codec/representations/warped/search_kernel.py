@@ -11,6 +11,8 @@ from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORW
 
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
+_WORTH_A_LOOK = 32
+"""Bits that a block's error is worth at least, where all vectors within reach are tried: one from afar takes as many."""
 _LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
@@ -36,7 +38,7 @@ def _length(down, right):
 
 @njit(nogil=True, cache=True)
 def coarse_sweep(source, reference, vectors, price, reach):
-    """Integer vectors of blocks of 8, each with its neighbours' as candidates; all within reach are tried as well."""
+    """Integer vectors of blocks of 8, each with its neighbours' as candidates; if these are bad, all within reach."""
     rows, cols = vectors.shape[:2]
     for r in range(rows):
         for c in range(cols):
@@ -61,8 +63,9 @@ def coarse_sweep(source, reference, vectors, price, reach):
                 cost = _difference(source, reference, top, left, BLOCK, v0, v1) + price * _length(v0 - m0, v1 - m1)
                 if cost < best:
                     best, b0, b1 = cost, v0, v1
-            for v0 in range(-reach, reach + 1):
-                for v1 in range(-reach, reach + 1):
+            wide = reach if best > _WORTH_A_LOOK * price else -1
+            for v0 in range(-wide, wide + 1):
+                for v1 in range(-wide, wide + 1):
                     cost = _difference(source, reference, top, left, BLOCK, v0, v1) + price * _length(v0 - m0, v1 - m1)
                     if cost < best:
                         best, b0, b1 = cost, np.int32(v0), np.int32(v1)
