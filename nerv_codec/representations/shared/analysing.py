@@ -27,7 +27,13 @@ from nerv_codec.representations.shared.weights import SharedWeights
 
 @torch.no_grad()
 def analysed(
-    canvas: torch.Tensor, prediction: IntegerPrediction, told: Conditions, weights: SharedWeights, decide: bool = True
+    canvas: torch.Tensor,
+    prediction: IntegerPrediction,
+    told: Conditions,
+    weights: SharedWeights,
+    decide: bool = True,
+    given: Subbands | None = None,
+    worth: float = 1.0,
 ) -> tuple[Subbands, Latents]:
     """Latents of a picture, before rounding and as integers.
 
@@ -37,6 +43,8 @@ def analysed(
         told: Price of bits, and what the contexts see of the prediction. Without chroma, its latents are zero.
         weights: The shared networks.
         decide: Whether rounding weighs error against bits, or just rounds.
+        given: Latents before rounding, in place of those of the analysis.
+        worth: Factor of the weight of error in rounding.
     """
     expected = prediction.floating()
     index = torch.tensor([told.lambda_index])
@@ -45,7 +53,7 @@ def analysed(
     shown = weights.analysis.features(canvas, expected, at)
     synthesis, decoder = weights.synthesis, weights.synthesis.told(told.lambda_index, prediction.parents)
     steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
-    worth = float(rounding_weight(index, expected.parents)) / lambda_value(told.lambda_index)
+    worth *= float(rounding_weight(index, expected.parents)) / lambda_value(told.lambda_index)
     lifted = features = seen = None
     real: Subbands = {}
     decoded: Grids = {}
@@ -54,7 +62,10 @@ def analysed(
         if features is not None:
             lifted = synthesis.lifted(level, features, everywhere(decoded[2 * level]))
             seen = torch.from_numpy(inside(lifted) * np.float32(2.0 ** -FEATURE_BITS[level]))[None]
-        real[level] = weights.analysis.latents(level, subbands[level], shown[level], seen, at)
+        if given is None:
+            real[level] = weights.analysis.latents(level, subbands[level], shown[level], seen, at)
+        else:
+            real[level] = given[level]
         values = real[level][0].double().numpy()
         widths = decoder.steps[level]
         grid = np.zeros(values.shape, np.int32)

@@ -34,6 +34,8 @@ _WITHIN = 0.45
 """How far from the integers descent begins, at the most."""
 _CHROMA = 2.0
 """Weight of errors of chroma: in dB, of which 6 : 1 : 1 are reported, they are worth more than they add to D."""
+_WORTH_STEPS = 64
+"""Bits, those that error is worth among them, below which nothing is left to gain: black, or a handful of samples."""
 _LOOKS = 5
 """How often the integers of the moment are counted; the best are kept."""
 
@@ -87,6 +89,8 @@ def refined(
     }
     with torch.no_grad():
         least = cost(best)
+    if least * samples < _WORTH_STEPS:
+        return start
     noises = torch.Generator(device).manual_seed(0)
     optimiser = torch.optim.Adam(latents.values(), _RATE, _MOMENTS)
     for step in range(1, steps + 1):

@@ -18,6 +18,7 @@ from nerv_codec.representations.shared.refining import refined
 from nerv_codec.representations.shared.stream import Counts, StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
@@ -33,6 +34,8 @@ _STRENGTHS = (0.4, 0.1)
 _STEPS = (2.0, 1.0, 0.5)
 """Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
 hundredth."""
+_LOOPED = 2
+"""Depths below this are analysed in a closed loop."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -192,8 +195,11 @@ class PartEncoder:
             moved = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
         told = predicted(parents, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
-            real, latents = analysed(canvas, told.prediction, told.conditions, weights)
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
+            if node.depth < _LOOPED:
+                real, latents = analysed_in_loop(canvas, told, weights)
+            else:
+                real, latents = analysed(canvas, told.prediction, told.conditions, weights)
             latents = refined(
                 canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
             )

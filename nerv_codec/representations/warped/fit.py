@@ -100,12 +100,19 @@ def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions:
     def off(one: _Encoded) -> float:
         return one.value(target, task) - goal
 
-    index, found = _nearest(partial(encoded, quick), index, off, slope, _TRIALS)
-    return _nearest(partial(encoded, config), index, off, slope, _TRIALS // 2)[1] if config.steps else found
+    look = partial(_nearest, off=off, slope=slope, below=target.bits is not None)
+    index, found = look(partial(encoded, quick), index, trials=_TRIALS)
+    return look(partial(encoded, config), index, trials=_TRIALS // 2)[1] if config.steps else found
 
 
 def _nearest(
-    encoded: Callable[[int], _Encoded], index: int, off: Callable[[_Encoded], float], slope: float, trials: int
+    encoded: Callable[[int], _Encoded],
+    index: int,
+    *,
+    off: Callable[[_Encoded], float],
+    slope: float,
+    below: bool,
+    trials: int,
 ) -> tuple[int, _Encoded]:
     """The lambda index whose encode is least off, by the secant method, and that encode.
 
@@ -114,6 +121,7 @@ def _nearest(
         index: Where to begin.
         off: By how much an encode misses.
         slope: What an index changes about that, roughly.
+        below: Whether one that is not above is better than any that is: who asks for a size wants it to fit.
         trials: Encodes at the most.
     """
     first = encoded(index)
@@ -125,13 +133,15 @@ def _nearest(
             near = min(others, key=lambda one: abs(one - best))
             measured = (tried[near][0] - tried[best][0]) / (near - best)
             slope = min(max(measured, 3 * slope), slope / 3)
-        step = -tried[best][0] / slope
-        following = min(max(best + round(step), 0), NUM_LAMBDAS - 1)
+        following = best + round(-tried[best][0] / slope)
+        if following == best and below and tried[best][0] > 0:
+            following += 1
+        following = min(max(following, 0), NUM_LAMBDAS - 1)
         if following in tried:
             break
         made = encoded(following)
         tried[following] = off(made), made
-    best = min(tried, key=lambda one: abs(tried[one][0]))
+    best = min(tried, key=lambda one: (below and tried[one][0] > 0, abs(tried[one][0])))
     return best, tried[best][1]
 
 

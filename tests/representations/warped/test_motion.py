@@ -205,4 +205,4 @@ def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> N
     error = (prediction.y.astype(float) - source.y)[inner, inner]
     assert np.sqrt((error**2).mean()) < 16 * 1.5
     put_field(field, known, models, out)
-    assert 32 * out.used < (64 if shift == (0.0, 0.0) else 400)
+    assert 32 * out.used < (64 if shift == (0.0, 0.0) else 480)
