@@ -1,8 +1,8 @@
 """Analysis in a closed loop: what a decoder would still lack is analysed again, as long as that pays.
 
-The analysis guesses latents from the picture alone. What the decoded picture lacks, taken apart into bands, says how far
-it was off, as the synthesis is nearly the inverse wavelet: a step of Landweber's iteration (1951) without a gradient.
-Photos gain little; drawings and text, which the analysis has hardly seen, much.
+The analysis guesses latents from the picture alone. What the decoded picture lacks, taken apart into bands, says how
+far it was off, as the synthesis is nearly the inverse wavelet: a step of Landweber's iteration (1951) without a
+gradient. Photos gain little; drawings and text, which the analysis has hardly seen, much.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORW
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
 _WORTH_A_LOOK = 32
-"""Bits that a block's error is worth at least, where all vectors within reach are tried: one from afar takes as many."""
+"""Bits that a block's error is worth at least, where all vectors in reach are tried: one from afar takes as many."""
 _LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
