@@ -33,7 +33,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     """Adds the verb."""
     parser: argparse.ArgumentParser = verbs.add_parser(
         "bench",
-        help="how fast a .nvc decodes: stages, latency of a frame, memory",
+        help="how fast a .nvc decodes: stages, latency of a frame, memory; bytes by part",
         description="Decodes a .nvc to nothing and tells where the time goes.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -71,6 +71,8 @@ def _text(report: dict[str, Any]) -> str:
         f"{report['file']}: {report['model']}, {width}x{height}, {frames} frames in {report['num_gops']} GOPs, "
         f"{report['macs_per_pixel']:.0f} MAC/pixel, {report['device']}, {report['threads']} threads"
     ]
+    parts = ", ".join(f"{name} {format_bytes(size)}" for name, size in report["gop_bytes_by_part"].items())
+    lines.append(f"  bytes of GOPs      {parts}")
     for name, stage in report["stages"].items():
         lines.append(f"  {name:18} {1000 * stage['seconds'] / frames:9.2f} ms a frame {stage['fps']:10.1f} fps")
     lines += [

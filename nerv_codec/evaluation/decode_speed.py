@@ -7,6 +7,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from functools import partial
@@ -62,7 +63,7 @@ def benchmark_decode(
     with VideoDecoder(source, device=device) as video:
         about = video.metadata
         video.render(Fraction(0), View.whole(about.height, about.width))  # compiles and loads what is needed
-        stages, gop_seconds = _stages(video, progress)
+        stages, gop_seconds, parts = _stages(video, progress)
     progress(Progress("progress", 0.6, "whole decode"))
     whole = _seconds(lambda: decode(source, format="null", device=device))
     progress(Progress("progress", 0.8, "random frames"))
@@ -79,6 +80,7 @@ def benchmark_decode(
         "num_frames": about.num_frames,
         "num_gops": about.num_gops,
         "macs_per_pixel": about.macs_per_pixel,
+        "gop_bytes_by_part": parts,
         "device": str(choose_device(device)),
         "threads": torch.get_num_threads(),
         "stages": {
@@ -96,19 +98,21 @@ def benchmark_decode(
     }
 
 
-def _stages(video: VideoDecoder, progress: ProgressSink) -> tuple[dict[str, float], list[float]]:
-    """Seconds of each stage over the whole file, and of each GOP to be unpacked and evaluated."""
+def _stages(video: VideoDecoder, progress: ProgressSink) -> tuple[dict[str, float], list[float], dict[str, int]]:
+    """Seconds of each stage over the whole file, and of each GOP to be unpacked and evaluated; their bytes by part."""
     info = video.header.info
     view = View.whole(info.height, info.width)
-    seconds = dict.fromkeys(STAGES, 0.0)
+    seconds, parts = dict.fromkeys(STAGES, 0.0), Counter[str]()
     gops = []
     with tempfile.TemporaryDirectory() as folder:
         rate = video.timeline.average_rate.limit_denominator(1001)
         with open_writer(Path(folder) / "out.mp4", "mp4", info, frame_rate=rate) as writer:
             for index in range(len(video.header.gops)):
                 began = time.perf_counter()
-                model = _Timed(video.loader.unpack(index, video.device)[0])
+                function, _, sizes = video.loader.unpack(index, video.device)
                 unpacked = time.perf_counter() - began
+                model = _Timed(function)
+                parts.update(sizes)
                 seconds["entropy decoding"] += unpacked
                 first, last = own_frames(video.header, index)
                 start, gop = video.header.first_frames[index], unpacked
@@ -127,7 +131,7 @@ def _stages(video: VideoDecoder, progress: ProgressSink) -> tuple[dict[str, floa
                 progress(Progress("progress", share, f"gop {index + 1}/{len(video.header.gops)}"))
             began = time.perf_counter()
         seconds["writing"] += time.perf_counter() - began  # what the encoder still held
-    return seconds, gops
+    return seconds, gops, dict(parts)
 
 
 class _Spent:

@@ -30,7 +30,7 @@ Fields = dict[int, tuple[Node, MotionField | None]]
 
 @dataclass(frozen=True)
 class ReadNode:
-    """A node as the stream has it, what was known of it before, and its planes."""
+    """A node as the stream has it, what was known of it before, its planes, and words: of motion, and of the rest."""
 
     node: Node
     field: MotionField | None
@@ -38,6 +38,7 @@ class ReadNode:
     latents: Latents
     chosen: mending.Mending
     planes: Planes
+    words: tuple[int, int]
 
 
 def read_nodes(
@@ -75,27 +76,30 @@ def read_nodes(
         task()
         return task
 
-    def finished(node: Node, told: Told, latents: Latents, chosen: mending.Mending) -> ReadNode:
-        return ReadNode(node, fields[node.frame][1], told, latents, chosen, done[node.frame].result())
+    def finished(node: Node, told: Told, latents: Latents, chosen: mending.Mending, words: tuple[int, int]) -> ReadNode:
+        planes = done[node.frame].result()
+        return ReadNode(node, fields[node.frame][1], told, latents, chosen, planes, words)
 
-    before: list[tuple[Node, Told, Latents, mending.Mending]] = []
+    before: list[tuple[Node, Told, Latents, mending.Mending, tuple[int, int]]] = []
     for wave in waves(anchors):
+        motion_words = []
         for node in wave:
-            field = None
+            field, start = None, source.position
             if node.parents:
                 known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
                 field = take_field(extent, known, models, source)
             fields[node.frame] = node, field
+            motion_words.append(source.position - start)
         alone = len(wave) == 1
         tasks = [begun(alone, told_of, node) for node in wave]
         read = []
-        for node, task in zip(wave, tasks, strict=True):
-            told, seen = task.result(), counts.setdefault(node.depth, flag_counts())
+        for node, task, words in zip(wave, tasks, motion_words, strict=True):
+            told, seen, start = task.result(), counts.setdefault(node.depth, flag_counts()), source.position
             latents = take_latents(shapes, weights.context, told.conditions, seen, source)
             flags = squares.setdefault(node.depth, mending.flag_counts())
             chosen = mending.take(extent, flags, source, not node.parents, part.components)
             done[node.frame] = begun(alone, planes_of, told, latents, chosen)
-            read.append((node, told, latents, chosen))
+            read.append((node, told, latents, chosen, (words, source.position - start)))
         yield from (finished(*one) for one in before)
         before = read
     yield from (finished(*one) for one in before)
@@ -116,9 +120,17 @@ def reconstructed(
 
 
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:
-    """The function, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+    """The function, the digest of its integers, and the payload's bytes by part.
+
+    The parts are ``header``; ``motion``; ``root`` and ``others``, what frame 0 and the other frames lack, whose range
+    coder's words are counted where they are read.
+
+    Raises:
+        BitstreamError: The payload is damaged.
+    """
     payload = split(data, geometry)
     head, weights = payload.head, load_weights(payload.head.networks)
+    sizes = dict.fromkeys(("motion", "root", "others"), 0)
 
     def read_part(part: Part, stream: bytes) -> tuple[dict[int, Planes], Fields]:
         done: dict[int, Planes] = {}
@@ -126,6 +138,8 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
         source = StreamReader(stream)
         for read in read_nodes(part, head.ladder, head.anchors, weights, source, workers):
             done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
+            for kind, words in zip(("motion", "others" if read.node.parents else "root"), read.words, strict=True):
+                sizes[kind] += 4 * words
         source.check_end()
         return done, fields
 
@@ -137,7 +151,8 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
     function = make_function(geometry, head, weights, [done for done, _ in decoded], decoded[0][1])
     streams = sum(len(stream) for stream in payload.streams)
-    return function, crc, {"header": len(data) - streams, "streams": streams}
+    sizes["root"] += streams - sum(sizes.values())  # what the decoder holds at first, less what it ran ahead
+    return function, crc, {"header": len(data) - streams, **sizes}
 
 
 def make_function(
