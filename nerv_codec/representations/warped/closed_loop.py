@@ -24,7 +24,7 @@ _TIMES = 4
 """At most."""
 _SHARE = 0.5
 """Of the way that is gone each time."""
-_WORTH = 0.4
+_WORTH = 0.5
 """Weight of error in rounding, as a share of what is right for latents that the analysis has shrunk."""
 _CHROMA = 2.0
 """Weight of errors of chroma, as in the descent."""

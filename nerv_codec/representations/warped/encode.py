@@ -35,7 +35,7 @@ _STEPS = (2.0, 1.0, 0.5)
 """Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
 hundredth."""
 _LOOPED = 2
-"""Depths below this are analysed in a closed loop."""
+"""Depths below this are analysed in a closed loop, unless steps are taken: these get further from a plain beginning."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -196,7 +196,7 @@ class PartEncoder:
         told = predicted(parents, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-            if node.depth < _LOOPED:
+            if node.depth < _LOOPED and not steps:
                 real, latents = analysed_in_loop(canvas, told, weights)
             else:
                 real, latents = analysed(canvas, told.prediction, told.conditions, weights)
