@@ -346,6 +346,13 @@ def reading(plane: Array, block: int, at: tuple[int, int], v: Vector) -> Array:
     return np.asarray(total >> 12)
 
 
+def brightened(parent: Picture, gain: int, offset: int) -> Picture:
+    """A parent as a node with this gain and offset sees it (10.6)."""
+    luma, *chroma = parent
+    found = [(gain * luma + 64 >> 7) + 4 * offset, *((gain * (x - GRAY) + 64 >> 7) + GRAY for x in chroma)]
+    return [np.clip(x, 0, 4095) for x in found]
+
+
 def weights_of_lines(block: int, number: int, count: int) -> Array:
     """The weights of the 2B lines of a block, which has this number of so many (10.6)."""
     i = np.arange(2 * block)
@@ -651,6 +658,7 @@ class PartDecoder:
         self.decisions = {sign: Decisions() for sign in (-1, 0, 1)}
         self.counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
         self.fields: dict[int, tuple[Node, Field]] = {}
+        self.brightness: dict[int, list[tuple[int, int]]] = {}
         self.planes: dict[int, Picture] = {}
 
     def wave(self, nodes: Sequence[Node], indices: Sequence[int]) -> None:
@@ -658,6 +666,7 @@ class PartDecoder:
         for node in nodes:
             if node.parents:
                 known = expected(node, (self.extent[0] // 8, self.extent[1] // 8), self.fields)
+                self.brightness[node.frame] = self.gains_and_offsets(len(node.parents))
                 decisions = self.decisions[int(np.sign(known.q))]
                 self.fields[node.frame] = node, FieldDecoder(self.decoder, decisions, known).field()
         for node, index in zip(nodes, indices, strict=True):
@@ -669,7 +678,9 @@ class PartDecoder:
         blank = [np.zeros(shape, np.int64) for shape in ((height, width), *[(height // 2, width // 2)] * 2)]
         prediction, doubt = [plane + GRAY for plane in blank], blank
         if sides:
-            prediction, doubt = predicted([self.planes[frame] for frame in node.parents], self.fields[node.frame][1])
+            pairs = zip(node.parents, self.brightness[node.frame], strict=True)
+            seen = [brightened(self.planes[frame], *numbers) for frame, numbers in pairs]
+            prediction, doubt = predicted(seen, self.fields[node.frame][1])
         gains = {g: mixed(self.networks.arrays[f"synthesis.{g}.gains"], index, sides).tolist() for g in GRIDS}
         steps = {g: {band: step(gain) for band, gain in zip(bands_of_grid(g), gains[g], strict=True)} for g in GRIDS}
 
@@ -700,6 +711,25 @@ class PartDecoder:
             for size, wanted in zip((32, 16, 16), (1, *coloured), strict=True)
         ]
         return [np.where(mask, a, b) for mask, a, b in zip(masks, mended, samples(plain), strict=True)]
+
+    def gains_and_offsets(self, parents: int) -> list[tuple[int, int]]:
+        """The brightness of a node with so many parents (10.6)."""
+        if not self.decoder.flag(self.counts["brightness",]):
+            return [(128, 0)] * parents
+        return [(128 + self.number("gain"), self.number("offset")) for _ in range(parents)]
+
+    def number(self, kind: str) -> int:
+        """A number of a kind (10.6)."""
+
+        def flag(pair: int) -> int:
+            return self.decoder.flag(self.counts[kind, pair])
+
+        if not flag(0):
+            return 0
+        sign, magnitude = (-1 if flag(1) else 1), 1
+        for _ in range(next((k for k in range(9) if not flag(3 + k)), 9)):
+            magnitude = 2 * magnitude + flag(2)
+        return sign * magnitude
 
     def squares(self, depth: int) -> Array:
         """Flags of the squares of a node with parents (10.8)."""

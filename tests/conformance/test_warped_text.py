@@ -22,14 +22,14 @@ from nerv_codec.representations.warped.payload import Head, Layout, Payload
 from nerv_codec.representations.warped.tree import evenly
 
 CASES = {
-    "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 30),
-    "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 12),
-    "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 50),
+    "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 0.1, 30),
+    "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 0.0, 12),
+    "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 0.0, 50),
 }
 
 
-def _frames(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[np.ndarray]]:
-    """Waves that drift by fractions of a sample and a square that goes another way, appears and vanishes."""
+def _frames(fmt: PixelFormat, height: int, width: int, count: int, fade: float) -> list[list[np.ndarray]]:
+    """Waves that drift by fractions of a sample and a square that goes another way, appears and vanishes, in a fade."""
     rng, pictures = np.random.default_rng(1), []
     for t in range(count):
         planes = []
@@ -41,6 +41,7 @@ def _frames(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[
             value += rng.normal(0, 0.02, value.shape)
             if plane == 0 and t % 3 != 2:
                 value[4 + t : 16 + t, 8 + 3 * t : 24 + 3 * t] = 0.8
+            value = (value - 0.5 * (plane > 0)) * (1 - fade * t) + 0.5 * (plane > 0)
             peak = (1 << fmt.bit_depth) - 1
             planes.append(np.rint(value.clip(0, 1) * peak).astype(plane_dtype(fmt.bit_depth)))
         pictures.append(planes)
@@ -49,15 +50,18 @@ def _frames(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[
 
 def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeometry]:
     """The payload, the coded nodes of every part, and what they belong to."""
-    fmt, layout, height, width, count, span, index = CASES[name]
+    fmt, layout, height, width, count, span, fade, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
-    frames, weights, ladder = _frames(fmt, height, width, count), load_weights(), Ladder(index, (-6, 0, 8, 12))
+    frames = _frames(fmt, height, width, count, fade)
+    weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
     with Workers() as workers:
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
             coded.append(list(encode_part(PartEncoder(canvases, part, ladder, weights, workers), anchors, out)))
             streams.append(out.bytes())
+    if fade:
+        assert sum(bool(node.decision.brightness) for nodes in coded for node in nodes) > 1
     head = Head(weights.digest, layout, ladder, anchors)
     checksum = head.checksum(node.planes for nodes in coded for node in nodes)
     return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.shared.band_coder import Latents
+from nerv_codec.representations.warped.brightness import Brightness
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.tree import Node
 
@@ -25,11 +26,13 @@ class Decision:
 
     Attributes:
         node: Which.
+        brightness: Against each parent; nothing if none is changed.
         field: Its motion, None at the root.
         latents: What it lacks.
     """
 
     node: Node
+    brightness: tuple[Brightness, ...]
     field: MotionField | None
     latents: Latents
 
@@ -59,6 +62,8 @@ class Decisions:
         name = f"{trial}/{node.frame}"
         self._kept[f"{name}/node"] = torch.tensor([node.depth, *node.parents])
         self._kept |= {f"{name}/{level}": _packed(grid) for level, grid in decision.latents.items()}
+        if decision.brightness:
+            self._kept[f"{name}/brightness"] = torch.tensor([(one.gain, one.offset) for one in decision.brightness])
         if decision.field is not None:
             self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
             self._kept[f"{name}/modes"] = torch.from_numpy(decision.field.modes)
@@ -72,9 +77,10 @@ class Decisions:
         parts = {key.rpartition("/")[2]: kept for key, kept in self._kept.items() if key.startswith(f"{name}/")}
         depth, *parents = parts.pop("node").tolist()
         node, field = Node(int(name.rpartition("/")[2]), depth, tuple(parents)), None
+        brightness = tuple(Brightness(*one) for one in parts.pop("brightness", torch.empty(0, 2)).tolist())
         if "modes" in parts:
             field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
-        return Decision(node, field, {int(level): _unpacked(kept) for level, kept in parts.items()})
+        return Decision(node, brightness, field, {int(level): _unpacked(kept) for level, kept in parts.items()})
 
 
 def _packed(grid: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> Tensor:

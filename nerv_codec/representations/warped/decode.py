@@ -17,6 +17,7 @@ from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.stream import Counts, StreamReader
 from nerv_codec.representations.shared.weights import SharedWeights, load_weights
 from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped.brightness import Brightness, BrightnessCounts, changed, take_brightness
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
 from nerv_codec.representations.warped.function import Floats, Warped
 from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
@@ -56,13 +57,15 @@ def read_nodes(
     shapes = grid_shapes(part.rows, part.cols)
     extent = shapes[LEVELS[-1]][1] * LEVELS[-1], shapes[LEVELS[-1]][2] * LEVELS[-1]
     done: dict[int, Task[Planes]] = {}
+    brightness: dict[int, tuple[Brightness, ...]] = {}
     fields: Fields = {}
-    models = MotionModels()
+    lights, models = BrightnessCounts(), MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
 
     def told_of(node: Node, helpers: Workers | None) -> Told:
-        parents, field = [done[frame].result() for frame in node.parents], fields[node.frame][1]
+        field = fields[node.frame][1]
+        parents = changed([done[frame].result() for frame in node.parents], brightness[node.frame])
         return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights, helpers)
 
     def planes_of(told: Told, latents: Latents, chosen: mending.Mending, helpers: Workers | None) -> Planes:
@@ -84,8 +87,9 @@ def read_nodes(
     for wave in waves(anchors):
         motion_words = []
         for node in wave:
-            field, start = None, source.position
+            field, start, brightness[node.frame] = None, source.position, ()
             if node.parents:
+                brightness[node.frame] = take_brightness(len(node.parents), lights, source)
                 known = expected(node, (extent[0] // BLOCK, extent[1] // BLOCK), fields)
                 field = take_field(extent, known, models, source)
             fields[node.frame] = node, field

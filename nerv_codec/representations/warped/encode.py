@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,8 +19,16 @@ from nerv_codec.representations.shared.refining import refined
 from nerv_codec.representations.shared.stream import Counts, StreamWriter
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped.brightness import (
+    Brightness,
+    BrightnessCounts,
+    changed,
+    estimated,
+    put_brightness,
+)
 from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
+from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
@@ -96,6 +105,7 @@ class Behind:
         out: The stream.
         done: Reconstructions by frame.
         fields: Nodes and their motion by frame.
+        brightness: Of flags of brightness.
         models: Of motion.
         counts: Of flags of bands, by depth.
         squares: Of flags of what is mended, by depth.
@@ -104,15 +114,16 @@ class Behind:
     out: StreamWriter = field(default_factory=StreamWriter)
     done: dict[int, Planes] = field(default_factory=dict)
     fields: dict[int, tuple[Node, MotionField | None]] = field(default_factory=dict)
+    brightness: BrightnessCounts = field(default_factory=BrightnessCounts)
     models: MotionModels = field(default_factory=MotionModels)
     counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
     squares: dict[int, Counts] = field(default_factory=dict)
 
     def copy(self) -> Behind:
         """One that goes on by itself; planes and motion, which nobody changes, are shared."""
-        adapted = copy.deepcopy((self.out, self.models, self.counts, self.squares))
-        out, models, counts, squares = adapted
-        return Behind(out, dict(self.done), dict(self.fields), models, counts, squares)
+        adapted = copy.deepcopy((self.out, self.brightness, self.models, self.counts, self.squares))
+        out, brightness, models, counts, squares = adapted
+        return Behind(out, dict(self.done), dict(self.fields), brightness, models, counts, squares)
 
 
 @dataclass(frozen=True)
@@ -135,7 +146,7 @@ class PartEncoder:
     _filtered: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def wave(self, nodes: Sequence[Node], behind: Behind, effort: Effort = Effort()) -> list[CodedNode]:
-        """Appends a wave to the stream: motion of all its nodes, then what each lacks.
+        """Appends a wave to the stream: brightness and motion of all its nodes, then what each lacks.
 
         Raises:
             Interrupted: It was to stop.
@@ -156,6 +167,7 @@ class PartEncoder:
             begun = out.used
             moved = draft.decision.field
             if expectation is not None and moved is not None:
+                put_brightness(draft.decision.brightness, behind.brightness, out)
                 put_field(moved, expectation, behind.models, out)
             behind.fields[node.frame] = node, moved
             spent.append(out.used - begun)
@@ -188,12 +200,14 @@ class PartEncoder:
         done: Mapping[int, Planes],
         effort: Effort,
     ) -> _Draft:
-        canvas, parents, weights = self._target(node), [done[frame] for frame in node.parents], self.weights
+        canvas, weights = self._target(node), self.weights
+        source, parents = Planes.rounded(canvas), [done[frame] for frame in node.parents]
         index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
-        moved = decision.field if decision is not None else None
+        brightness, moved = (decision.brightness, decision.field) if decision is not None else ((), None)
         if decision is None and known is not None and motion is not None:
-            moved = search(Planes.rounded(canvas), parents, lambda_value(index), known, motion)
-        told = predicted(parents, node.sides, moved, self._extent, index, self.part, weights)
+            brightness, moved = _moved(source, parents, lambda_value(index), known, motion)
+        seen = changed(parents, brightness)
+        told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
             if node.depth < _LOOPED and not steps:
@@ -203,7 +217,7 @@ class PartEncoder:
             latents = refined(
                 canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
             )
-            decision = Decision(node, moved, latents)
+            decision = Decision(node, brightness, moved, latents)
         latents = decision.latents
         return _Draft(decision, told, mended(latents, told, weights), restored(latents, told, weights))
 
@@ -220,6 +234,23 @@ class PartEncoder:
         planes = chosen.joined(draft.plain, draft.mended)
         behind.done[node.frame] = planes
         return CodedNode(node, draft.decision, draft.told, planes, motion_words, motion_words + out.used - begun)
+
+
+def _moved(
+    source: Planes, parents: Sequence[Planes], price: float, known: Expectation, estimates: Estimates
+) -> tuple[tuple[Brightness, ...], MotionField]:
+    """Brightness and motion of a node. What looks like a fade may be motion: so what motion leaves is compared."""
+
+    def tried(brightness: tuple[Brightness, ...]) -> tuple[float, tuple[Brightness, ...], MotionField]:
+        seen = changed(parents, brightness)
+        field = search(source, seen, price, known, estimates)
+        left = compensate(seen, field)[0].y.astype(np.float64) - source.y
+        return float((left**2).mean()), brightness, field
+
+    guess = estimated(source, parents)
+    if not guess:
+        return (), search(source, parents, price, known, estimates)
+    return min(tried(()), tried(guess), key=lambda one: one[0])[1:]
 
 
 def encode_part(
