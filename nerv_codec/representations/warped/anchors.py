@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,19 +50,27 @@ def encode_choosing(
     last = len(encoder.canvases) - 1
     while anchors[-1] < last:
         left = anchors[-1]
-        decided = (one.node for one in effort.decided.values() if one.node.depth == 1)
-        following = [node.frame for node in decided if node.parents[0] == left]
-        found: dict[int, Decision] = {}
+        spans = -(-(last - left) // longest)
+        right = left + round((last - left) / spans)
+        following, found = _decided(effort.decided, left, right), dict[int, Decision]()
         if not following:
-            spans = -(-(last - left) // longest)
             trials = _Trials(encoder, effort, root, tuple(anchors), behind)
-            following = trials.best(tuple(anchors), left + round((last - left) / spans), shortest)
+            following = trials.best(tuple(anchors), right, shortest)
             found = trials.decisions([*anchors, *following]) if effort.steps == 0 else {}
         usual = dataclasses.replace(effort, decided={**found, **effort.decided})
         for right in following:
             anchors.append(right)
             for wave in waves_to(anchors):
                 yield from encoder.wave(wave, behind, usual)
+
+
+def _decided(decided: Mapping[int, Decision], left: int, right: int) -> list[int]:
+    """Anchors behind ``left`` up to ``right`` that were chosen before; none if a stop came before the last of them.
+
+    Then the trials are made again: what follows some of them was chosen with these, and not as if they were settled.
+    """
+    frames = sorted(frame for frame, one in decided.items() if one.node.depth == 1 and left < frame <= right)
+    return frames if frames and frames[-1] == right else []
 
 
 @dataclass(frozen=True)
