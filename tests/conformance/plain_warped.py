@@ -782,9 +782,11 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]
-    anchors = [0]
+    anchors, before = [0], 0
     while anchors[-1] < frames - 1:
         distance, times = reader.varint(), reader.varint()
+        assert distance != before
+        before = distance
         anchors += [anchors[-1] + distance * (k + 1) for k in range(times)]
     assert anchors == sorted(set(anchors)) and anchors[-1] == frames - 1
     crc = zlib.crc32(payload[: reader.at])

@@ -142,10 +142,13 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
         raise BitstreamError("the head of the GOP is damaged")
     ladder = Ladder(index, tuple(reader.i8() for _ in range(count)))
-    anchors, last = [0], geometry.num_frames - 1
+    anchors, last, before = [0], geometry.num_frames - 1, 0
     while anchors[-1] < last:
         left = last - anchors[-1]
         distance = reader.varint(1, left, "the distance of anchors")
+        if distance == before:
+            raise BitstreamError("anchors at one distance are said twice")
+        before = distance
         times = reader.varint(1, left // distance, "a number of anchors")
         anchors += [anchors[-1] + (number + 1) * distance for number in range(times)]
     checksum = reader.u32()

@@ -11,14 +11,16 @@ import torch
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo, plane_dtype
+from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FittedGop
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.rendering import View, render_planes
+from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.fit import fit_warped
-from nerv_codec.representations.warped.payload import layout_of, summarise
+from nerv_codec.representations.warped.payload import Head, Layout, Payload, layout_of, split, summarise
 
 
 def drawn(info: VideoInfo, count: int, speed: float = 2.0) -> tuple[PlanarFrame, ...]:
@@ -152,6 +154,25 @@ def test_damage_is_seen() -> None:
     for size in range(0, len(payload), 7):
         with pytest.raises(BitstreamError):
             unpack_warped(payload[:size], geometry)
+
+
+def _with_anchors(*numbers: int) -> bytes:
+    """A payload of ten frames whose pairs of distances and times are these."""
+    empty = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), (0,)), 0, (b"",)).pack()
+    return empty[:-4] + bytes(numbers) + empty[-4:]
+
+
+@pytest.mark.parametrize("anchors", [(0, 9), (0, 4, 8, 9), (0, 1, 2, 6, 7, 8, 9), tuple(range(10))])
+def test_anchors_lie_anywhere(anchors: tuple[int, ...]) -> None:
+    packed = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), anchors), 0, (b"",)).pack()
+    assert split(packed, GopGeometry(10, 32, 48, 1)).head.anchors == anchors
+
+
+@pytest.mark.parametrize("numbers", [(0, 9), (9, 0), (10, 1), (1, 10), (4, 2, 2, 1), (1, 4, 1, 5), (3, 2), ()])
+def test_anchors_that_lead_nowhere_are_refused(numbers: tuple[int, ...]) -> None:
+    """Nowhere, beyond the last frame, or one way said in two."""
+    with pytest.raises(BitstreamError):
+        split(_with_anchors(*numbers), GopGeometry(10, 32, 48, 1))
 
 
 def test_layout_keeps_where_chroma_sits() -> None:
