@@ -30,7 +30,7 @@ from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, sweep
 
 _LEVELS = 3
-"""Of the pyramid at least; wide pictures have more, so that the coarsest one reaches a quarter of the width."""
+"""Of the pyramid at least; long ones have more, so that the coarsest reaches a quarter of the longer side."""
 _REACH = 12
 """Samples of every level but the finest in which all vectors are tried: small things that go their own way are seen on
 finer levels only."""
@@ -83,7 +83,7 @@ def search(
 def _whole_samples(source: Samples, parent: Samples, price: float) -> tuple[Vectors, Vectors]:
     """Vectors (rows, cols, 2) in whole samples from coarse to fine, and what blocks twice the size said."""
     pyramid = [(source, parent)]
-    levels = max(_LEVELS, math.ceil(math.log2(source.shape[1] / (4 * _REACH))))
+    levels = max(_LEVELS, math.ceil(math.log2(max(source.shape) / (4 * _REACH))))
     for _ in range(levels):
         rows, cols = (max(1, extent // 2) for extent in pyramid[-1][0].shape)
         one, two = (cv2.resize(plane, (cols, rows), interpolation=cv2.INTER_AREA) for plane in pyramid[-1])
