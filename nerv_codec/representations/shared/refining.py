@@ -32,7 +32,7 @@ _NOISE = (0.2, 0.12)
 """Likewise, standard deviation."""
 _WITHIN = 0.45
 """How far from the integers descent begins, at the most."""
-_CHROMA = 2.0
+CHROMA = 2.0
 """Weight of errors of chroma: in dB, of which 6 : 1 : 1 are reported, they are worth more than they add to D."""
 _WORTH_STEPS = 64
 """Bits, those that error is worth among them, below which nothing is left to gain: black, or a handful of samples."""
@@ -80,7 +80,7 @@ def refined(
 
     def cost(latents: Subbands) -> Tensor:
         bits = torch.stack([grid.sum() for grid in networks.rates(latents, expected, at).values()]).sum()
-        return distortion(canvas, networks.synthesis(latents, expected, given), _CHROMA)[0] / price + bits / samples
+        return distortion(canvas, networks.synthesis(latents, expected, given), CHROMA)[0] / price + bits / samples
 
     best = {level: torch.from_numpy(grid)[None].to(device, torch.float32) for level, grid in start.items()}
     latents = {

@@ -15,6 +15,7 @@ from nerv_codec.representations.shared.band_coder import Latents, flag_counts, p
 from nerv_codec.representations.shared.integer_transform import STEP_SCALE
 from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.quality import lambda_value
+from nerv_codec.representations.shared.refining import CHROMA
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.transform import Subbands, forward
 from nerv_codec.representations.shared.weights import SharedWeights
@@ -26,8 +27,6 @@ _SHARE = 0.5
 """Of the way that is gone each time."""
 _WORTH = 0.5
 """Weight of error in rounding, as a share of what is right for latents that the analysis has shrunk."""
-_CHROMA = 2.0
-"""Weight of errors of chroma, as in the descent."""
 _GAIN = 0.003
 """Share of the cost that must be gained for another turn."""
 
@@ -49,7 +48,7 @@ def analysed_in_loop(canvas: Tensor, told: Told, weights: SharedWeights) -> tupl
         """What latents cost, in bits a sample, and what they lack."""
         out, found = StreamWriter(), mended(latents, told, weights).tensor()
         put_latents(latents, weights.context, conditions, flag_counts(), out)
-        error = float(distortion(canvas, found, _CHROMA)[0])
+        error = float(distortion(canvas, found, CHROMA)[0])
         return error / lambda_value(index) + 32 * out.used / (4 * canvas[0, 0].numel()), canvas - found
 
     real, best = analysed(canvas, prediction, conditions, weights)
