@@ -33,6 +33,7 @@ Tap = tuple[tuple[str, ...], bool, int, int]
 
 WEIGHTS = Path(__file__).parents[2] / "nerv_codec" / "representations" / "shared" / "weights"
 GRIDS = (16, 8, 4, 2)
+BLOCKS = {"alone": {16: 1, 8: 2, 4: 3, 2: 2}, "predicted": {16: 1, 8: 1, 4: 1, 2: 1}}
 GRAY = 2040
 EXACT = Context(prec=50)
 G = [round(256 * EXACT.ln(EXACT.divide(2 * j + 1, 8191 - 2 * j))) for j in range(4096)]
@@ -65,22 +66,27 @@ class Networks:
         facts, body = json.loads(reader.take(reader.number("Q"))), reader.take()
         types = {"I8": "i1", "I16": "<i2", "I32": "<i4"}
         for key, fact in facts.items():
-            if key.startswith(("context.", "synthesis.", "between.")):
+            if ".analysis." not in key and key != "__metadata__":
                 values = np.frombuffer(body[slice(*fact["data_offsets"])], types[fact["dtype"]])
                 self.arrays[key] = values.reshape(fact["shape"]).astype(np.int64)
 
     def matrix(self, name: str) -> Array:
-        """Weights of `context`."""
+        """Weights of a `context`."""
         return np.asarray(self.arrays[name] << (9 - self.arrays[f"{name}_shift"])[:, None])
 
-    def convolution(self, name: str, x: Array, network: str = "synthesis") -> Array:
-        """A convolution of a network on (channels, rows, columns)."""
-        weight, shift, bias = (self.arrays[f"{network}.{name}.{part}"] for part in ("weight", "shift", "bias"))
+    def convolution(self, name: str, x: Array) -> Array:
+        """A convolution on (channels, rows, columns)."""
+        weight, shift, bias = (self.arrays[f"{name}.{part}"] for part in ("weight", "shift", "bias"))
         c, (rows, cols) = weight.shape[-1] // 2, x.shape[1:]
         padded, total = np.pad(x, ((0, 0), (c, c), (c, c))), bias[:, None, None]
         for a, b in np.ndindex(*weight.shape[2:]):
             total = total + np.tensordot(weight[:, :, a, b], padded[:, a : a + rows, b : b + cols], 1)
         return np.asarray(total + (1 << shift - 1)[:, None, None] >> shift[:, None, None])
+
+
+def design(sides: int) -> str:
+    """Whose arrays a node with parents on so many sides has (10.2)."""
+    return "predicted" if sides else "alone"
 
 
 def mixed(rows: Array, index: int, sides: int) -> Array:
@@ -472,7 +478,7 @@ def values_at(source: tuple[str, ...], places: Sequence[tuple[int, int]]) -> lis
     return [(source, True, *place) for place in places]
 
 
-def inputs(g: int, band: Band) -> list[Tap]:
+def inputs(g: int, band: Band, sides: int) -> list[Tap]:
     """The inputs of a band's symbols (10.7)."""
     component, orientation = band
     chroma, detail, narrow = component != "Y", orientation != "LL", POINT if g == 4 else PLUS
@@ -489,6 +495,8 @@ def inputs(g: int, band: Band) -> list[Tap]:
         taps += sizes_at((component, "LL"), POINT) + values_at((component, "LL"), PLUS)
     if component == "V":
         taps += sizes_at(("U", orientation), PLUS) + values_at(("U", orientation), narrow)
+    if not sides:
+        return taps
     if detail:
         taps += sizes_at(("E", *band), PLUS) + values_at(("E", *band), POINT)
     return taps + sizes_at(("F", *band), PLUS) + values_at(("F", *band), POINT)
@@ -557,7 +565,7 @@ def latents(
                 put_symbols(symbols, decoder, networks, known, g, number, grid, features)
             found[g][band] = from_symbols(symbols) if band[1] == "LL" and not known.sides else symbols
         if g > 2:
-            features = features_of(networks, g, grid, shape, features)
+            features = features_of(networks, f"{design(known.sides)}.context.{g}.prior", g, grid, shape, features)
     return found
 
 
@@ -566,10 +574,10 @@ def put_symbols(
     features: Array | None,
 ) -> None:  # fmt: skip
     """The symbols of band `number` of a grid, in raster order (10.7)."""
-    name, band = f"context.{g}.{number}", bands_of_grid(g)[number]
+    name, band = f"{design(known.sides)}.context.{g}.{number}", bands_of_grid(g)[number]
     first, second = networks.matrix(f"{name}.first"), networks.matrix(f"{name}.second")
     beta = mixed(8 * networks.arrays[f"{name}.bias"], known.lambda_index, known.sides)
-    h, read = second.shape[1], grid.reader(inputs(g, band))
+    h, read = second.shape[1], grid.reader(inputs(g, band, known.sides))
     for i, j in np.ndindex(*symbols.shape):
         x = read(i, j) if features is None else np.concatenate([read(i, j), features[i, j]])
         u = first @ x + beta
@@ -590,9 +598,10 @@ def from_symbols(symbols: Array) -> Array:
     return found
 
 
-def features_of(networks: Networks, g: int, grid: Grid, shape: tuple[int, int], features: Array | None) -> Array:
+def features_of(
+    networks: Networks, name: str, g: int, grid: Grid, shape: tuple[int, int], features: Array | None
+) -> Array:
     """The features of the next grid's places (10.7)."""
-    name = f"context.{g}.prior"
     first, second = networks.matrix(f"{name}.first"), networks.matrix(f"{name}.second")
     bias, second_bias = (8 * networks.arrays[f"{name}.{part}"][0] for part in ("bias", "second_bias"))
     found = np.zeros((2 * shape[0], 2 * shape[1], len(second_bias) // 4), np.int64)
@@ -629,22 +638,25 @@ def residual(
     def less(x: Array, s: int) -> Array:
         return np.asarray(np.clip(x + 2 ** (s - 1) >> s, -16383, 16383))
 
-    last = np.zeros(0)
+    last, network = np.zeros(0), f"{design(sides)}.synthesis"
     for g in GRIDS:
-        seen = [less(np.stack([bands[g][band] for band in bands_of_grid(g)]), 5 if g == 16 else 4) for bands in told]
+        shown = told if sides else told[:1]
+        seen = [less(np.stack([bands[g][band] for band in bands_of_grid(g)]), 5 if g == 16 else 4) for bands in shown]
         if g == 2:
-            seen += [less(six(plain), 4), six(doubt)]
-        x = networks.convolution(f"{g}.merge", np.concatenate(seen))
+            seen += [less(six(plain), 4), six(doubt)][: 2 if sides else 1]
+        x = networks.convolution(f"{network}.{g}.merge", np.concatenate(seen))
         if g < 16:
-            y = cut(networks.convolution(f"{g}.above", last))
+            y = cut(networks.convolution(f"{network}.{g}.above", last))
             for a, b in product((0, 1), repeat=2):
                 x[:, a::2, b::2] += y[2 * a + b :: 4]
-        modulation = mixed(networks.arrays[f"synthesis.{g}.modulation"], index, sides)
+        modulation = mixed(networks.arrays[f"{network}.{g}.modulation"], index, sides)
         scale, shift = modulation.reshape(2, -1, 1, 1)
         x = cut(cut(x) * (scale + 2**10) + shift * 2 ** (10 if g >= 8 else 11) + 2**9 >> 10)
-        y = np.clip(networks.convolution(f"{g}.first", x), 0, 3071)
-        last = cut(x + networks.convolution(f"{g}.second", y))
-    out = networks.convolution("out", last)
+        for k in range(BLOCKS[design(sides)][g]):
+            y = np.clip(networks.convolution(f"{network}.{g}.blocks.{k}.first", x), 0, 3071)
+            x = cut(x + networks.convolution(f"{network}.{g}.blocks.{k}.second", y))
+        last = x
+    out = networks.convolution(f"{network}.out", last)
     return [interleaved(*out[:4]), out[4], out[5]]
 
 
@@ -681,7 +693,9 @@ class PartDecoder:
             pairs = zip(node.parents, self.brightness[node.frame], strict=True)
             seen = [brightened(self.planes[frame], *numbers) for frame, numbers in pairs]
             prediction, doubt = predicted(seen, self.fields[node.frame][1])
-        gains = {g: mixed(self.networks.arrays[f"synthesis.{g}.gains"], index, sides).tolist() for g in GRIDS}
+        gains = {
+            g: mixed(self.networks.arrays[f"{design(sides)}.synthesis.{g}.gains"], index, sides).tolist() for g in GRIDS
+        }
         steps = {g: {band: step(gain) for band, gain in zip(bands_of_grid(g), gains[g], strict=True)} for g in GRIDS}
 
         def rounded(bands: Bands, unit: int) -> Bands:
@@ -744,8 +758,8 @@ def coefficients(networks: Networks, plane: Array, index: int) -> Array:
     """What `between` says of every sample of a plane (10.9), (8, rows, columns)."""
     x = np.stack([plane - GRAY, np.full_like(plane, 64 * (index - 40))])
     for name in ("first", "second", "third"):
-        x = np.clip(networks.convolution(name, x, "between"), 0, 3071)
-    return np.clip(networks.convolution("out", x, "between"), -32767, 32767)
+        x = np.clip(networks.convolution(f"between.{name}", x), 0, 3071)
+    return np.clip(networks.convolution("between.out", x), -32767, 32767)
 
 
 def between(plane: Array, row: float, col: float, learnt: Array | None) -> float:

@@ -26,7 +26,14 @@ from nerv_codec.representations.shared.networks import SharedNetworks, distortio
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.transform import pack
-from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
+from nerv_codec.representations.shared.weights import (
+    SharedWeights,
+    arrays_of,
+    from_bytes,
+    load_weights,
+    shipped,
+    to_bytes,
+)
 from tools.training import anchors, checkpoint
 from tools.training.pictures import Picture, load, read_clip
 from tools.training.refinement import refine
@@ -100,9 +107,9 @@ def held_out(networks: SharedNetworks, weights: SharedWeights, picture: Picture,
     coded = networks(planes, prediction, at)
     bits = tuple(float(grid) / side**2 for grid in coded.bits.values())
     integers = {level: grid[0].numpy().astype(np.int32) for level, grid in coded.latents.items()}
-    size = len(encode_latents(integers, weights.context, Conditions(index)))
+    size = len(encode_latents(integers, weights.alone.context, Conditions(index)))
     error = distortion(planes, coded.planes)
-    samples = weights.synthesis(integers, IntegerPrediction.none(side, side), index)
+    samples = weights.alone.synthesis(integers, IntegerPrediction.none(side, side), index)
     shipped = distortion(planes, six_planes(samples) / SAMPLE_SCALE)
     return HeldOut(
         float(error) / lambda_value(index) + sum(bits), bits, 8 * size / side**2 / sum(bits), float(shipped / error)
@@ -136,16 +143,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    networks = (
+        checkpoint.averaged_networks(options.out / "checkpoint.pt")
+        if options.checkpoint
+        else load_weights().alone.floating
+    )
+    weights = from_bytes(to_bytes({**shipped(), **arrays_of(networks)})) if options.checkpoint else load_weights()
     if options.held_out:
-        networks = checkpoint.averaged_networks(options.out / "checkpoint.pt")
-        pictures = load(Path(), options.out.parent / "pictures.npz")
+        pictures = load(Path(), (), options.out.parent / "pictures.npz")
         chosen = [p for p in pictures if p.held_out and min(p.planes[0].shape) >= _HELD_OUT_SIDE][:: options.every]
-        report_held_out(networks, from_bytes(to_bytes(networks, load_weights().between)), chosen)
+        report_held_out(networks, weights, chosen)
     if options.clips:
-        if options.checkpoint:
-            weights = from_bytes(to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt")))
-        else:
-            weights = load_weights()
         cache = options.out.parent / "anchors.json"
         deltas = np.mean([compare(path, weights, cache, options.steps) for path in options.clips], 0)
         print(f"mean BD-rate: {_listed(deltas)}")

@@ -21,7 +21,14 @@ from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.stream import StreamWriter
-from nerv_codec.representations.shared.weights import SharedWeights, from_bytes, load_weights, to_bytes
+from nerv_codec.representations.shared.weights import (
+    SharedWeights,
+    arrays_of,
+    from_bytes,
+    load_weights,
+    shipped,
+    to_bytes,
+)
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.encode import PartEncoder, encode_part
 from nerv_codec.representations.warped.fit import ladder
@@ -137,7 +144,7 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     if options.checkpoint:
         weights = from_bytes(
-            to_bytes(checkpoint.averaged_networks(options.out / "checkpoint.pt"), load_weights().between)
+            to_bytes({**shipped(), **arrays_of(checkpoint.averaged_networks(options.out / "checkpoint.pt"))})
         )
     else:
         weights = load_weights()

@@ -25,6 +25,10 @@ _REDUCED = 0.25
 """Share of crops that are of reduced pictures."""
 _GRAY, _NEUTRAL = 0.05, 128 / 255
 """Share of crops without colour, and what they have instead."""
+_TONED = 0.5
+"""Share of crops whose tones change: few sources are made more."""
+_CONTRAST, _SATURATION, _MIRRORED = (0.6, 1.15), (0.4, 1.4), 0.25
+"""Factors of luma around its mean and of chroma; how often U and V change places or sign."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,15 @@ def _reduced(planes: tuple[Plane, Plane, Plane], factor: float) -> tuple[Plane, 
     return y, u, v  # type: ignore[return-value]
 
 
-def load(folder: Path, cache: Path) -> list[Picture]:
-    """All pictures of ``folder``/video and ``folder``/photo, from the cache if there is one."""
+def load(folder: Path, more: tuple[Path, ...], cache: Path) -> list[Picture]:
+    """All pictures of ``folder``/video, ``folder``/photo and further folders; from the cache if there is one."""
     if not cache.exists():
         arrays = {}
         for path in sorted((folder / "video").glob("*.mkv")):
             for number, planes in enumerate(read_clip(path)):
                 arrays.update({f"clip/{path.stem}/{number}/{i}": plane for i, plane in enumerate(planes)})
-        for path in sorted((folder / "photo").glob("*.png")):
+        photos = [*(folder / "photo").glob("*.png"), *(path for one in more for path in one.glob("*.webp"))]
+        for path in sorted(photos):
             arrays.update({f"photo/{path.stem}/0/{i}": plane for i, plane in enumerate(read_photo(path))})
         cache.parent.mkdir(parents=True, exist_ok=True)
         partial = cache.with_suffix(".partial.npz")
@@ -119,13 +124,13 @@ def load(folder: Path, cache: Path) -> list[Picture]:
 
 
 class Crops:
-    """Draws random crops: every source about equally often, mirrored, transposed, sometimes reduced or gray.
+    """Draws random crops: every source about equally often, mirrored, transposed, often reduced, gray or toned.
 
     Pictures and some reductions of them lie in one row of bytes on a device, and crops are gathered from there.
     """
 
-    def __init__(self, pictures: list[Picture], size: int, rng: torch.Generator) -> None:
-        self._size, self._rng = size, rng
+    def __init__(self, pictures: list[Picture], size: int, rng: torch.Generator, toned: bool = True) -> None:
+        self._size, self._rng, self._tones = size, rng, toned
         counts = Counter(picture.source for picture in pictures)
         planes: list[Plane] = []
         places, shares = [], []
@@ -156,7 +161,28 @@ class Crops:
         u, v = (self._gather(begin + number * area, top, left, cols, half) for number in (4, 5))
         chroma = torch.stack([u, v], 1)
         gray = self._random(count)[:, None, None, None] < _GRAY
-        return turned(pack(luma[:, None], torch.where(gray, _NEUTRAL, chroma)), self._rng)
+        luma, chroma = luma[:, None], torch.where(gray, _NEUTRAL, chroma)
+        return turned(pack(*(self._toned(luma, chroma) if self._tones else (luma, chroma))), self._rng)
+
+    def _toned(self, luma: Tensor, chroma: Tensor) -> tuple[Tensor, Tensor]:
+        """Other contrast, brightness and colours, by chance; what would leave 0..1 is cut."""
+        count = len(luma)
+
+        def uniform(low: float, high: float) -> Tensor:
+            return (self._random(count) * (high - low) + low)[:, None, None, None]
+
+        toned = uniform(0, 1) < _TONED
+        mean = luma.mean((1, 2, 3), keepdim=True)
+        low, high = luma.amin((1, 2, 3), keepdim=True), luma.amax((1, 2, 3), keepdim=True)
+        factor = uniform(*_CONTRAST)
+        # moved by as much as leaves the darkest and the brightest sample in limited range
+        down, up = ((16 if side is low else 235) / 255 - (mean + (side - mean) * factor) for side in (low, high))
+        moved = mean + (luma - mean) * factor + torch.lerp(down.clamp(max=0), up.clamp(min=0), uniform(0.25, 0.75))
+        colours = (chroma - _NEUTRAL) * uniform(*_SATURATION)
+        colours = torch.where(uniform(0, 1) < _MIRRORED, colours.flip(1), colours)
+        colours = torch.where(uniform(0, 1) < _MIRRORED, -colours, colours)
+        luma = torch.where(toned, moved.clamp(0, 1), luma)
+        return luma, torch.where(toned, (colours + _NEUTRAL).clamp(0, 1), chroma)
 
     def _random(self, count: int) -> Tensor:
         return torch.rand(count, device=self._rng.device, generator=self._rng)

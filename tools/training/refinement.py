@@ -14,7 +14,7 @@ from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
-from nerv_codec.representations.shared.networks import SharedNetworks, distortion
+from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import conditions, lambda_value
 from nerv_codec.representations.shared.transform import Subbands
@@ -37,10 +37,7 @@ def refine(
     """Better latents for a 4:2:0 picture; `start` if nothing better is found."""
     canvas = to_canvas(planes, 8, parts([plane.shape for plane in planes])[0])
     prediction = Prediction.none(canvas)
-    networks = SharedNetworks()
-    networks.context = weights.context.floating()
-    networks.synthesis = weights.synthesis.floating()
-    networks.eval().requires_grad_(False)
+    networks = weights.alone.floating
     at = torch.tensor([float(index)])
     price, pixels = lambda_value(index), planes[0].size
 

@@ -1,4 +1,4 @@
-"""Trains the shared networks: ``python -m tools.training.train_shared --data <folder> --minutes 600``.
+"""Trains shared networks: ``python -m tools.training.train_shared --data <folder> --design alone --minutes 600``.
 
 May be killed at any time; the same command goes on from the last checkpoint. ``--minutes`` counts the time of all runs
 of a checkpoint together; given more of it, a finished run goes on. Export with ``tools.training.export_shared``.
@@ -19,19 +19,25 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from nerv_codec.representations.shared.layout import ALONE
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import CENTRE, lambda_value, lambda_values
 from nerv_codec.representations.shared.transform import GRAY
+from nerv_codec.representations.shared.weights import load_weights
 from tools.training import checkpoint
 from tools.training.growing import grow
 from tools.training.nodes import Batch, NodeCrops
 from tools.training.optimiser import Average, Muon, is_matrix
-from tools.training.pictures import Crops, Picture, load
-from tools.training.stepping import stepper
+from tools.training.pictures import Crops, load
+from tools.training.stepping import halve, stepper
 
-LOWEST, HIGHEST = 4.0, 76.0
-"""Range of lambda indices that is trained: 2.2e-5 to 1.1e-2."""
+PACKAGE = "package"
+"""The networks that are shipped, as what to start from."""
+LOWEST, HIGHEST = 4.0, 72.0
+"""Range of lambda indices that is trained: 2.2e-5 to 7.8e-3."""
+CHROMA = 2.0
+"""Weight of errors of chroma, as encoders weigh them (`refining.CHROMA`)."""
 RATE_EXPONENT = 0.35
 """Loss times (lambda / centre)**this: bits fall with lambda, and a per cent should weigh alike everywhere."""
 SAVE_SECONDS = 60.0
@@ -49,27 +55,27 @@ class Settings:
     """What shapes a run.
 
     Attributes:
+        design: Name of what is trained: for pictures alone, or for nodes that motion predicts.
         minutes: Time of all runs of the checkpoint together.
         batch: Crops a step.
         crop: Their side in luma samples, a multiple of 16.
         muon: Learning rate of matrices.
         adam: Learning rate of everything else.
         flat: Share of the time before rates begin to fall.
-        alone: Share of pictures without parents, where there are `nodes`.
         seed: Of crops and noise.
         steps: Stop after so many, if not 0.
-        start: Checkpoint of networks, perhaps smaller, to begin with, if any.
+        start: Checkpoint of networks, perhaps smaller, to begin with, or `PACKAGE`, if any.
         anew: Pattern of how names of parameters begin that start at random all the same, if any.
         only: Likewise of those that move; all if it is empty.
     """
 
+    design: str = ALONE.name
     minutes: float = 60.0
     batch: int = 8
     crop: int = 96
     muon: float = 2e-3
     adam: float = 1.5e-3
     flat: float = 0.35
-    alone: float = 0.4
     seed: int = 0
     steps: int = 0
     start: str = ""
@@ -84,29 +90,26 @@ class Settings:
 
 
 class Data:
-    """Pictures alone, and nodes that motion predicts, of sources that are trained on or of held-out ones."""
+    """Pictures, or nodes that motion predicts, of sources that are trained on or of held-out ones."""
 
-    def __init__(self, pictures: list[Picture], nodes: Path, crop: int, rng: torch.Generator, held_out: bool) -> None:
-        self.rng = rng
-        self.crops = Crops([picture for picture in pictures if picture.held_out == held_out], crop, rng)
-        self.nodes = NodeCrops(nodes, crop, rng, held_out)
+    def __init__(self, source: Crops | NodeCrops, rng: torch.Generator) -> None:
+        self.source, self.rng = source, rng
 
-    def draw(self, alone: int, predicted: int) -> Batch:
-        """So many of each; pictures alone instead of nodes as long as there are none."""
-        if not len(self.nodes):
-            alone, predicted = alone + predicted, 0
-        planes = self.crops.draw(alone)
-        index = torch.rand(alone, device=planes.device, generator=self.rng) * (HIGHEST - LOWEST) + LOWEST
+    def draw(self, count: int) -> Batch:
+        """So many crops."""
+        if isinstance(self.source, NodeCrops):
+            return self.source.draw(count)
+        planes = self.source.draw(count)
+        index = torch.rand(count, device=planes.device, generator=self.rng) * (HIGHEST - LOWEST) + LOWEST
         none = torch.zeros_like(planes)
-        batch = Batch(planes, none + GRAY, none, index, torch.zeros_like(index))
-        return batch + self.nodes.draw(predicted) if predicted else batch
+        return Batch(planes, none + GRAY, none, index, torch.zeros_like(index))
 
 
 def costs(networks: SharedNetworks, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """D / lambda + R, squared error, and bits per luma sample of every picture of a batch."""
     prediction = Prediction.of(batch.prediction, batch.doubt, batch.parents)
     coded = networks(batch.planes, prediction, batch.index)
-    wrong = distortion(batch.planes, coded.planes.float())
+    wrong = distortion(batch.planes, coded.planes.float(), CHROMA)
     bits = torch.stack(list(coded.bits.values())).sum(0) / (4 * batch.planes[0, 0].numel())
     return wrong / lambda_values(batch.index) + bits, wrong, bits
 
@@ -114,18 +117,18 @@ def costs(networks: SharedNetworks, batch: Batch) -> tuple[Tensor, Tensor, Tenso
 class Run:
     """Networks, optimisers, crops; one step after another."""
 
-    def __init__(self, settings: Settings, data: Path, folder: Path, device: torch.device) -> None:
+    def __init__(
+        self, settings: Settings, data: Path, more: tuple[Path, ...], folder: Path, device: torch.device
+    ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device, self.path = settings, device, folder / "checkpoint.pt"
-        self.rng = torch.Generator(device).manual_seed(settings.seed)
-        pictures, nodes = load(data, folder.parent / "pictures.npz"), folder.parent / "nodes"
-        self.data = Data(pictures, nodes, settings.crop, self.rng, held_out=False)
-        self.held_out = None
-        if any(picture.held_out for picture in pictures):
-            self.held_out = Data(pictures, nodes, settings.crop, torch.Generator(device), held_out=True)
-        self.networks = SharedNetworks().to(device).train()
+        self.rng, self.design = torch.Generator(device).manual_seed(settings.seed), checkpoint.DESIGNS[settings.design]
+        self.data, self.held_out = self._sources(data, more, folder.parent)
+        self.networks = self._networks().train()
+        if device.type == "cuda":
+            halve(self.networks)
         if settings.start:
-            known = checkpoint.load(Path(settings.start))["average"]
+            known = self._known()
             anew = settings.anew or "$"
             grow(self.networks, {name: value for name, value in known.items() if not re.match(anew, name)})
         named = [one for one in self.networks.named_parameters() if re.match(settings.only, one[0])]
@@ -139,10 +142,40 @@ class Run:
         self.average = Average(self.networks, 0.999)
         self.step, self.seconds, self.factor = 0, 0.0, 0.01
         self.log: list[list[float]] = []
-        example = self.data.draw(*self._shares())
+        example = self.data.draw(settings.batch)
         if self.path.exists():
             self._restore()
         self._moved = stepper(self._move, example, device)
+
+    def _known(self) -> dict[str, Tensor]:
+        """The weights of the networks to begin with."""
+        if self.settings.start == PACKAGE:
+            weights = load_weights()
+            return (weights.predicted if self.design.predicted else weights.alone).floating.state_dict()
+        return checkpoint.load(Path(self.settings.start))["average"]
+
+    def _networks(self) -> SharedNetworks:
+        # cuDNN's kernels for matrix units want channels last
+        return SharedNetworks(self.design).to(self.device, memory_format=torch.channels_last)
+
+    def _sources(self, data: Path, more: tuple[Path, ...], folder: Path) -> tuple[Data, Data | None]:
+        """What is trained on, and what is judged on if anything is held out."""
+        crop, rngs = self.settings.crop, (self.rng, torch.Generator(self.device))
+        if self.design.predicted:
+            found = [
+                NodeCrops(folder / "nodes", crop, rng, held) for rng, held in zip(rngs, (False, True), strict=True)
+            ]
+            data_of = [Data(nodes, rng) if len(nodes) else None for nodes, rng in zip(found, rngs, strict=True)]
+        else:
+            pictures = load(data, more, folder / "pictures.npz")
+            parts = [[picture for picture in pictures if picture.held_out == held] for held in (False, True)]
+            data_of = [
+                Data(Crops(part, crop, rng, toned=rng is self.rng), rng) if part else None
+                for part, rng in zip(parts, rngs, strict=True)
+            ]
+        if data_of[0] is None:
+            raise SystemExit("nothing to train on; nodes are made by tools.training.nodes")
+        return data_of[0], data_of[1]
 
     def _restore(self) -> None:
         state = checkpoint.load(self.path)
@@ -180,10 +213,6 @@ class Run:
         lines = [json.dumps(dict(zip(keys, entry, strict=True))) for entry in self.log]
         self.path.with_name("log.jsonl").write_text("\n".join(lines) + "\n")
 
-    def _shares(self) -> tuple[int, int]:
-        alone = min(max(round(self.settings.batch * self.settings.alone), 1), self.settings.batch)
-        return alone, self.settings.batch - alone
-
     def _move(self, batch: Batch) -> Tensor:
         """Gradients and updates; loss, D / lambda + R, bits per luma sample and PSNR, averaged over the batch."""
         bf16 = self.device.type == "cpu" and torch.cpu._is_amx_tile_supported()
@@ -208,7 +237,7 @@ class Run:
         for optimiser, rate in ((self.muon, settings.muon), (self.adam, settings.adam)):
             for group in optimiser.param_groups:
                 group["lr"].fill_(rate * self.factor)
-        found = self._moved(self.data.draw(*self._shares())).tolist()
+        found = self._moved(self.data.draw(settings.batch)).tolist()
         self.average.update(self.networks)
         self.step += 1
         return [self.factor, *found]
@@ -218,15 +247,15 @@ class Run:
         """Mean D / lambda + R of held-out crops by number of parents, with averaged weights and the same lambdas."""
         if self.held_out is None:
             return []
-        networks = SharedNetworks().to(self.device).eval()
+        networks = self._networks().eval()
         networks.load_state_dict(self.average.weights)
         self.held_out.rng.manual_seed(1)
         found = []
         for _ in range(JUDGED // self.settings.batch + 1):
-            batch = self.held_out.draw(*self._shares())
+            batch = self.held_out.draw(self.settings.batch)
             found.append(torch.stack([costs(networks, batch)[0], batch.parents]))
         cost, parents = torch.cat(found, 1)
-        return [round(float(cost[parents == number].mean()), 5) for number in range(3)]
+        return [round(float(cost[parents == number].mean()), 5) for number in range(3) if (parents == number).any()]
 
     def train(self) -> None:
         """Until time or steps are up."""
@@ -250,8 +279,8 @@ class Run:
                 if ended - saved > SAVE_SECONDS:
                     self.save()
                     for data in (self.data, self.held_out):
-                        if data is not None:
-                            data.nodes.refresh()
+                        if data is not None and isinstance(data.source, NodeCrops):
+                            data.source.refresh()
                     saved = ended
         self.save()
 
@@ -259,18 +288,19 @@ class Run:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with video/ and photo/")
+    parser.add_argument("--more", type=Path, nargs="*", default=[], help="folders of further pictures, *.webp")
     parser.add_argument("--out", type=Path, default=Path(".training/shared"), help="folder of the checkpoint")
     parser.add_argument("--threads", type=int, default=1)
     for name, default in vars(Settings()).items():
         parser.add_argument(f"--{name}", type=type(default), default=default)
     options = vars(parser.parse_args())
-    data, folder, threads = (options.pop(name) for name in ("data", "out", "threads"))
+    data, more, folder, threads = (options.pop(name) for name in ("data", "more", "out", "threads"))
     torch.set_num_threads(threads)
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.benchmark = True
-    Run(Settings(**options), data, folder, device).train()
+    Run(Settings(**options), data, tuple(more), folder, device).train()
 
 
 if __name__ == "__main__":

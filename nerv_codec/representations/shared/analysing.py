@@ -50,9 +50,10 @@ def analysed(
     index = torch.tensor([told.lambda_index])
     at = conditions(index, expected.parents)
     subbands = forward(canvas - expected.planes)
-    shown = weights.analysis.features(canvas, expected, at)
-    synthesis, decoder = weights.synthesis, weights.synthesis.told(told.lambda_index, prediction.parents)
-    steps = walk(weights.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
+    networks = weights.of(prediction.parents)
+    shown = networks.analysis.features(canvas, expected, at)
+    synthesis, decoder = networks.synthesis, networks.synthesis.told(told.lambda_index, prediction.parents)
+    steps = walk(networks.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
     worth *= float(rounding_weight(index, expected.parents)) / lambda_value(told.lambda_index)
     lifted = features = seen = None
     real: Subbands = {}
@@ -63,7 +64,7 @@ def analysed(
             lifted = synthesis.lifted(level, features, everywhere(decoded[2 * level]))
             seen = torch.from_numpy(inside(lifted) * np.float32(2.0 ** -FEATURE_BITS[level]))[None]
         if given is None:
-            real[level] = weights.analysis.latents(level, subbands[level], shown[level], seen, at)
+            real[level] = networks.analysis.latents(level, subbands[level], shown[level], seen, at)
         else:
             real[level] = given[level]
         values = real[level][0].double().numpy()

@@ -10,13 +10,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
-from nerv_codec.representations.shared.synthesis import Modulation
+from nerv_codec.representations.shared.synthesis import Block, Modulation
 from nerv_codec.representations.shared.transform import GRAY
 
-ANALYSIS_WIDTHS = {16: 64, 8: 64, 4: 64, 2: 48}
 _LARGEST_FEATURE = 64.0
 _LARGEST_CORRECTION = 6.0
 """In steps of the latents. Natural pictures stay below both; without them the network runs away, on strange ones at
@@ -28,24 +27,23 @@ _KNEE = 1.5
 class Analysis(nn.Module):
     """Real-valued latents, grid after grid."""
 
-    def __init__(self) -> None:
+    def __init__(self, design: Design) -> None:
         super().__init__()
-        widths = ANALYSIS_WIDTHS
-        self.down, self.first, self.second = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
+        self.design, widths = design, design.analysis_widths
+        self.down, self.blocks = nn.ModuleDict(), nn.ModuleDict()
         self.head, self.known, self.out = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         self.down_modulation, self.head_modulation = nn.ModuleDict(), nn.ModuleDict()
         self.gains, self.shrinkage = nn.ParameterDict(), nn.ParameterDict()
         for level in LEVELS:
             key, width, count = str(level), widths[level], len(bands(level))
             if level == LEVELS[-1]:
-                self.down[key] = nn.Conv2d(3 * NUM_PLANES, width, 3, padding=1)
+                self.down[key] = nn.Conv2d((3 if design.predicted else 1) * NUM_PLANES, width, 3, padding=1)
             else:
                 self.down[key] = nn.Conv2d(widths[level // 2], width, 3, stride=2, padding=1)
-            self.first[key] = nn.Conv2d(width, width, 3, padding=1)
-            self.second[key] = nn.Conv2d(width, width, 3, padding=1)
+            self.blocks[key] = nn.ModuleList(Block(width) for _ in range(design.analysis_blocks[level]))
             self.head[key] = nn.Conv2d(width, width, 3, padding=1)
             if level != LEVELS[0]:
-                self.known[key] = nn.Conv2d(WIDTHS[level], width, 3, padding=1)
+                self.known[key] = nn.Conv2d(design.widths[level], width, 3, padding=1)
             self.out[key] = nn.Conv2d(width, count, 1)
             self.down_modulation[key], self.head_modulation[key] = Modulation(width), Modulation(width)
             self.gains[key] = nn.Parameter(torch.zeros(NUM_CONDITIONS, count))
@@ -55,12 +53,15 @@ class Analysis(nn.Module):
 
     def features(self, planes: Tensor, prediction: Prediction, conditions: Tensor) -> dict[int, Tensor]:
         """What the picture shows at every level beside its prediction; planes (batch, 6, rows, cols)."""
-        x = torch.cat([planes - GRAY, prediction.planes - GRAY, prediction.doubt], 1)
+        x = planes - GRAY
+        if self.design.predicted:
+            x = torch.cat([x, prediction.planes - GRAY, prediction.doubt], 1)
         found = {}
         for level in reversed(LEVELS):
             key = str(level)
             x = self.down_modulation[key](torch.relu(self.down[key](x)), conditions)
-            x = x + self.second[key](torch.relu(self.first[key](x)))
+            for block in self.blocks[key]:
+                x = x + block.second(torch.relu(block.first(x)))
             x = x.clamp(-_LARGEST_FEATURE, _LARGEST_FEATURE)
             found[level] = x
         return found

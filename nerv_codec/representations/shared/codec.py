@@ -59,7 +59,7 @@ def synthesise(
     for part, integers in zip(parts(shapes), latents, strict=True):
         rows, cols = (LEVELS[-1] * extent for extent in integers[LEVELS[-1]].shape[1:])
         prediction = IntegerPrediction.none(rows, cols)
-        samples = weights.synthesis(integers, prediction, part.lambda_index(lambda_index))
+        samples = weights.alone.synthesis(integers, prediction, part.lambda_index(lambda_index))
         planes += from_samples(samples, depth, part)
     return planes
 
@@ -88,7 +88,7 @@ def pack_picture(
     divided = parts(shapes)
     for part, integers in zip(divided, latents, strict=True):
         told = Conditions(part.lambda_index(lambda_index), components=part.components)
-        data = encode_latents(integers, weights.context, told)
+        data = encode_latents(integers, weights.alone.context, told)
         if part is not divided[-1]:
             out.u32(len(data))
         out.raw(data)
@@ -124,6 +124,6 @@ def decode_picture(data: bytes, weights: SharedWeights | None = None) -> list[Pl
     for part in divided:
         payload = reader.raw(reader.u32()) if part is not divided[-1] else reader.rest()
         told = Conditions(part.lambda_index(lambda_index), components=part.components)
-        latents.append(decode_latents(payload, part.rows, part.cols, weights.context, told))
+        latents.append(decode_latents(payload, part.rows, part.cols, weights.alone.context, told))
     planes: list[Plane] = synthesise(latents, shapes, depth, lambda_index, weights)
     return planes

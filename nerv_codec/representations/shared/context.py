@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nerv_codec.representations.shared.layout import (
-    HIDDEN,
     LEVELS,
     PRIOR_FEATURES,
     PRIOR_HIDDEN,
+    Design,
     Orientation,
     Tap,
     bands,
@@ -140,14 +140,15 @@ class PriorModel(nn.Module):
 class ContextModel(nn.Module):
     """Distributions of all latents of a picture, grid by grid, coarse to fine."""
 
-    def __init__(self) -> None:
+    def __init__(self, design: Design) -> None:
         super().__init__()
+        self.design = design
         self.bands = nn.ModuleDict()
         self.priors = nn.ModuleDict()
         for level in LEVELS:
-            features, hidden = PRIOR_FEATURES.get(level, 0), HIDDEN[level]
-            models = [BandModel(context_taps(level, i), features, hidden) for i in range(len(bands(level)))]
-            self.bands[str(level)] = nn.ModuleList(models)
+            features, hidden = PRIOR_FEATURES.get(level, 0), design.hidden[level]
+            taps = [context_taps(level, index, design.predicted) for index in range(len(bands(level)))]
+            self.bands[str(level)] = nn.ModuleList(BandModel(seen, features, hidden) for seen in taps)
             if level in PRIOR_HIDDEN:
                 self.priors[str(level)] = PriorModel(level)
 
@@ -166,7 +167,7 @@ class ContextModel(nn.Module):
         Returns:
             Location and log2 of the scale, shaped as the symbols, and the features of the next finer grid, if any.
         """
-        inputs = Inputs(torch.cat([symbols, sides], 1))
+        inputs = Inputs(torch.cat([symbols, sides], 1) if self.design.predicted else symbols)
         out = torch.stack([model(inputs, features, conditions) for model in self.bands[str(level)]], 1)
         location, log2_scale = out.unflatten(-1, symbols.shape[-2:]).unbind(2)
         told = None

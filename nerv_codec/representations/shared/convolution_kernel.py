@@ -3,7 +3,7 @@
 Features are int16 (rows + 3, cols + 3, channels): place (i, j) of a grid is at (i + 1, j + 1), all around it is zero;
 channels are even. Layers come in blocks of 8 or 24 outputs, their inputs in pairs (`vector_code`); biases, half of a
 unit included, and shifts are (blocks, outputs). Sums are modulo 2**32, whatever is on the way to them: loaders check
-that they are below 2**24 themselves (`integer_convolution`).
+that they are below 2**28 themselves (`integer_convolution`).
 
 Of 3 x 3 the minimal filtering of Winograd takes 16 multiplications for 2 x 2 places instead of 36 (Lavin, Gray 2016);
 its matrix of weights is doubled along both axes, so that all of it is whole, and sums are four times what they are.

@@ -20,10 +20,10 @@ from nerv_codec.representations.shared.integer_network import (
     check_exact,
 )
 from nerv_codec.representations.shared.layout import (
-    HIDDEN,
     LEVELS,
     PRIOR_FEATURES,
     PRIOR_HIDDEN,
+    Design,
     Tap,
     bands,
     context_taps,
@@ -40,6 +40,7 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 class IntegerContext:
     """Integer networks of all bands and priors."""
 
+    design: Design
     bands: dict[int, tuple[IntegerNetwork, ...]]
     priors: dict[int, IntegerNetwork]
 
@@ -53,7 +54,7 @@ class IntegerContext:
 
     def floating(self) -> ContextModel:
         """The model in floats that is nearest to what codes, for fitting latents."""
-        model = ContextModel()
+        model = ContextModel(self.design)
         with torch.no_grad():
             for level, group in self.bands.items():
                 for target, network in zip(model.bands[str(level)], group, strict=True):
@@ -87,7 +88,7 @@ class IntegerContext:
             for level in PRIOR_HIDDEN
             for m in (model.priors[str(level)],)
         }
-        return cls(networks, priors)
+        return cls(model.design, networks, priors)
 
     def arrays(self) -> Arrays:
         """Named arrays for the weights file."""
@@ -105,7 +106,7 @@ class IntegerContext:
         return named + [(f"context.{level}.prior", network) for level, network in self.priors.items()]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> IntegerContext:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], design: Design) -> IntegerContext:
         """The inverse of :meth:`arrays`.
 
         Raises:
@@ -138,15 +139,16 @@ class IntegerContext:
 
         networks, priors = {}, {}
         for level in LEVELS:
-            features, hidden = PRIOR_FEATURES.get(level, 0), HIDDEN[level]
+            features, hidden = PRIOR_FEATURES.get(level, 0), design.hidden[level]
+            taps = [context_taps(level, index, design.predicted) for index in range(len(bands(level)))]
             networks[level] = tuple(
-                network(f"context.{level}.{i}", context_taps(level, i), features, hidden + 2, NUM_CONDITIONS, 2, hidden)
-                for i in range(len(bands(level)))
+                network(f"context.{level}.{index}", seen, features, hidden + 2, NUM_CONDITIONS, 2, hidden)
+                for index, seen in enumerate(taps)
             )
             if level in PRIOR_HIDDEN:
                 units, out = PRIOR_HIDDEN[level], 4 * PRIOR_FEATURES[level // 2]
                 priors[level] = network(f"context.{level}.prior", prior_taps(level), features, units, 1, out, units)
-        return cls(networks, priors)
+        return cls(design, networks, priors)
 
 
 def _copy(target: torch.Tensor, values: npt.NDArray[np.generic], bits: int) -> None:

@@ -1,6 +1,6 @@
 """Convolutions in integers, the same on every machine.
 
-Sums stay below 2**24, so that decoders may compute them in float32 as well; loaders check it.
+Sums stay below 2**28, so that 32 bits hold them whichever way they are computed; loaders check it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared import convolution_kernel
-from nerv_codec.representations.shared.integer_network import EXACT, Ints
+from nerv_codec.representations.shared.integer_network import Ints
 from nerv_codec.representations.shared.vector_code import LANES, paired
 
 Halves = npt.NDArray[np.int16]
@@ -24,6 +24,10 @@ Features = Halves
 Places = npt.NDArray[np.bool_]
 """(rows, cols) of a grid."""
 MIN_SHIFT, MAX_SHIFT = 1, 15
+LARGEST_SUM = (1 << 28) - 1
+"""A fourth of what 32 bits hold: minimal filtering makes sums four times as large."""
+LARGEST_WEIGHT = 3640
+"""Nine of them fit in 16 bits: minimal filtering adds up so many."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Convolution:
 
     @classmethod
     def quantised(cls, layer: nn.Conv2d, gain: float, unit: float, given: Range) -> Convolution:
-        """The nearest one to a trained layer; every row takes the finest step whose sums are exact.
+        """The nearest one to a trained layer; every row takes the finest step that these limits allow.
 
         Args:
             layer: The trained layer.
@@ -70,7 +74,8 @@ class Convolution:
         found = cls(np.zeros(values.shape, np.int16), np.zeros(len(values), np.int8), np.zeros(len(values), np.int32))
         for bits in range(MIN_SHIFT, MAX_SHIFT + 1):
             weight, bias = np.rint(np.ldexp(values, bits)), np.rint(np.ldexp(offsets, bits))
-            fits = given.sums(weight.astype(np.int64)) + np.abs(bias) + (1 << bits) < EXACT
+            fits = given.sums(weight.astype(np.int64)) + np.abs(bias) + (1 << bits) <= LARGEST_SUM
+            fits &= np.abs(weight).max((1, 2, 3)) <= LARGEST_WEIGHT
             found.weight[fits], found.shift[fits], found.bias[fits] = weight[fits], bits, bias[fits]
         return found
 
@@ -89,7 +94,8 @@ class Convolution:
             + np.abs(self.bias.astype(np.int64))
             + (1 << np.clip(shift, 0, MAX_SHIFT))
         )
-        if shift.min() < MIN_SHIFT or shift.max() > MAX_SHIFT or sums.max() >= EXACT:
+        largest = np.abs(self.weight.astype(np.int64)).max()
+        if shift.min() < MIN_SHIFT or shift.max() > MAX_SHIFT or sums.max() > LARGEST_SUM or largest > LARGEST_WEIGHT:
             raise BitstreamError(f"the weights of {name} are too large for exact sums")
 
     @functools.cached_property
@@ -149,7 +155,7 @@ class Convolution:
         """A convolution of 3 x 3 at the wanted places, not cut; laid out like features, but in 32 bits."""
         weight, bias, shift = self._turned
         out = np.zeros((*x.shape[:2], bias.size), np.int32)
-        low, high = np.int32(-EXACT), np.int32(EXACT)
+        low, high = np.int32(-LARGEST_SUM), np.int32(LARGEST_SUM)
         convolution_kernel.convolve(x, weight, bias, shift, wanted, low, high, False, out)
         return out
 

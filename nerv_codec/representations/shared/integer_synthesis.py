@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,12 +44,13 @@ from nerv_codec.representations.shared.integer_transform import (
     dequantised,
     inverse,
 )
-from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
     LARGEST_FEATURE,
     LATENT_GAIN,
+    Block,
     Stage,
     Synthesis,
 )
@@ -80,12 +82,11 @@ def power(exponent: int) -> int:
 
 @dataclass(frozen=True)
 class IntegerStage:
-    """See `synthesis.Stage`; modulation (NUM_CONDITIONS, 2 * width) holds scales and shifts."""
+    """See `synthesis.Stage`; modulation (NUM_CONDITIONS, 2 * width) holds scales and shifts, blocks pairs of layers."""
 
     merge: Convolution
     modulation: Conditioned
-    first: Convolution
-    second: Convolution
+    blocks: tuple[tuple[Convolution, Convolution], ...]
     above: Convolution | None = None
 
     def modulators(self, level: int, lambda_index: int, parents: int) -> tuple[Ints, Ints]:
@@ -95,10 +96,19 @@ class IntegerStage:
 
     def __call__(self, lifted: Features, seen: Features, modulators: tuple[Ints, Ints], wanted: Places) -> Features:
         """Features of the grid at the wanted places; those that are lifted are used up."""
-        around, largest = grown(wanted), LARGEST_FEATURE
-        self.merge.merge(seen, grown(around), largest, modulators, into=lifted)
-        hidden = self.first(lifted, around, (0, largest))
-        return self.second(hidden, wanted, (-largest, largest), into=lifted)
+        around, largest = self.around(wanted), LARGEST_FEATURE
+        self.merge.merge(seen, next(around), largest, modulators, into=lifted)
+        for first, second in self.blocks:
+            hidden = first(lifted, next(around), (0, largest))
+            second(hidden, next(around), (-largest, largest), into=lifted)
+        return lifted
+
+    def around(self, wanted: Places) -> Iterator[Places]:
+        """The places that each layer must give for the wanted ones, from that of `merge` on."""
+        found = [wanted]
+        for _ in range(2 * len(self.blocks)):
+            found.append(grown(found[-1]))
+        return reversed(found)
 
 
 @dataclass(frozen=True)
@@ -118,6 +128,7 @@ class Told:
 class IntegerSynthesis:
     """Integer stages, the last convolution, and the logarithms of the steps."""
 
+    design: Design
     stages: dict[int, IntegerStage]
     out: Convolution
     gains: dict[int, Conditioned]
@@ -160,17 +171,19 @@ class IntegerSynthesis:
             wanted: (rows, cols) of the grid.
             restored: At the finest grid, the planes without the residual, less mid-gray.
         """
-        grids, bits = (values, prediction.subbands[level], prediction.doubt_subbands[level]), _INPUT_BITS[level]
-        count = len(grids) * len(values)
-        seen, around = blank(wanted, count + (2 * NUM_PLANES if restored else 0)), grown(grown(wanted))
+        predicted, bits = self.design.predicted, _INPUT_BITS[level]
+        grids = (values, prediction.subbands[level], prediction.doubt_subbands[level])[: 3 if predicted else 1]
+        count, stage = len(grids) * len(values), self.stages[level]
+        seen, around = blank(wanted, self.design.seen(level)), next(stage.around(wanted))
         for number, grid in enumerate(grids):
             show(grid, bits, LARGEST_INPUT, around, number * len(values), seen)
         if restored is not None:
             show_picture(*restored, EXTRA_BITS, LARGEST_INPUT, around, count, seen)
-            show_picture(*prediction.doubt, 0, LARGEST_INPUT, around, count + NUM_PLANES, seen)
+            if predicted:
+                show_picture(*prediction.doubt, 0, LARGEST_INPUT, around, count + NUM_PLANES, seen)
         if lifted is None:
-            lifted = blank(wanted, WIDTHS[level])
-        return self.stages[level](lifted, seen, told.modulators[level], wanted)
+            lifted = blank(wanted, self.design.widths[level])
+        return stage(lifted, seen, told.modulators[level], wanted)
 
     def unmended(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
         """The picture without the residual of the network."""
@@ -212,7 +225,8 @@ class IntegerSynthesis:
         """The residual of the network at the wanted places of the finest grid, laid out like features."""
         places = {LEVELS[-1]: grown(wanted)}
         for level in LEVELS[-2::-1]:
-            places[level] = _halved(grown(grown(places[level // 2])))
+            finer = level // 2
+            places[level] = _halved(next(self.stages[finer].around(places[finer])))
         features = None
         for level in LEVELS:
             lifted = None if features is None else self.lifted(level, features, places[2 * level])
@@ -229,25 +243,26 @@ class IntegerSynthesis:
             stage = model.stages[str(level)]
             assert isinstance(stage, Stage)
             made = {
-                name: Convolution.quantised(getattr(stage, name), *_units(level, name), _given(name))
-                for name in _layer_names(level)
+                name: Convolution.quantised(layer, *_units(level, name), _given(name))
+                for name, layer in _layers(level, stage)
             }
-            stages[level] = IntegerStage(modulation=_fixed(stage.modulation.weight, MODULATION_BITS), **made)
+            stages[level] = _stage(level, made, _fixed(stage.modulation.weight, MODULATION_BITS))
         gains = {}
         for level in LEVELS:
             octaves = model.gains[str(level)].detach().double() / math.log(2)
             octaves[0] += math.log2(STEP_SCALE)
             gains[level] = _fixed(octaves, _GAIN_BITS)
-        return cls(stages, Convolution.quantised(model.out, *_units(LEVELS[-1], "out"), _given("out")), gains)
+        out = Convolution.quantised(model.out, *_units(LEVELS[-1], "out"), _given("out"))
+        return cls(model.design, stages, out, gains)
 
     def floating(self) -> Synthesis:
         """The synthesis in floats that is nearest to what decodes, for fitting latents."""
-        model = Synthesis()
+        model = Synthesis(self.design)
         with torch.no_grad():
             for level, stage in self.stages.items():
                 target = model.stages[str(level)]
-                for name in _layer_names(level):
-                    getattr(stage, name).copy_to(getattr(target, name), *_units(level, name))
+                for (name, layer), (_, into) in zip(_layers(level, stage), _layers(level, target), strict=True):
+                    layer.copy_to(into, *_units(level, name))
                 target.modulation.weight.copy_(_unfixed(stage.modulation, MODULATION_BITS))
                 octaves = _unfixed(self.gains[level], _GAIN_BITS)
                 octaves[0] -= math.log2(STEP_SCALE)
@@ -272,14 +287,14 @@ class IntegerSynthesis:
 
     def _named(self) -> list[tuple[str, Convolution]]:
         named = [
-            (f"synthesis.{level}.{name}", getattr(stage, name))
+            (f"synthesis.{level}.{name}", layer)
             for level, stage in self.stages.items()
-            for name in _layer_names(level)
+            for name, layer in _layers(level, stage)
         ]
         return [*named, ("synthesis.out", self.out)]
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]]) -> IntegerSynthesis:
+    def from_arrays(cls, arrays: Mapping[str, npt.NDArray[np.generic]], design: Design) -> IntegerSynthesis:
         """The inverse of :meth:`arrays`.
 
         Raises:
@@ -299,17 +314,17 @@ class IntegerSynthesis:
                 read(f"{name}.shift", np.int8, shape[:1]),  # type: ignore[arg-type]
                 read(f"{name}.bias", np.int32, shape[:1]),  # type: ignore[arg-type]
             )
-            found.check_exact(f"synthesis.{name}", _given(name.rpartition(".")[2]))
+            found.check_exact(f"synthesis.{name}", _given(name))
             return found
 
-        model, stages, gains = Synthesis(), {}, {}
+        model, stages, gains = Synthesis(design), {}, {}
         for level in LEVELS:
-            target = model.stages[str(level)]
-            made = {name: layer(f"{level}.{name}", getattr(target, name)) for name in _layer_names(level)}
-            modulation = read(f"{level}.modulation", np.int32, (NUM_CONDITIONS, 2 * WIDTHS[level]))
-            stages[level] = IntegerStage(modulation=modulation, **made)  # type: ignore[arg-type]
+            target = _layers(level, model.stages[str(level)])
+            made = {name: layer(f"{level}.{name}", like) for name, like in target}
+            modulation = read(f"{level}.modulation", np.int32, (NUM_CONDITIONS, 2 * design.widths[level]))
+            stages[level] = _stage(level, made, modulation)  # type: ignore[arg-type]
             gains[level] = read(f"{level}.gains", np.int32, (NUM_CONDITIONS, len(bands(level))))
-        found = cls(stages, layer("out", model.out), gains)  # type: ignore[arg-type]
+        found = cls(design, stages, layer("out", model.out), gains)  # type: ignore[arg-type]
         found._check_conditions()
         return found
 
@@ -327,8 +342,21 @@ class IntegerSynthesis:
                         raise BitstreamError(f"the modulation of synthesis.{level} is too large for exact sums")
 
 
-def _layer_names(level: int) -> tuple[str, ...]:
-    return ("merge", "first", "second") if level == LEVELS[0] else ("merge", "above", "first", "second")
+def _layers(level: int, stage: Any) -> list[tuple[str, Any]]:
+    """The convolutions of a stage, of floats or of integers, with the names of their arrays."""
+    names = ("merge",) if level == LEVELS[0] else ("merge", "above")
+    found = [(name, getattr(stage, name)) for name in names]
+    for number, block in enumerate(stage.blocks):
+        first, second = (block.first, block.second) if isinstance(block, Block) else block
+        found += [(f"blocks.{number}.first", first), (f"blocks.{number}.second", second)]
+    return found
+
+
+def _stage(level: int, layers: dict[str, Convolution], modulation: Conditioned) -> IntegerStage:
+    """The inverse of :func:`_layers`."""
+    inner = [layer for name, layer in layers.items() if name.startswith("blocks")]
+    blocks = tuple(zip(inner[::2], inner[1::2], strict=True))
+    return IntegerStage(layers["merge"], modulation, blocks, layers.get("above"))
 
 
 def _units(level: int, name: str) -> tuple[float, float]:
@@ -344,7 +372,7 @@ def _units(level: int, name: str) -> tuple[float, float]:
 
 
 def _given(name: str) -> Range:
-    return {"merge": _INPUTS, "second": _HIDDEN}.get(name, _FEATURES)
+    return {"merge": _INPUTS, "second": _HIDDEN}.get(name.rpartition(".")[2], _FEATURES)
 
 
 def everywhere(grid: Ints) -> Places:

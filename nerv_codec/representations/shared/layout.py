@@ -12,6 +12,8 @@ from enum import IntEnum
 
 LEVELS = (16, 8, 4, 2)
 """Spacing of a grid's positions in luma samples, in coding order."""
+NUM_PLANES = 6
+"""A picture as the networks see it: luma in four phases, U and V."""
 
 
 class Orientation(IntEnum):
@@ -54,17 +56,60 @@ def bands(level: int) -> tuple[Band, ...]:
     return (*low, *luma, *chroma)
 
 
-HIDDEN = {16: 22, 8: 22, 4: 14, 2: 14}
-"""Hidden units of the context model; with the two outputs' direct path, a multiple of 8 lanes."""
 PRIOR_HIDDEN = {16: 24, 8: 24, 4: 12}
 """Hidden units of what a grid tells the next finer one."""
 PRIOR_FEATURES = {8: 12, 4: 8, 2: 6}
 """Features that a position gets from all coarser grids."""
-WIDTHS = {16: 48, 8: 48, 4: 48, 2: 24}
-"""Features of each stage of the synthesis."""
-NUM_PLANES = 6
-"""A picture as the networks see it: luma in four phases, U and V."""
 
+
+@dataclass(frozen=True)
+class Design:
+    """How large networks are, and what they see; by grid where it is a table.
+
+    Attributes:
+        name: Of their arrays in the file of weights.
+        predicted: Whether they see a prediction and its doubt.
+        hidden: Units of the context model; with the two outputs' direct path, a multiple of 8 lanes.
+        widths: Features of the synthesis, a multiple of 8.
+        blocks: Pairs of its convolutions.
+        analysis_widths: Features of the analysis.
+        analysis_blocks: Pairs of its convolutions.
+    """
+
+    name: str
+    predicted: bool
+    hidden: dict[int, int]
+    widths: dict[int, int]
+    blocks: dict[int, int]
+    analysis_widths: dict[int, int]
+    analysis_blocks: dict[int, int]
+
+    def seen(self, level: int) -> int:
+        """What the synthesis sees of a grid: bands and, at the finest, planes; those of prediction and doubt, too."""
+        planes = NUM_PLANES if level == LEVELS[-1] else 0
+        return 3 * len(bands(level)) + 2 * planes if self.predicted else len(bands(level)) + planes
+
+
+PREDICTED = Design(
+    "predicted",
+    predicted=True,
+    hidden={16: 22, 8: 22, 4: 14, 2: 14},
+    widths={16: 48, 8: 48, 4: 48, 2: 24},
+    blocks={16: 1, 8: 1, 4: 1, 2: 1},
+    analysis_widths={16: 64, 8: 64, 4: 64, 2: 48},
+    analysis_blocks={16: 1, 8: 1, 4: 1, 2: 1},
+)
+"""Of pictures that motion predicts: all of a video but one in many, so they are small."""
+ALONE = Design(
+    "alone",
+    predicted=False,
+    hidden={16: 46, 8: 46, 4: 30, 2: 30},
+    widths={16: 96, 8: 96, 4: 96, 2: 72},
+    blocks={16: 1, 8: 2, 4: 3, 2: 2},
+    analysis_widths={16: 96, 8: 96, 4: 96, 2: 72},
+    analysis_blocks={16: 1, 8: 2, 4: 2, 2: 2},
+)
+"""Of pictures without parents, which take the most bytes and come once a GOP."""
 _POINT = ((0, 0),)
 _PLUS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
 _SQUARE = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1))
@@ -76,12 +121,12 @@ def _window(source: int, offsets: tuple[tuple[int, int], ...], signed: bool) -> 
     return [Tap(source, rows, cols, signed) for rows, cols in offsets]
 
 
-def context_taps(level: int, index: int) -> tuple[Tap, ...]:
+def context_taps(level: int, index: int, predicted: bool) -> tuple[Tap, ...]:
     """The inputs of band ``index`` of a grid: its own causal neighbours, and bands that precede it.
 
     Details look at the luma details before them, chroma at luma of the same orientation, V at U as well; at 1/16,
-    the first details look at the low-pass band of their component, whose slopes they continue. All look at their own
-    band of the prediction and of its doubt, which are zero where there is no prediction.
+    the first details look at the low-pass band of their component, whose slopes they continue. Where pictures
+    are predicted, all look at their own band of the prediction and of its doubt.
     """
     order = bands(level)
     band = order[index]
@@ -107,6 +152,8 @@ def context_taps(level: int, index: int) -> tuple[Tap, ...]:
             look(c, Orientation.LL, _POINT, _PLUS)
         if c == 2:
             look(1, o, _PLUS, _PLUS if level > 4 else _POINT)
+    if not predicted:
+        return tuple(taps)
     expected, doubt = (index + number * len(order) for number in (1, 2))
     if o != Orientation.LL:
         taps += _window(expected, _PLUS, False) + _window(expected, _POINT, True)
@@ -127,15 +174,15 @@ def prior_taps(level: int) -> tuple[Tap, ...]:
     return tuple(taps)
 
 
-def macs_per_symbol() -> float:
+def macs_per_symbol(design: Design) -> float:
     """Multiplications of the context model per latent, averaged over a picture."""
     total, symbols = 0.0, 0.0
     for level in LEVELS:
         share = 1 / level**2
         prior = PRIOR_FEATURES.get(level, 0)
         for index in range(len(bands(level))):
-            inputs = len(context_taps(level, index)) + prior
-            total += share * (inputs * (HIDDEN[level] + 2) + 2 * HIDDEN[level])
+            inputs = len(context_taps(level, index, design.predicted)) + prior
+            total += share * (inputs * (design.hidden[level] + 2) + 2 * design.hidden[level])
             symbols += share
         if level in PRIOR_HIDDEN:
             inputs = len(prior_taps(level)) + prior
@@ -143,11 +190,11 @@ def macs_per_symbol() -> float:
     return total / symbols
 
 
-def macs_per_pixel() -> float:
+def macs_per_pixel(design: Design) -> float:
     """Multiplications of context model and synthesis per luma sample, where the residual is added everywhere."""
-    total = sum(len(bands(level)) / level**2 for level in LEVELS) * macs_per_symbol()
+    total = sum(len(bands(level)) / level**2 for level in LEVELS) * macs_per_symbol(design)
     for level in LEVELS:
-        width = WIDTHS[level]
-        seen = 3 * len(bands(level)) + (2 * NUM_PLANES if level == LEVELS[-1] else 0)
-        total += width * (seen + WIDTHS.get(2 * level, 0) + 2 * 9 * width) / level**2
-    return total + 9 * WIDTHS[LEVELS[-1]] * NUM_PLANES / LEVELS[-1] ** 2
+        width = design.widths[level]
+        above = design.widths.get(2 * level, 0)
+        total += width * (design.seen(level) + above + 2 * 9 * width * design.blocks[level]) / level**2
+    return total + 9 * design.widths[LEVELS[-1]] * NUM_PLANES / LEVELS[-1] ** 2

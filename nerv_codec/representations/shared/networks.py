@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.context import ContextModel, laplace_bits, low_pass_shift
-from nerv_codec.representations.shared.layout import LEVELS, Orientation, bands
+from nerv_codec.representations.shared.layout import LEVELS, Design, Orientation, bands
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import (
     CENTRE,
@@ -50,11 +51,12 @@ class Pass:
 class SharedNetworks(nn.Module):
     """Analysis (encoder only), synthesis and context model."""
 
-    def __init__(self) -> None:
+    def __init__(self, design: Design) -> None:
         super().__init__()
-        self.analysis = Analysis()
-        self.synthesis = Synthesis()
-        self.context = ContextModel()
+        self.design = design
+        self.analysis = Analysis(design)
+        self.synthesis = Synthesis(design)
+        self.context = ContextModel(design)
         self._start_gains()
 
     def _start_gains(self) -> None:
@@ -94,7 +96,7 @@ class SharedNetworks(nn.Module):
             steps = self.synthesis.steps(level, told_of)
             y = self.analysis.latents(level, subbands[level], shown[level], lifted, told_of)
             sides = prediction.quantised(level, steps.detach())
-            share = torch.tensor([SHARES[band.component] for band in bands(level)], device=steps.device)
+            share, _ = _told_of_bands(level, steps.device)
             rounded = self._decided(level, y, sides, told, told_of, prediction.parents, worth * share * steps**2)
             shift = low_pass_shift(level, rounded, prediction.parents)
             symbols = rounded - shift
@@ -134,7 +136,7 @@ class SharedNetworks(nn.Module):
             prices[..., None, None] * (real - latents) ** 2 + laplace_bits(latents - shift, location, log2_scale)
             for latents in (rounded, inward)
         )
-        low = torch.tensor([band.orientation == Orientation.LL for band in bands(level)], device=real.device)
+        _, low = _told_of_bands(level, real.device)
         stays = (low & (parents == 0)[:, None])[..., None, None]
         return torch.where((other < cost) & ~stays, inward, rounded)
 
@@ -149,6 +151,13 @@ class SharedNetworks(nn.Module):
             location, log2_scale, told = self.context.grid(level, rounded - shift, sides, told, told_of)
             found[level] = laplace_bits(latents[level] - shift, location, log2_scale)
         return found
+
+
+@functools.lru_cache(maxsize=16)
+def _told_of_bands(level: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What an error of each band counts, and which are low-pass: kept, as no graph of a GPU may copy from the host."""
+    share = torch.tensor([SHARES[band.component] for band in bands(level)], device=device)
+    return share, torch.tensor([band.orientation == Orientation.LL for band in bands(level)], device=device)
 
 
 def distortion(planes: Tensor, decoded: Tensor, chroma: float = 1.0) -> Tensor:

@@ -5,6 +5,7 @@ J = D + lambda R with D the mean squared error of planes in 0..1, weighted 6:1:1
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -72,8 +73,13 @@ def rounding_weight(index: Tensor, parents: Tensor) -> Tensor:
     pictures, else on clips of the training set: real latents come shrunk from the analysis already, and between parents
     fewer of them pay than it expects.
     """
-    first, growth = torch.tensor(_ROUNDING, device=index.device)[parents.long()].unbind(-1)
+    first, growth = _rounding(index.device)[parents.long()].unbind(-1)
     return first * growth**index
+
+
+@functools.lru_cache(maxsize=4)
+def _rounding(device: torch.device) -> Tensor:
+    return torch.tensor(_ROUNDING, device=device)
 
 
 def mixed(values: npt.NDArray[np.generic], lambda_index: int, parents: int) -> npt.NDArray[np.int64]:

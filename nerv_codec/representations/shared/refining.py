@@ -69,7 +69,10 @@ def refined(
     """
     if not steps:
         return start
-    networks, expected = copy.deepcopy(weights.floating).to(device), prediction.floating().to(device)
+    networks, expected = (
+        copy.deepcopy(weights.of(prediction.parents).floating).to(device),
+        prediction.floating().to(device),
+    )
     canvas, at = canvas.to(device), torch.tensor([float(told.lambda_index)], device=device)
     given = conditions(at, expected.parents)
     price, samples = lambda_value(told.lambda_index), 4 * canvas[0, 0].numel()

@@ -1,8 +1,8 @@
 """From dequantised subbands to planes: prediction, inverse wavelet, and a learned residual that starts at zero.
 
 The residual is a coarse-to-fine network over the grids, all of it at half resolution or coarser. Every stage sees the
-bands of the latents, of the prediction and of its doubt; the last one also the six planes themselves, so that edges,
-chroma, the marks of quantisation and of motion compensation can be mended together.
+bands of the latents and, where there are any, of the prediction and of its doubt; the last one also the six planes
+themselves, so that edges, chroma, the marks of quantisation and of motion compensation can be mended together.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, WIDTHS, bands
+from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS
 from nerv_codec.representations.shared.transform import GRAY, Subbands, inverse
@@ -36,20 +36,29 @@ class Modulation(nn.Module):
         return x * (1 + scale) + shift
 
 
-class Stage(nn.Module):
-    """The features of one grid: what the coarser one says, what is seen, two convolutions around an identity."""
+class Block(nn.Module):
+    """Two convolutions around an identity, which add nothing at the start."""
 
-    def __init__(self, level: int) -> None:
+    def __init__(self, width: int) -> None:
         super().__init__()
-        width, finest = WIDTHS[level], level == LEVELS[-1]
-        self.largest = LARGEST_FEATURE * 2.0 ** -FEATURE_BITS[level]
-        self.merge = nn.Conv2d(3 * len(bands(level)) + (2 * NUM_PLANES if finest else 0), width, 1)
-        self.above = None if level == LEVELS[0] else nn.Conv2d(WIDTHS[2 * level], 4 * width, 1)
-        self.modulation = Modulation(width)
         self.first = nn.Conv2d(width, width, 3, padding=1)
         self.second = nn.Conv2d(width, width, 3, padding=1)
-        with torch.no_grad():
-            self.second.weight.mul_(0.3)
+        nn.init.zeros_(self.second.weight)
+        assert self.second.bias is not None
+        nn.init.zeros_(self.second.bias)
+
+
+class Stage(nn.Module):
+    """The features of one grid: what the coarser one says, what is seen, and blocks."""
+
+    def __init__(self, level: int, design: Design) -> None:
+        super().__init__()
+        width = design.widths[level]
+        self.largest = LARGEST_FEATURE * 2.0 ** -FEATURE_BITS[level]
+        self.merge = nn.Conv2d(design.seen(level), width, 1)
+        self.above = None if level == LEVELS[0] else nn.Conv2d(design.widths[2 * level], 4 * width, 1)
+        self.modulation = Modulation(width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(design.blocks[level]))
 
     def lifted(self, coarser: Tensor) -> Tensor:
         """Features of the coarser stage on this grid."""
@@ -59,7 +68,9 @@ class Stage(nn.Module):
     def forward(self, lifted: Tensor | None, seen: Tensor, conditions: Tensor) -> Tensor:
         x = self.merge(seen)
         x = self._cut(self.modulation(self._cut(x if lifted is None else x + lifted), conditions))
-        return self._cut(x + self.second(self.first(x).clamp(0, self.largest)))
+        for block in self.blocks:
+            x = self._cut(x + block.second(block.first(x).clamp(0, self.largest)))
+        return x
 
     def _cut(self, x: Tensor) -> Tensor:
         return x.clamp(-self.largest, self.largest)
@@ -68,10 +79,11 @@ class Stage(nn.Module):
 class Synthesis(nn.Module):
     """Dequantisation, inverse wavelet and residual. `gains` are logarithms of the steps, per band."""
 
-    def __init__(self) -> None:
+    def __init__(self, design: Design) -> None:
         super().__init__()
-        self.stages = nn.ModuleDict({str(level): Stage(level) for level in LEVELS})
-        self.out = nn.Conv2d(WIDTHS[LEVELS[-1]], NUM_PLANES, 3, padding=1)
+        self.design = design
+        self.stages = nn.ModuleDict({str(level): Stage(level, design) for level in LEVELS})
+        self.out = nn.Conv2d(design.widths[LEVELS[-1]], NUM_PLANES, 3, padding=1)
         self.gains = nn.ParameterDict(
             {str(level): nn.Parameter(torch.zeros(NUM_CONDITIONS, len(bands(level)))) for level in LEVELS}
         )
@@ -92,9 +104,13 @@ class Synthesis(nn.Module):
         self, level: int, lifted: Tensor | None, subbands: Subbands, prediction: Prediction, conditions: Tensor
     ) -> Tensor:
         """Features of a grid; at the finest, all subbands must be there."""
-        seen = [subbands[level], prediction.subbands[level], prediction.doubt_subbands[level]]
+        seen = [subbands[level]]
+        if self.design.predicted:
+            seen += [prediction.subbands[level], prediction.doubt_subbands[level]]
         if level == LEVELS[-1]:
-            seen += [inverse(subbands) + prediction.planes - GRAY, prediction.doubt]
+            seen.append(inverse(subbands) + prediction.planes - GRAY)
+            if self.design.predicted:
+                seen.append(prediction.doubt)
         features: Tensor = self.stages[str(level)](lifted, torch.cat(seen, 1) * LATENT_GAIN, conditions)
         return features
 

@@ -1,8 +1,9 @@
 """Inner loops as LLVM code, on vectors of eight: those of convolutions, and filters of a few taps.
 
 A tile of `product` is a few places side by side, each with a block of outputs: 3 places of 24, or 9 of 8; its 32-bit
-sums stay in nine registers. Inputs come in pairs of 16 bits: one instruction of x86 multiplies eight pairs and adds the
-products of each. `turn` and `turn_back` are what Winograd's filtering does before and after (`convolution_kernel`).
+sums stay in nine registers at most. Inputs come in pairs of 16 bits: one instruction of x86 multiplies eight pairs and
+adds the products of each. `turn` and `turn_back` are what Winograd's filtering does before and after
+(`convolution_kernel`).
 
 All arrays are flat and contiguous, and nothing is checked.
 """
@@ -68,6 +69,7 @@ def _product(width: int, tile: int = VECTORS) -> Any:
     """The intrinsic for blocks of ``width`` outputs, whole vectors, and a tile of so many vectors."""
     vectors = width // LANES
     places = tile // vectors
+    tile = places * vectors
 
     @intrinsic
     def product(
@@ -330,15 +332,19 @@ def _within(it: _Code, value: Any, largest: Any) -> Any:
 
 
 weigh_1, weigh_4, weigh_8 = _weigh(1), _weigh(4), _weigh(8)
-product_8, product_16, product_24 = _product(8), _product(16), _product(24)
+product_8, product_16, product_24, product_32, product_48 = (_product(width) for width in (8, 16, 24, 32, 48))
 product_alone = _product(8, 1)
 """Of one place."""
 
 
 @njit(nogil=True, cache=True)
 def product(x, start, step, count, weights, first, outputs, sums, at):  # type: ignore[no-untyped-def]
-    """What `product_8`, `product_16` or `product_24` say."""
-    if outputs == 24:
+    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48."""
+    if outputs == 48:
+        product_48(x, start, step, count, weights, first, sums, at)
+    elif outputs == 32:
+        product_32(x, start, step, count, weights, first, sums, at)
+    elif outputs == 24:
         product_24(x, start, step, count, weights, first, sums, at)
     elif outputs == 16:
         product_16(x, start, step, count, weights, first, sums, at)

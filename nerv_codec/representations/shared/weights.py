@@ -2,8 +2,9 @@
 
 What decodes (synthesis, context model, what reads between samples) is stored in its integer form. Of the analysis,
 convolutions are int8 with a float32 scale per output channel (`<name>.scale`), the rest (biases, gains, modulation) is
-float32. The digest is the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have the
-file refuses them.
+float32. There are two of each but the last, `alone.…` and `predicted.…` (`layout.Design`). The file's metadata say how
+each was made. The digest is the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have
+the file refuses them.
 """
 
 from __future__ import annotations
@@ -16,56 +17,74 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load, save
 from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.integer_between import IntegerBetween
-from nerv_codec.representations.shared.integer_context import IntegerContext
+from nerv_codec.representations.shared.integer_context import Arrays, IntegerContext
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
+from nerv_codec.representations.shared.layout import ALONE, PREDICTED, Design
 from nerv_codec.representations.shared.networks import SharedNetworks
 
 FOLDER = Path(__file__).parent / "weights"
 CURRENT = FOLDER / "current.txt"
 """Says the digest of the file that encoders use."""
 DIGEST_BYTES = 8
-FORMAT = "nerv-codec shared networks, version 3"
+FORMAT = "nerv-codec shared networks, version 4"
 
 
 @dataclass(frozen=True)
-class SharedWeights:
-    """Networks ready to code.
+class Coding:
+    """Networks of one design, ready to code.
 
     Attributes:
-        digest: What streams call them, DIGEST_BYTES bytes.
         analysis: Encoder only.
         synthesis: Latents to planes, in integers.
         context: The integer context model.
-        between: What planes show between their samples, in integers.
     """
 
-    digest: bytes
     analysis: Analysis
     synthesis: IntegerSynthesis
     context: IntegerContext
-    between: IntegerBetween
 
     @functools.cached_property
     def floating(self) -> SharedNetworks:
         """The networks in floats that are nearest to what decodes, for fitting latents."""
-        networks: SharedNetworks = SharedNetworks()
+        networks: SharedNetworks = SharedNetworks(self.synthesis.design)
         networks.context, networks.synthesis = self.context.floating(), self.synthesis.floating()
         networks.analysis = self.analysis
         networks.eval().requires_grad_(False)
         return networks
 
 
-def to_bytes(networks: SharedNetworks, between: IntegerBetween) -> bytes:
-    """The file of trained networks."""
+@dataclass(frozen=True)
+class SharedWeights:
+    """All networks of a file.
+
+    Attributes:
+        digest: What streams call them, DIGEST_BYTES bytes.
+        alone: For pictures without parents.
+        predicted: For those that motion predicts.
+        between: What planes show between their samples, in integers.
+    """
+
+    digest: bytes
+    alone: Coding
+    predicted: Coding
+    between: IntegerBetween
+
+    def of(self, parents: int) -> Coding:
+        """Those for a picture with parents on so many sides in time."""
+        return self.predicted if parents else self.alone
+
+
+def arrays_of(networks: SharedNetworks) -> Arrays:
+    """Trained networks as named arrays, what decodes in integers."""
     context, synthesis = IntegerContext.quantised(networks.context), IntegerSynthesis.quantised(networks.synthesis)
-    arrays = {**context.arrays(), **synthesis.arrays(), **between.arrays()}
+    arrays = {**context.arrays(), **synthesis.arrays()}
     for name, value in networks.analysis.state_dict().items():
         values = value.detach().float().cpu().numpy()
         if values.ndim == 4:
@@ -74,7 +93,17 @@ def to_bytes(networks: SharedNetworks, between: IntegerBetween) -> bytes:
             arrays[f"analysis.{name}.scale"] = scale
         else:
             arrays[f"analysis.{name}"] = values
-    return save(arrays, {"format": FORMAT})
+    return {f"{networks.design.name}.{name}": array for name, array in arrays.items()}
+
+
+def to_bytes(arrays: Arrays, told: dict[str, str] | None = None) -> bytes:
+    """The file of the arrays of both designs (:func:`arrays_of`) and of `IntegerBetween.arrays`.
+
+    Args:
+        arrays: By name.
+        told: How the networks were made, by design, and `between`.
+    """
+    return save(arrays, {"format": FORMAT, **(told or {})})
 
 
 def from_bytes(data: bytes) -> SharedWeights:
@@ -83,14 +112,30 @@ def from_bytes(data: bytes) -> SharedWeights:
     Raises:
         BitstreamError: It is not such a file, or something is missing or has a wrong shape.
     """
+    arrays = read_arrays(data)
+    alone, predicted = (_coding(arrays, design) for design in (ALONE, PREDICTED))
+    return SharedWeights(digest(data), alone, predicted, IntegerBetween.from_arrays(arrays))
+
+
+def read_arrays(data: bytes) -> Arrays:
+    """The inverse of :func:`to_bytes`; what the arrays hold is not looked at.
+
+    Raises:
+        BitstreamError: It is not such a file.
+    """
     try:
-        arrays = load(data)
+        return load(data)
     except SafetensorError as error:
         raise BitstreamError(f"not a file of shared networks ({error})") from error
-    analysis = Analysis()
-    _fill(analysis, {name.removeprefix("analysis."): array for name, array in arrays.items()})
-    context, synthesis = IntegerContext.from_arrays(arrays), IntegerSynthesis.from_arrays(arrays)
-    return SharedWeights(digest(data), analysis, synthesis, context, IntegerBetween.from_arrays(arrays))
+
+
+def _coding(arrays: Arrays, design: Design) -> Coding:
+    own = {
+        name.removeprefix(f"{design.name}."): array for name, array in arrays.items() if name.startswith(design.name)
+    }
+    analysis = Analysis(design)
+    _fill(analysis, {name.removeprefix("analysis."): array for name, array in own.items()})
+    return Coding(analysis, IntegerSynthesis.from_arrays(own, design), IntegerContext.from_arrays(own, design))
 
 
 def _fill(module: nn.Module, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
@@ -135,6 +180,22 @@ def load_weights(name: bytes | None = None) -> SharedWeights:
     if digest(data) != name:
         raise BitstreamError(f"{path.name} is damaged")
     return from_bytes(data)
+
+
+def _current() -> Path:
+    return FOLDER / f"{current_digest().hex()}.safetensors"
+
+
+def shipped() -> Arrays:
+    """The arrays of the current file."""
+    return read_arrays(_current().read_bytes())
+
+
+def made() -> dict[str, str]:
+    """How the networks of the current file were made, see :func:`to_bytes`."""
+    with safe_open(_current(), "numpy") as file:
+        metadata: dict[str, str] = file.metadata()
+    return {name: text for name, text in metadata.items() if name != "format"}
 
 
 def install(data: bytes) -> bytes:

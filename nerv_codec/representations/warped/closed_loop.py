@@ -41,13 +41,14 @@ def analysed_in_loop(canvas: Tensor, told: Told, weights: SharedWeights) -> tupl
     """
     prediction, conditions = told.prediction, told.conditions
     index = conditions.lambda_index
-    steps = weights.synthesis.told(index, prediction.parents).steps
+    networks = weights.of(prediction.parents)
+    steps = networks.synthesis.told(index, prediction.parents).steps
     widths = {level: torch.tensor(row / STEP_SCALE, dtype=torch.float32)[:, None, None] for level, row in steps.items()}
 
     def tried(latents: Latents) -> tuple[float, Tensor]:
         """What latents cost, in bits a sample, and what they lack."""
         out, found = StreamWriter(), mended(latents, told, weights).tensor()
-        put_latents(latents, weights.context, conditions, flag_counts(), out)
+        put_latents(latents, networks.context, conditions, flag_counts(), out)
         error = float(distortion(canvas, found, CHROMA)[0])
         return error / lambda_value(index) + 32 * out.used / (4 * canvas[0, 0].numel()), canvas - found
 

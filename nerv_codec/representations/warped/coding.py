@@ -63,17 +63,19 @@ def predicted(
     """What parents and motion say of a node whose canvas has ``extent`` luma samples; sides are `tree.Node.sides`."""
     none = IntegerPrediction.none
     prediction = none(*extent) if field is None else prediction_of(*compensate(parents, field, workers), sides, workers)
-    seen = prediction.sides(weights.synthesis.told(lambda_index, prediction.parents).steps)
+    seen = prediction.sides(weights.of(prediction.parents).synthesis.told(lambda_index, prediction.parents).steps)
     return Told(prediction, Conditions(lambda_index, prediction.parents, seen, part.components))
 
 
 def restored(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
     """The planes of a node without the residual of the network."""
-    return Planes(*weights.synthesis.unmended(latents, told.prediction, told.conditions.lambda_index))
+    synthesis = weights.of(told.prediction.parents).synthesis
+    return Planes(*synthesis.unmended(latents, told.prediction, told.conditions.lambda_index))
 
 
 def mended(
     latents: Latents, told: Told, weights: SharedWeights, wanted: Places | None = None, workers: Workers | None = None
 ) -> Planes:
     """The planes of a node with the residual of the network, everywhere or at places of the finest grid."""
-    return Planes(*weights.synthesis(latents, told.prediction, told.conditions.lambda_index, wanted, workers))
+    synthesis = weights.of(told.prediction.parents).synthesis
+    return Planes(*synthesis(latents, told.prediction, told.conditions.lambda_index, wanted, workers))

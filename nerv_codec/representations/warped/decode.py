@@ -99,7 +99,7 @@ def read_nodes(
         read = []
         for node, task, words in zip(wave, tasks, motion_words, strict=True):
             told, seen, start = task.result(), counts.setdefault(node.depth, flag_counts()), source.position
-            latents = take_latents(shapes, weights.context, told.conditions, seen, source)
+            latents = take_latents(shapes, weights.of(told.conditions.parents).context, told.conditions, seen, source)
             flags = squares.setdefault(node.depth, mending.flag_counts())
             chosen = mending.take(extent, flags, source, not node.parents, part.components)
             done[node.frame] = begun(alone, planes_of, told, latents, chosen)

@@ -226,7 +226,7 @@ class PartEncoder:
         out, told = behind.out, draft.told.conditions
         begun = out.used
         counts = behind.counts.setdefault(node.depth, flag_counts())
-        put_latents(draft.decision.latents, self.weights.context, told, counts, out)
+        put_latents(draft.decision.latents, self.weights.of(told.parents).context, told, counts, out)
         seen = behind.squares.setdefault(node.depth, mending.flag_counts())
         source, kind = Planes.rounded(self._target(node)), (not node.parents, self.part.components)
         chosen = mending.decide(source, draft.plain, draft.mended, told.lambda_index, seen, *kind)

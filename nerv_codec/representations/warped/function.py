@@ -14,13 +14,13 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
 from nerv_codec.representations.shared.integer_convolution import Halves
-from nerv_codec.representations.shared.layout import macs_per_pixel
+from nerv_codec.representations.shared.layout import PREDICTED, macs_per_pixel
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
-MACS_PER_SAMPLE = round(macs_per_pixel() / 1.25)
+MACS_PER_SAMPLE = round(macs_per_pixel(PREDICTED) / 1.25)
 """Of 1.25 coordinates a pixel, as 4:2:0 has; all squares mended."""
 _DETAIL = np.float32(1 / DETAIL)
 _REMEMBERED = 4

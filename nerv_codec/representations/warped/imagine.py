@@ -56,7 +56,7 @@ def redraw(
             source = StreamReader(stream)
             nodes = read_nodes(part, head.ladder, head.anchors, weights, source, workers)
             read = next(one for one in nodes if one.node.frame == frame)
-        model = weights.context, read.told.conditions
+        model = weights.of(read.told.prediction.parents).context, read.told.conditions
         drawn = draw_latents(read.latents, grid, *model, seed=seed + number, temperature=temperature)
         expected += drawn.expected_bits
         kinds = {"given": without(read.latents, grid), "true": read.latents, "drawn": drawn.latents}

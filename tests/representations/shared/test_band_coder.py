@@ -16,19 +16,19 @@ from nerv_codec.representations.shared.integer_context import IntegerContext
 from nerv_codec.representations.shared.integer_network import INPUT_TABLE
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
-from nerv_codec.representations.shared.layout import LEVELS, PRIOR_FEATURES, PRIOR_HIDDEN, bands
+from nerv_codec.representations.shared.layout import ALONE, LEVELS, PREDICTED, PRIOR_FEATURES, PRIOR_HIDDEN, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
 from nerv_codec.representations.shared.network_kernel import MARGIN
 from nerv_codec.representations.shared.networks import SharedNetworks
 from nerv_codec.representations.shared.prepared import blank_features, next_features
 
-ALONE = Conditions(40)
+TOLD = Conditions(40)
 
 
-@pytest.fixture(scope="module")
-def model() -> ContextModel:
+@pytest.fixture(scope="module", params=[PREDICTED, ALONE], ids=["predicted", "alone"])
+def model(request) -> ContextModel:
     torch.manual_seed(1)
-    model = ContextModel()
+    model = ContextModel(request.param)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.1)
@@ -37,7 +37,7 @@ def model() -> ContextModel:
 
 @pytest.fixture(scope="module")
 def context(model) -> IntegerContext:
-    return IntegerContext.from_arrays(IntegerContext.quantised(model).arrays())
+    return IntegerContext.from_arrays(IntegerContext.quantised(model).arrays(), model.design)
 
 
 def latents_of(rows: int, cols: int, spread: float, seed: int = 0) -> dict[int, np.ndarray]:
@@ -72,7 +72,7 @@ def test_latents_come_back(context, rows, cols, spread, told):
 
 def test_zeros_are_nearly_free(context):
     latents = latents_of(720, 1280, 0)
-    assert len(encode_latents(latents, context, ALONE)) <= 8
+    assert len(encode_latents(latents, context, TOLD)) <= 8
 
 
 def test_gray_has_no_chroma(context):
@@ -87,10 +87,10 @@ def test_extreme_latents_come_back_and_larger_ones_are_refused(context):
     latents = latents_of(16, 16, 1)
     latents[2][0, 0, :2] = 32767, -32767
     latents[16][0] = 16383
-    assert same(decode_latents(encode_latents(latents, context, ALONE), 16, 16, context, ALONE), latents)
+    assert same(decode_latents(encode_latents(latents, context, TOLD), 16, 16, context, TOLD), latents)
     latents[2][0, 0, 0] = 32768
     with pytest.raises(ValueError, match="too large"):
-        encode_latents(latents, context, ALONE)
+        encode_latents(latents, context, TOLD)
 
 
 @pytest.mark.parametrize("parents", [0, 1, 2])
@@ -126,12 +126,12 @@ def test_features_are_their_plain_form(context, level):
 def test_the_bytes_are_what_the_tables_say(context):
     latents = latents_of(96, 96, 0.7)
     bits = 0.0
-    for *_, symbols, locations, scales in predicted_indices(latents, context, ALONE):
+    for *_, symbols, locations, scales in predicted_indices(latents, context, TOLD):
         rounded = (locations + 8) >> 4
         codes = symbols - rounded + WINDOW
         assert ((codes >= 0) & (codes < LATENT_ESCAPE)).all()
         bits += latent_code_lengths()[scales, locations - 16 * rounded + 8, codes].sum()
-    assert 0 <= 8 * (len(encode_latents(latents, context, ALONE)) - 4) - bits <= 80
+    assert 0 <= 8 * (len(encode_latents(latents, context, TOLD)) - 4) - bits <= 80
 
 
 @pytest.mark.parametrize("parents", [0, 1, 2])
@@ -143,7 +143,7 @@ def test_integers_cost_what_floats_cost(model, context, parents):
         for low, high in ((1900, 2200), (-100, 101))
     )
     prediction = IntegerPrediction.of(planes, doubt, parents) if parents else IntegerPrediction.none(128, 128)
-    networks = SharedNetworks()
+    networks = SharedNetworks(model.design)
     networks.context = model
     tensors = {level: torch.from_numpy(grid)[None].float() for level, grid in latents.items()}
     with torch.no_grad():
@@ -157,7 +157,7 @@ def test_integers_cost_what_floats_cost(model, context, parents):
 def test_floating_and_back(context):
     again = IntegerContext.quantised(context.floating())
     latents = latents_of(32, 32, 1)
-    assert encode_latents(latents, again, ALONE) == encode_latents(latents, context, ALONE)
+    assert encode_latents(latents, again, TOLD) == encode_latents(latents, context, TOLD)
 
 
 def test_both_forms_of_the_low_pass_prediction_agree():
@@ -174,21 +174,21 @@ def test_both_forms_of_the_low_pass_prediction_agree():
 
 @pytest.mark.parametrize("where", [0, 5, 40, 200])
 def test_damage_is_noticed(context, where):
-    data = bytearray(encode_latents(latents_of(32, 32, 2), context, ALONE))
+    data = bytearray(encode_latents(latents_of(32, 32, 2), context, TOLD))
     data[where] ^= 0x55
     with pytest.raises(BitstreamError):
-        decode_latents(bytes(data), 32, 32, context, ALONE)
+        decode_latents(bytes(data), 32, 32, context, TOLD)
 
 
 def test_rests_are_noticed(context):
-    data = encode_latents(latents_of(32, 32, 2), context, ALONE)
+    data = encode_latents(latents_of(32, 32, 2), context, TOLD)
     for wrong in (data[:-4], data + b"\1\0\0\0", data[:-1], data[:3], b""):
         with pytest.raises(BitstreamError):
-            decode_latents(wrong, 32, 32, context, ALONE)
+            decode_latents(wrong, 32, 32, context, TOLD)
 
 
 def test_noise_never_crashes_the_decoder(context):
     rng = np.random.default_rng(0)
     for size in (0, 4, 64, 400):
         with pytest.raises(BitstreamError):
-            decode_latents(rng.bytes(4 + size), 40, 40, context, ALONE)
+            decode_latents(rng.bytes(4 + size), 40, 40, context, TOLD)

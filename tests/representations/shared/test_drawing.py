@@ -19,7 +19,7 @@ TOLD = Conditions(50)
 
 @pytest.fixture(scope="module")
 def context() -> IntegerContext:
-    return load_weights().context
+    return load_weights().alone.context
 
 
 def latents_of(rows: int, cols: int, spread: float = 6.0) -> Latents:

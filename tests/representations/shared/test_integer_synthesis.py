@@ -6,7 +6,13 @@ from torch import nn
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import grid_shapes
-from nerv_codec.representations.shared.integer_convolution import Convolution, Range, blank, inside
+from nerv_codec.representations.shared.integer_convolution import (
+    LARGEST_WEIGHT,
+    Convolution,
+    Range,
+    blank,
+    inside,
+)
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
 from nerv_codec.representations.shared.integer_synthesis import (
     FEATURE_BITS,
@@ -16,7 +22,7 @@ from nerv_codec.representations.shared.integer_synthesis import (
     power,
 )
 from nerv_codec.representations.shared.integer_transform import GRAY_SAMPLE, SAMPLE_SCALE, dequantised, inverse
-from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.layout import ALONE, LEVELS, PREDICTED
 from nerv_codec.representations.shared.networks import SharedNetworks
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions, mixed
 from nerv_codec.representations.shared.synthesis import Synthesis
@@ -24,11 +30,11 @@ from nerv_codec.representations.shared.synthesis import Synthesis
 ROWS, COLS = 32, 48
 
 
-@pytest.fixture(scope="module")
-def model() -> Synthesis:
+@pytest.fixture(scope="module", params=[PREDICTED, ALONE], ids=["predicted", "alone"])
+def model(request) -> Synthesis:
     """One whose every weight matters."""
     torch.manual_seed(3)
-    model = SharedNetworks().synthesis
+    model = SharedNetworks(request.param).synthesis
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             wide = 0.002 if name.startswith("out") else 0.02
@@ -38,7 +44,7 @@ def model() -> Synthesis:
 
 @pytest.fixture(scope="module")
 def synthesis(model) -> IntegerSynthesis:
-    return IntegerSynthesis.from_arrays(IntegerSynthesis.quantised(model).arrays())
+    return IntegerSynthesis.from_arrays(IntegerSynthesis.quantised(model).arrays(), model.design)
 
 
 def prediction(parents: int) -> IntegerPrediction:
@@ -97,15 +103,17 @@ def reference(synthesis: IntegerSynthesis, integers, known: IntegerPrediction, i
     for level in LEVELS:
         steps = [power(int(e)) for e in mixed(synthesis.gains[level], index, known.parents)]
         grids[level] = dequantised(integers[level], np.array(steps, np.int32))
-        shown = np.concatenate([grids[level], known.subbands[level], known.doubt_subbands[level]])
-        inputs = list(seen(shown, input_bits[level]))
+        shown = [grids[level], known.subbands[level], known.doubt_subbands[level]]
+        predicted = synthesis.design.predicted
+        inputs = list(seen(np.concatenate(shown if predicted else shown[:1]), input_bits[level]))
         if level == LEVELS[-1]:
             restored = [
                 plane + 16 * (expected.astype(np.int64) - GRAY_SAMPLE)
                 for plane, expected in zip(inverse(grids), known.planes, strict=True)
             ]
             inputs += [*unshuffle(seen(restored[0], 4)), *(seen(plane, 4) for plane in restored[1:])]
-            inputs += [*unshuffle(known.doubt[0].astype(np.int64)), *known.doubt[1:]]
+            if predicted:
+                inputs += [*unshuffle(known.doubt[0].astype(np.int64)), *known.doubt[1:]]
         stage = synthesis.stages[level]
         x = convolve(stage.merge, np.stack(inputs).astype(np.int64))
         if features is not None:
@@ -113,7 +121,9 @@ def reference(synthesis: IntegerSynthesis, integers, known: IntegerPrediction, i
         scale, shift = np.split(mixed(stage.modulation, index, known.parents), 2)
         moved = cut(x) * (scale + 1024)[:, None, None] + (shift << FEATURE_BITS[level])[:, None, None]
         x = cut((moved + 512) >> 10)
-        features = cut(convolve(stage.second, cut(convolve(stage.first, x), 0)) + x)
+        for first, second in stage.blocks:
+            x = cut(convolve(second, cut(convolve(first, x), 0)) + x)
+        features = x
     residual = convolve(synthesis.out, features)
     residuals = [shuffle(residual[:4])[0], residual[4], residual[5]]
     return [
@@ -188,20 +198,20 @@ def test_floating_and_back(synthesis):
         assert all(np.array_equal(a, b) for a, b in pairs)
 
 
-def test_rows_take_the_finest_step_that_is_exact():
+def test_rows_take_the_finest_step_that_is_allowed():
     layer = nn.Conv2d(2, 2, 1)
     with torch.no_grad():
         layer.weight.copy_(torch.tensor([[0.5, -0.25], [8.0, 16.0]])[..., None, None])
         layer.bias.copy_(torch.tensor([0.25, -1.0]))
     given = Range(4095)
     made = Convolution.quantised(layer, 1.0, 1.0, given)
-    assert made.shift.tolist() == [12, 7]
+    assert made.shift.tolist() == [12, 7]  # 3640 is the largest weight
     made.check_exact("it", given)
     for damaged in (
         Convolution(2 * made.weight, made.shift, made.bias),
         Convolution(made.weight, made.shift * 0, made.bias),
-        Convolution(made.weight, made.shift + np.int8(5), made.bias),
-        Convolution(made.weight, made.shift, made.bias + (1 << 24)),
+        Convolution(made.weight, made.shift + np.int8(9), made.bias),
+        Convolution(made.weight, made.shift, made.bias + (1 << 28)),
     ):
         with pytest.raises(BitstreamError, match="too large"):
             damaged.check_exact("it", given)
@@ -212,7 +222,7 @@ def test_conditions_out_of_range_are_refused(synthesis, name, match):
     arrays = synthesis.arrays()
     arrays[f"synthesis.8.{name}"] = arrays[f"synthesis.8.{name}"] + np.int32(1 << 22)
     with pytest.raises(BitstreamError, match=match):
-        IntegerSynthesis.from_arrays(arrays)
+        IntegerSynthesis.from_arrays(arrays, synthesis.design)
 
 
 def features(x: np.ndarray) -> np.ndarray:
@@ -230,9 +240,10 @@ def test_convolutions_are_their_plain_form(rows, cols, share, count):
     rng = np.random.default_rng(rows)
     weight = rng.integers(-11, 12, (count, 24, 3, 3)).astype(np.int16)
     weight[0] = 0
-    weight[0, 3, 1, 1] = 5460
+    weight[0, 3, 1, 1] = LARGEST_WEIGHT
     weight[1] = 0
-    weight[1, 7] = 606
+    weight[1, 7] = LARGEST_WEIGHT
+    weight[2] = rng.choice([-400, 400], weight[2].shape)  # sums near the largest
     layer = Convolution(weight, np.full(count, 5, np.int8), rng.integers(-999, 1000, count).astype(np.int32))
     layer.check_exact("it", Range(LARGEST_FEATURE))
     x = rng.choice([-LARGEST_FEATURE, LARGEST_FEATURE, 5], (24, rows, cols)).astype(np.int64)

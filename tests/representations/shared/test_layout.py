@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from nerv_codec.representations.shared.layout import (
-    HIDDEN,
+    ALONE,
     LEVELS,
+    PREDICTED,
     Orientation,
     bands,
     context_taps,
@@ -14,20 +15,21 @@ from nerv_codec.representations.shared.layout import (
 from nerv_codec.representations.shared.synthesis import Synthesis
 
 
+@pytest.mark.parametrize("predicted", [True, False])
 @pytest.mark.parametrize("level", LEVELS)
-def test_taps_see_only_what_is_decoded(level):
+def test_taps_see_only_what_is_decoded(level, predicted):
     count = len(bands(level))
     for index in range(count):
-        for tap in context_taps(level, index):
+        for tap in context_taps(level, index, predicted):
             causal = tap.rows < 0 or (tap.rows == 0 and tap.cols < 0)
-            predicted = count <= tap.source < 3 * count
-            assert tap.source < index or (tap.source == index and causal) or predicted
+            known = predicted and count <= tap.source < 3 * count
+            assert tap.source < index or (tap.source == index and causal) or known
             assert abs(tap.rows) <= 2 and abs(tap.cols) <= 2
 
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_no_tap_is_listed_twice(level):
-    for taps in [context_taps(level, index) for index in range(len(bands(level)))] + [prior_taps(level)]:
+    for taps in [context_taps(level, index, True) for index in range(len(bands(level)))] + [prior_taps(level)]:
         assert len(set(taps)) == len(taps)
 
 
@@ -40,15 +42,17 @@ def test_low_pass_bands_come_first_and_only_at_the_coarsest_grid():
     assert low[:3] == [True] * 3 and not any(low[3:])
 
 
-def test_the_context_model_stays_in_its_budget():
-    assert macs_per_symbol() <= 850
-    assert all((units + 2) % 8 == 0 for units in HIDDEN.values())
+@pytest.mark.parametrize(("design", "budget"), [(PREDICTED, 850), (ALONE, 1200)])
+def test_the_context_model_stays_in_its_budget(design, budget):
+    assert macs_per_symbol(design) <= budget
+    assert all((units + 2) % 8 == 0 for units in design.hidden.values())
 
 
-def test_multiplications_are_those_of_the_layers():
-    model, total = Synthesis(), 1.5 * macs_per_symbol()
+@pytest.mark.parametrize("design", [PREDICTED, ALONE])
+def test_multiplications_are_those_of_the_layers(design):
+    model, total = Synthesis(design), 1.5 * macs_per_symbol(design)
     for level in LEVELS:
-        for name, layer in model.stages[str(level)].named_children():
+        for name, layer in model.stages[str(level)].named_modules():
             if isinstance(layer, torch.nn.Conv2d):
                 total += layer.weight.numel() / (2 * level if name == "above" else level) ** 2
-    assert macs_per_pixel() == pytest.approx(total + model.out.weight.numel() / 4)
+    assert macs_per_pixel(design) == pytest.approx(total + model.out.weight.numel() / 4)

@@ -48,11 +48,11 @@ def test_steps_save_what_they_say_in_real_bytes(shapes, device, one_thread):
     latents = refined(canvas, real, start, prediction, told, weights, 20, device=torch.device(device))
 
     def cost(integers):
-        samples = six_planes(weights.synthesis(integers, prediction, INDEX)) / SAMPLE_SCALE
+        samples = six_planes(weights.alone.synthesis(integers, prediction, INDEX)) / SAMPLE_SCALE
         if part.components == 1:
             samples[:, 4:] = canvas[:, 4:]
         error = float(distortion(canvas, samples))
-        return error / lambda_value(INDEX) + 8 * len(encode_latents(integers, weights.context, told)) / SIZE**2
+        return error / lambda_value(INDEX) + 8 * len(encode_latents(integers, weights.alone.context, told)) / SIZE**2
 
     assert cost(latents) < 0.99 * cost(start)
     if part.components == 1:

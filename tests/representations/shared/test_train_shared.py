@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from nerv_codec.representations.shared import analysis, synthesis
-from nerv_codec.representations.shared.between import Between
-from nerv_codec.representations.shared.integer_between import IntegerBetween
+from nerv_codec.representations.shared.layout import PREDICTED
 from nerv_codec.representations.shared.networks import SharedNetworks
 from nerv_codec.representations.shared.prediction import Prediction
-from nerv_codec.representations.shared.weights import from_bytes, to_bytes
+from nerv_codec.representations.shared.weights import arrays_of, from_bytes, shipped, to_bytes
 from tools.training import checkpoint, pictures
 from tools.training.growing import grow
 from tools.training.optimiser import _orthogonal
@@ -35,26 +33,26 @@ def data(tmp_path):
 def run(data, settings):
     out = data.parent / "out"
     out.mkdir(exist_ok=True)
-    found = Run(settings, data, out, torch.device("cpu"))
+    found = Run(settings, data, (), out, torch.device("cpu"))
     found.train()
     return found
 
 
 def test_training_goes_on_from_its_checkpoint(data):
     first = run(data, SMALL)
-    again = Run(SMALL, data, data.parent / "out", torch.device("cpu"))
+    again = Run(SMALL, data, (), data.parent / "out", torch.device("cpu"))
     assert again.step == 2 and torch.equal(again.rng.get_state(), first.rng.get_state())
     for name, value in first.networks.state_dict().items():
         assert torch.equal(again.networks.state_dict()[name], value)
         assert torch.equal(again.average.weights[name], first.average.weights[name])
     assert run(data, Settings(minutes=5, batch=2, crop=32, steps=3)).step == 3
     averaged = checkpoint.averaged_networks(data.parent / "out" / "checkpoint.pt")
-    assert from_bytes(to_bytes(averaged, IntegerBetween.quantised(Between()))).digest
+    assert from_bytes(to_bytes({**shipped(), **arrays_of(averaged)})).digest
 
 
 def test_every_tensor_moves(data):
     torch.manual_seed(0)
-    found = Run(SMALL, data, data.parent, torch.device("cpu"))
+    found = Run(SMALL, data, (), data.parent, torch.device("cpu"))
     before = {name: value.clone() for name, value in found.networks.named_parameters()}
     for _ in range(3):
         found.advance()
@@ -85,22 +83,21 @@ def test_updates_are_made_orthogonal(shape):
     assert values.min() > 0.4 and values.max() < 1.4
 
 
-def test_larger_networks_begin_as_smaller_ones_did_end(monkeypatch):
+def test_larger_networks_begin_as_smaller_ones_did_end():
     torch.manual_seed(0)
-    with monkeypatch.context() as smaller:
-        smaller.setattr(synthesis, "WIDTHS", {16: 16, 8: 16, 4: 8, 2: 8})
-        smaller.setattr(analysis, "WIDTHS", synthesis.WIDTHS)
-        smaller.setattr(analysis, "ANALYSIS_WIDTHS", {16: 16, 8: 16, 4: 8, 2: 8})
-        one = SharedNetworks().eval()
+    few = {16: 16, 8: 16, 4: 8, 2: 8}
+    small = dataclasses.replace(PREDICTED, widths=few, analysis_widths=few, hidden=few)
+    one = SharedNetworks(small).eval()
     for value in one.state_dict().values():
         value.add_(0.02 * torch.randn_like(value))
-    other = SharedNetworks().eval()
+    other = SharedNetworks(dataclasses.replace(PREDICTED, blocks={16: 2, 8: 1, 4: 3, 2: 1})).eval()
     grow(other, one.state_dict())
     planes, index = torch.rand(2, 6, 16, 16), torch.tensor([20.0, 50.0])
     prediction = Prediction.of(torch.rand_like(planes), 0.1 * torch.rand_like(planes), torch.tensor([1.0, 2.0]))
     with torch.no_grad():
-        found, expected = (networks(planes, prediction, index).planes for networks in (other, one))
-    assert torch.allclose(found, expected, atol=1e-4)
+        found, expected = (networks(planes, prediction, index) for networks in (other, one))
+    assert torch.allclose(found.planes, expected.planes, atol=1e-4)
+    assert all(torch.allclose(bits, expected.bits[level], rtol=1e-3) for level, bits in found.bits.items())
 
 
 def test_parts_begin_anew_and_others_stay(data):
@@ -108,7 +105,7 @@ def test_parts_begin_anew_and_others_stay(data):
     first = run(data, SMALL)
     start = str(data.parent / "out" / "checkpoint.pt")
     settings = dataclasses.replace(SMALL, start=start, anew=r"analysis\.out\.8\.", only=r"analysis\.\w+\.8\.")
-    found = Run(settings, data, data.parent, torch.device("cpu"))
+    found = Run(settings, data, (), data.parent, torch.device("cpu"))
     before = {name: value.clone() for name, value in found.networks.named_parameters()}
     for name, value in before.items():
         assert torch.equal(value, first.average.weights[name]) != name.startswith("analysis.out.8.")

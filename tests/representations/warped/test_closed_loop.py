@@ -37,7 +37,7 @@ def test_the_loop_costs_no_more_and_text_much_less(name: str, share: float) -> N
 
     def cost(latents) -> float:
         out = StreamWriter()
-        put_latents(latents, weights.context, told.conditions, flag_counts(), out)
+        put_latents(latents, weights.alone.context, told.conditions, flag_counts(), out)
         error = float(distortion(canvas, mended(latents, told, weights).tensor(), 2.0)[0])
         return error / lambda_value(INDEX) + 32 * out.used / (96 * 128)
 
