@@ -27,7 +27,7 @@ from nerv_codec.representations.warped.motion import (
 )
 from nerv_codec.representations.warped.motion_coder import Estimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
-from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, sweep
+from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, size_bits, sweep
 
 _LEVELS = 3
 """Of the pyramid at least; long ones have more, so that the coarsest reaches a quarter of the longer side."""
@@ -74,8 +74,9 @@ def search(
     farthest = MAX_VECTOR // -(-max(near, abs(far)) // min(near, abs(far) or near))
     chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
     bits = -np.log2(np.hstack([chance, 1 - chance]))
+    sizes = size_bits(bits)
     for reach in reaches:
-        terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach, farthest
+        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest
         sweep(source.y, quarters, vectors, modes, total, terms)
     return MotionField(vectors, modes)
 
