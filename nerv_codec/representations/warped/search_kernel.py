@@ -366,8 +366,8 @@ def _settle(field, modes, chosen, joined, mode, found, r, c, expected, near, far
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def sweep(source, quarters, field, modes, total, terms):
-    """Every block once.
+def sweep(source, quarters, field, modes, total, terms, memory, number, first, last):
+    """Every block of some rows once, unless nothing has changed since it was tried.
 
     Args:
         source: Luma (rows, cols) of the picture.
@@ -376,21 +376,33 @@ def sweep(source, quarters, field, modes, total, terms):
         modes: (rows, cols), changed.
         total: The weighted prediction of all blocks, with borders of 4 samples.
         terms: See :func:`_refine`.
+        memory: What sweeps tell each other of blocks, changed: which took another vector (2, rows, cols) and which
+            joined, see `motion_kernel`; in which sweep they changed.
+        number: Of the sweep. Later ones do not reach further.
+        first: Row.
+        last: Row behind the last.
     """
     rows, cols = modes.shape
     expected, _, near, far, bits_of, _, price, _, _ = terms
     two_parents = far != 0
-    chosen, joined = np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_)
+    chosen, joined, changed = memory
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
     weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
     tried = np.zeros((_TRIED + 1, 2), np.int64)
     mode_bits = np.zeros(3)
-    for r in range(rows):
+    before, vectors = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
+    kind = -1
+    for r in range(first, last):
         for c in range(cols):
+            if number > 0 and _settled(changed, number, r, c):
+                continue
             place = (r, c, rest, weights, tried)
-            if min(c, cols - 1 - c) == 0 or c == 1:  # else they are those of the block before
+            this = 8 * (r == 0) + 4 * (r == rows - 1) + 2 * (c == 0) + (c == cols - 1)
+            if this != kind:
+                kind = this
                 _weights(r, c, rows, cols, weights)
+            before[:], mode_before = field[:, r, c], modes[r, c]
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, -1)
             _lacking(source, total, weights, r, c, rest)
@@ -400,7 +412,7 @@ def sweep(source, quarters, field, modes, total, terms):
             join, join_cost = _best_join(quarters, field, base, options, two, whole, place, terms)
             mode = FORWARD
             best = _refine(quarters, field, chosen, 0, False, two, found, place, terms) + price * mode_bits[FORWARD]
-            vectors = field[:, r, c].copy()
+            vectors[:] = field[:, r, c]
             if two_parents:
                 cost = _refine(quarters, field, chosen, 1, False, two, found, place, terms)
                 cost += price * mode_bits[BACKWARD]
@@ -418,8 +430,21 @@ def sweep(source, quarters, field, modes, total, terms):
                     vectors[k // 2, k % 2] = whole[join, 1 + k]
             field[:, r, c] = vectors
             _settle(field, modes, chosen, joined[r, c], mode, found, r, c, expected, near, far)
+            if mode != mode_before or (field[:, r, c] != before).any():
+                changed[r, c] = number
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, 1)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _settled(changed, number, r, c):
+    """Whether neither a block nor a neighbour has changed since the sweep before came to it."""
+    rows, cols = changed.shape
+    for y in range(max(r - 1, 0), min(r + 2, rows)):
+        for x in range(max(c - 1, 0), min(c + 2, cols)):
+            if changed[y, x] >= number - (y > r or (y == r and x >= c)):
+                return False
+    return True
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
