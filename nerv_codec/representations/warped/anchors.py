@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-import numpy as np
 from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
@@ -16,7 +15,6 @@ from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.motion import PRECISION
 from nerv_codec.representations.warped.tree import Node, waves, waves_to
 
 _GAIN = 0.01
@@ -109,14 +107,6 @@ def _gain(
 
     one, two = encoder.workers.map(cost, (whole, halves))
     return one - two
-
-
-def moves_fast(anchor: CodedNode) -> bool:
-    """Whether its blocks move by a sample a frame and more on average; where they do not, a trial finds nothing."""
-    field = anchor.decision.field
-    assert field is not None
-    vectors = field.vectors[0] / PRECISION
-    return bool(np.hypot(vectors[..., 0], vectors[..., 1]).mean() >= anchor.node.frame - anchor.node.parents[0])
 
 
 def cost_of(coded: Sequence[CodedNode], canvases: Sequence[Tensor]) -> float:

@@ -12,7 +12,7 @@ from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped import anchors
-from nerv_codec.representations.warped.anchors import cost_of, encode_choosing, moves_fast
+from nerv_codec.representations.warped.anchors import cost_of, encode_choosing
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
 from nerv_codec.representations.warped.planes import Planes
@@ -98,8 +98,3 @@ def test_fewer_bits_or_less_error_cost_less():
 
     assert cost(90, 0.02) < cost(100, 0.02) < cost(100, 0.03)
     assert cost(100, 0.02) == pytest.approx(cost(100, 0.02 * 10 ** (1 / 20)) - 0.184, abs=0.005)  # a dB
-
-
-def test_fast_is_a_sample_a_frame():
-    assert moves_fast(coded(8, 1, 0.0, vector=(0, 32))) and moves_fast(coded(4, 1, 0.0, vector=(-20, 8)))
-    assert not moves_fast(coded(8, 1, 0.0, vector=(0, 28)))
