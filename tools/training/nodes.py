@@ -53,7 +53,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
     """
     clip = read_clip(path, tuple(range(17)))
     part = parts([plane.shape for plane in clip[0]])[0]
-    prices = ladder(WarpedConfig(), int(rng.integers(*PRICES)))
+    prices = ladder(WarpedConfig(), 2 * int(rng.integers(*PRICES)))
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
     pictures, told = [], []
     with Workers() as workers:

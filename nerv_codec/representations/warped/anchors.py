@@ -5,12 +5,9 @@ What moves fast is soon not to be predicted over many frames, while in a calm sc
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
@@ -18,13 +15,12 @@ from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.motion import PRECISION
 from nerv_codec.representations.warped.tree import Node, waves, waves_to
 
 _GAIN = 0.01
-"""Share of the bits by which shorter spans must be better."""
-_PROMISE = 0.05
-"""And by which they must be, if still shorter ones are to be tried."""
+"""By how much two halves must cost less than a span, in the logarithm of bits, as a trial sees it."""
+_PROMISE = 0.08
+"""And by how much, if these are to be tried as spans of their own."""
 _RATE_OF_ERROR = 0.8
 """Bits grow like squared error to the minus this: 18 % a dB, as on clips of the training set."""
 
@@ -52,113 +48,65 @@ def encode_choosing(
         left = anchors[-1]
         spans = -(-(last - left) // longest)
         right = left + round((last - left) / spans)
-        following, found = _decided(effort.decided, left, right), dict[int, Decision]()
-        if not following:
-            trials = _Trials(encoder, effort, root, tuple(anchors), behind)
-            following = trials.best(tuple(anchors), right, shortest)
-            found = trials.decisions([*anchors, *following]) if effort.steps == 0 else {}
-        usual = dataclasses.replace(effort, decided={**found, **effort.decided})
-        for right in following:
+        following = [(frame, False) for frame in reversed(_decided(effort.decided, left, right))] or [(right, True)]
+        while following:
+            right, open_ = following.pop()
+            middle = (anchors[-1] + right) // 2
+            if open_ and middle - anchors[-1] >= max(shortest, 1):
+                gain = _gain(encoder, effort, root, anchors, middle, right, behind)
+                if gain > _GAIN:
+                    following += [(right, gain > _PROMISE), (middle, gain > _PROMISE)]
+                    continue
             anchors.append(right)
             for wave in waves_to(anchors):
-                yield from encoder.wave(wave, behind, usual)
+                yield from encoder.wave(wave, behind, effort)
 
 
 def _decided(decided: Mapping[int, Decision], left: int, right: int) -> list[int]:
     """Anchors behind ``left`` up to ``right`` that were chosen before; none if a stop came before the last of them.
 
-    Then the trials are made again: what follows some of them was chosen with these, and not as if they were settled.
+    Then the trials are made again, and say the same.
     """
     frames = sorted(frame for frame, one in decided.items() if one.node.depth == 1 and left < frame <= right)
     return frames if frames and frames[-1] == right else []
 
 
-@dataclass(frozen=True)
-class _Span:
-    """What follows the anchor before, up to another one, as far as it has been coded, without steps.
+def _gain(
+    encoder: PartEncoder,
+    effort: Effort,
+    root: CodedNode,
+    anchors: Sequence[int],
+    middle: int,
+    right: int,
+    behind: Behind,
+) -> float:
+    """By how much the next span costs less in two halves, see :func:`cost_of`; 0 if that need not be tried.
 
-    Attributes:
-        coded: Nodes so far.
-        behind: What stands behind them.
-        rest: Waves that are still to be coded.
-    """
-
-    coded: list[CodedNode]
-    behind: Behind
-    rest: Iterator[tuple[Node, ...]]
-
-
-class _Trials:
-    """Encodes of what follows the anchors that are settled.
+    Only its middle and its right end are coded, in either order and roughly: what lies between them depends on both.
 
     Args:
         encoder: Of the part.
         effort: That of the encode: who asks to stop.
         root: As it was coded.
-        settled: Anchors so far.
-        behind: What stands behind them.
+        anchors: Settled so far.
+        middle: Frame.
+        right: Frame.
+        behind: What stands behind the anchors.
     """
+    if effort.stop():
+        raise Interrupted("interrupted in a trial")
+    whole = Node(right, 1, tuple(anchors[:-3:-1])), Node(middle, 2, (anchors[-1], right))
+    halves = Node(middle, 1, tuple(anchors[:-3:-1])), Node(right, 1, (middle, anchors[-1]))
+    for node in (*whole, *halves):
+        encoder.target(node)  # for both, and here, where threads are free for it
 
-    def __init__(
-        self, encoder: PartEncoder, effort: Effort, root: CodedNode, settled: tuple[int, ...], behind: Behind
-    ) -> None:
-        self._encoder, self._stop, self._root = encoder, effort.stop, root
-        self._known = {settled: _Span([], behind, iter(()))}
+    def cost(nodes: Sequence[Node]) -> float:
+        aside = behind.aside()
+        coded = [one for node in nodes for one in encoder.wave((node,), aside, Effort(rough=True))]
+        return cost_of([root, *coded], encoder.canvases)
 
-    def best(self, anchors: tuple[int, ...], right: int, shortest: int) -> list[int]:
-        """The anchors that follow these, up to ``right``: that alone, or its half way before it, and so on."""
-        left = anchors[-1]
-        middle = (left + right) // 2
-        if middle - left < max(shortest, 1) or not moves_fast(self._begun((*anchors, right)).coded[0]):
-            return [right]
-        gain = self._cost(anchors, (right,)) - self._cost(anchors, (middle, right))
-        if gain <= _GAIN:
-            return [right]
-        if gain <= _PROMISE:
-            return [middle, right]
-        first = self.best(anchors, middle, shortest)
-        return first + self.best((*anchors, *first), right, shortest)
-
-    def decisions(self, anchors: Sequence[int]) -> dict[int, Decision]:
-        """What was decided for all nodes up to the last of these anchors, as far as it was tried."""
-        prefixes = (tuple(anchors[:count]) for count in range(1, len(anchors) + 1))
-        return {
-            one.node.frame: one.decision
-            for prefix in prefixes
-            if prefix in self._known
-            for one in self._known[prefix].coded
-        }
-
-    def _begun(self, anchors: tuple[int, ...]) -> _Span:
-        """The last span of these anchors, its anchor at least."""
-        if anchors not in self._known:
-            span = _Span([], self._finished(anchors[:-1]).behind.copy(), waves_to(anchors))
-            self._go_on(span, next(span.rest))
-            self._known[anchors] = span
-        return self._known[anchors]
-
-    def _finished(self, anchors: tuple[int, ...]) -> _Span:
-        span = self._begun(anchors)
-        for wave in span.rest:
-            self._go_on(span, wave)
-        return span
-
-    def _go_on(self, span: _Span, wave: Sequence[Node]) -> None:
-        if self._stop():
-            raise Interrupted("interrupted in a trial")
-        span.coded.extend(self._encoder.wave(wave, span.behind))
-
-    def _cost(self, anchors: tuple[int, ...], following: Sequence[int]) -> float:
-        spans = [self._finished((*anchors, *following[: count + 1])) for count in range(len(following))]
-        return cost_of([self._root, *(one for span in spans for one in span.coded)], self._encoder.canvases)
-
-
-def moves_fast(anchor: CodedNode) -> bool:
-    """Whether its blocks move by a sample a frame and more on average; where they do not, a trial finds nothing."""
-    field = anchor.decision.field
-    assert field is not None
-    vectors = field.vectors[0] / PRECISION
-    return bool(np.hypot(vectors[..., 0], vectors[..., 1]).mean() >= anchor.node.frame - anchor.node.parents[0])
+    one, two = encoder.workers.map(cost, (whole, halves))
+    return one - two
 
 
 def cost_of(coded: Sequence[CodedNode], canvases: Sequence[Tensor]) -> float:

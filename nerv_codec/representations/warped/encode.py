@@ -33,7 +33,7 @@ from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -58,12 +58,14 @@ class Effort:
         decided: What has been chosen before, by frame.
         stop: Asked before each step.
         device: Where steps are taken.
+        rough: Whether it is only to be compared with others that are as rough.
     """
 
     steps: int = 0
     decided: Mapping[int, Decision] = field(default_factory=dict)
     stop: Callable[[], bool] = lambda: False
     device: torch.device = _CPU
+    rough: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,11 +121,10 @@ class Behind:
     counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
     squares: dict[int, Counts] = field(default_factory=dict)
 
-    def copy(self) -> Behind:
-        """One that goes on by itself; planes and motion, which nobody changes, are shared."""
-        adapted = copy.deepcopy((self.out, self.brightness, self.models, self.counts, self.squares))
-        out, brightness, models, counts, squares = adapted
-        return Behind(out, dict(self.done), dict(self.fields), brightness, models, counts, squares)
+    def aside(self) -> Behind:
+        """One that goes on by itself, in a stream of its own; planes and motion, which nobody changes, are shared."""
+        adapted = copy.deepcopy((self.brightness, self.models, self.counts, self.squares))
+        return Behind(StreamWriter(), dict(self.done), dict(self.fields), *adapted)
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class PartEncoder:
         rows, cols = self._extent
         shape, out = (rows // BLOCK, cols // BLOCK), behind.out
         for node in nodes:  # here, where threads are free for it
-            self._target(node)
+            self.target(node)
         known = [expected(node, shape, behind.fields) if node.parents else None for node in nodes]
         motion = [None if one is None else behind.models.estimates(one) for one in known]
 
@@ -179,7 +180,7 @@ class PartEncoder:
     def _extent(self) -> tuple[int, int]:
         return 2 * self.canvases[0].shape[2], 2 * self.canvases[0].shape[3]
 
-    def _target(self, node: Node) -> Tensor:
+    def target(self, node: Node) -> Tensor:
         """What a node is coded from: root and anchors that others inherit from, freed of noise."""
         if node.depth >= len(_STRENGTHS) or node.frame - 1 in node.parents:
             return self.canvases[node.frame]
@@ -200,17 +201,18 @@ class PartEncoder:
         done: Mapping[int, Planes],
         effort: Effort,
     ) -> _Draft:
-        canvas, weights = self._target(node), self.weights
+        canvas, weights = self.target(node), self.weights
         source, parents = Planes.rounded(canvas), [done[frame] for frame in node.parents]
         index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
         brightness, moved = (decision.brightness, decision.field) if decision is not None else ((), None)
         if decision is None and known is not None and motion is not None:
-            brightness, moved = _moved(source, parents, lambda_value(index), known, motion)
+            reaches = ROUGH_REACHES if effort.rough else REACHES
+            brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, self.workers)
         seen = changed(parents, brightness)
         told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-            if node.depth < _LOOPED and not steps:
+            if node.depth < _LOOPED and not steps and not effort.rough:
                 real, latents = analysed_in_loop(canvas, told, weights)
             else:
                 real, latents = analysed(canvas, told.prediction, told.conditions, weights)
@@ -228,7 +230,7 @@ class PartEncoder:
         counts = behind.counts.setdefault(node.depth, flag_counts())
         put_latents(draft.decision.latents, self.weights.of(told.parents).context, told, counts, out)
         seen = behind.squares.setdefault(node.depth, mending.flag_counts())
-        source, kind = Planes.rounded(self._target(node)), (not node.parents, self.part.components)
+        source, kind = Planes.rounded(self.target(node)), (not node.parents, self.part.components)
         chosen = mending.decide(source, draft.plain, draft.mended, told.lambda_index, seen, *kind)
         mending.put(chosen, seen, out, *kind)
         planes = chosen.joined(draft.plain, draft.mended)
@@ -237,20 +239,26 @@ class PartEncoder:
 
 
 def _moved(
-    source: Planes, parents: Sequence[Planes], price: float, known: Expectation, estimates: Estimates
+    source: Planes,
+    parents: Sequence[Planes],
+    price: float,
+    known: Expectation,
+    estimates: Estimates,
+    reaches: Sequence[int],
+    workers: Workers,
 ) -> tuple[tuple[Brightness, ...], MotionField]:
     """Brightness and motion of a node. What looks like a fade may be motion: so what motion leaves is compared."""
 
     def tried(brightness: tuple[Brightness, ...]) -> tuple[float, tuple[Brightness, ...], MotionField]:
         seen = changed(parents, brightness)
-        field = search(source, seen, price, known, estimates)
+        field = search(source, seen, price, known, estimates, reaches, workers)
         left = compensate(seen, field)[0].y.astype(np.float64) - source.y
         return float((left**2).mean()), brightness, field
 
     guess = estimated(source, parents)
     if not guess:
-        return (), search(source, parents, price, known, estimates)
-    return min(tried(()), tried(guess), key=lambda one: one[0])[1:]
+        return (), search(source, parents, price, known, estimates, reaches, workers)
+    return min(workers.map(tried, ((), guess)), key=lambda one: one[0])[1:]
 
 
 def encode_part(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -33,15 +34,22 @@ from nerv_codec.representations.warped.planes import Planes
 
 _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
-_BITS_SLOPE, _PSNR_SLOPE = -0.055, -0.3
-"""What an index of lambda changes, about: the logarithm of the bits, and dB."""
+_BITS_SLOPE, _PSNR_SLOPE = -0.028, -0.2
+"""What a half of an index of lambda changes, about: the logarithm of the bits, and dB."""
+_CLOSE_BITS, _CLOSE_PSNR = 0.05, 0.15
+"""The logarithm of the bits, and dB: who is further off tries other anchors."""
 
 
-def ladder(config: WarpedConfig, index: int) -> Ladder:
-    """Prices of nodes by depth around a lambda index."""
+def ladder(config: WarpedConfig, halves: int) -> Ladder:
+    """Prices of nodes by depth around a lambda index, given in halves: behind one, nodes between anchors are dearer.
+
+    An index changes the PSNR by up to half a dB, which is more than somebody who asks for one wants to be off.
+    """
     octaves = [config.root_octaves, 0.0]
     octaves += [config.inner_octaves + number * config.deeper_octaves for number in range(MAX_DEPTHS - 2)]
-    return Ladder(index, tuple(round(STEPS_PER_OCTAVE * octave) for octave in octaves))
+    index, rest = divmod(halves, 2)
+    steps = [round(STEPS_PER_OCTAVE * octave) + rest * (depth > 1) for depth, octave in enumerate(octaves)]
+    return Ladder(index, tuple(steps))
 
 
 @dataclass(frozen=True)
@@ -86,46 +94,51 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
 
 def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     """The encode that is asked for. A target is looked for without steps first, which are the long part."""
-    index, target = lambda_index(config.rd_lambda), task.target
+    halves, target = 2 * lambda_index(config.rd_lambda), task.target
     if target is None:
-        return _encoded(config, index, None, task, report, decisions)
+        return _encoded(config, halves, None, task, report, decisions)
     goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
     slope = _BITS_SLOPE if target.bits is not None else _PSNR_SLOPE
-    quick = dataclasses.replace(config, steps=0)
-    first = _encoded(quick, index, None, task, report, decisions)
+    quick, close = dataclasses.replace(config, steps=0), _CLOSE_BITS if target.bits is not None else _CLOSE_PSNR
+    first = halves, _encoded(quick, halves, None, task, report, decisions)
 
-    def encoded(settings: WarpedConfig, index: int) -> _Encoded:
-        return _encoded(settings, index, first.anchors, task, report, decisions)
+    def encoded(settings: WarpedConfig, halves: int) -> _Encoded:
+        if settings is quick and halves == first[0]:
+            return first[1]
+        return _encoded(settings, halves, first[1].anchors, task, report, decisions)
 
     def off(one: _Encoded) -> float:
         return one.value(target, task) - goal
 
     look = partial(_nearest, off=off, slope=slope, below=target.bits is not None)
-    index, found = look(partial(encoded, quick), index, trials=_TRIALS)
-    return look(partial(encoded, config), index, trials=_TRIALS // 2)[1] if config.steps else found
+    halves, found = look(partial(encoded, quick), halves, trials=_TRIALS)
+    if abs(off(found)) > close:  # as far as these anchors lead
+        first = halves, _encoded(quick, halves, None, task, report, decisions)
+        halves, found = look(partial(encoded, quick), halves, trials=_TRIALS // 2)
+    return look(partial(encoded, config), halves, trials=_TRIALS // 2)[1] if config.steps else found
 
 
 def _nearest(
     encoded: Callable[[int], _Encoded],
-    index: int,
+    halves: int,
     *,
     off: Callable[[_Encoded], float],
     slope: float,
     below: bool,
     trials: int,
 ) -> tuple[int, _Encoded]:
-    """The lambda index whose encode is least off, by the secant method, and that encode.
+    """The lambda index whose encode is least off, in halves, by the secant method, and that encode.
 
     Args:
         encoded: Makes one.
-        index: Where to begin.
+        halves: Where to begin.
         off: By how much an encode misses.
-        slope: What an index changes about that, roughly.
+        slope: What a half changes about that, roughly.
         below: Whether one that is not above is better than any that is: who asks for a size wants it to fit.
         trials: Encodes at the most.
     """
-    first = encoded(index)
-    tried = {index: (off(first), first)}
+    first = encoded(halves)
+    tried = {halves: (off(first), first)}
     while len(tried) < trials:
         best = min(tried, key=lambda one: abs(tried[one][0]))
         others = [one for one in tried if one != best]
@@ -136,7 +149,7 @@ def _nearest(
         following = best + round(-tried[best][0] / slope)
         if following == best and below and tried[best][0] > 0:
             following += 1
-        following = min(max(following, 0), NUM_LAMBDAS - 1)
+        following = min(max(following, 0), 2 * NUM_LAMBDAS - 1)
         if following in tried:
             break
         made = encoded(following)
@@ -147,7 +160,7 @@ def _nearest(
 
 def _encoded(
     config: WarpedConfig,
-    index: int,
+    halves: int,
     anchors: Sequence[int] | None,
     task: GopTask,
     report: FitReporter,
@@ -155,7 +168,7 @@ def _encoded(
 ) -> _Encoded:
     """A GOP at one price. Anchors that are not given are chosen on its first part, and serve the others."""
     weights, geometry, frames = load_weights(), task.geometry, task.frames
-    layout, prices = layout_of(task.info), ladder(config, index)
+    layout, prices, given = layout_of(task.info), ladder(config, halves), anchors
     divided = layout.parts(geometry)
     streams: list[bytes] = []
     done: list[dict[int, Planes]] = []
@@ -163,7 +176,8 @@ def _encoded(
     steps, words, wrong = len(frames) * len(divided), 0, []
     with Workers() as workers:
         for number, part in enumerate(divided):
-            trial = f"{config.steps} {index} {number}"
+            kept = "own" if given is None else f"{zlib.crc32(repr(given).encode()):08x}"
+            trial = f"{config.steps} {halves / 2} {number} {kept}"
             effort = Effort(config.steps, decisions.of(trial), decisions.stop, task.device)
             out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]

@@ -8,11 +8,12 @@ the sum of absolute Hadamard coefficients over the block's support, bits are tho
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
+from nerv_codec.base.threads import Task, Workers, side_by_side
 from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.compensate import LUMA_TAPS
 from nerv_codec.representations.warped.decision_kernel import ONE
@@ -27,15 +28,26 @@ from nerv_codec.representations.warped.motion import (
 )
 from nerv_codec.representations.warped.motion_coder import Estimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
-from nerv_codec.representations.warped.search_kernel import PAD, accumulate, coarse_sweep, phases, sweep
+from nerv_codec.representations.warped.search_kernel import (
+    PAD,
+    accumulate,
+    coarse_sweep,
+    phases,
+    size_bits,
+    sweep,
+)
 
 _LEVELS = 3
 """Of the pyramid at least; long ones have more, so that the coarsest reaches a quarter of the longer side."""
 _REACH = 12
 """Samples of every level but the finest in which all vectors are tried: small things that go their own way are seen on
 finer levels only."""
+_BANDS = 32
+"""Of rows at the most, which threads take."""
 REACHES = (4, 2, 1, 1)
 """Largest steps of the refinement, sweep by sweep, in quarter samples."""
+ROUGH_REACHES = (4, 1)
+"""Where little depends on it."""
 _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
 
@@ -47,6 +59,7 @@ def search(
     expectation: Expectation,
     estimates: Estimates,
     reaches: Sequence[int] = REACHES,
+    workers: Workers | None = None,
 ) -> MotionField:
     """Motion of a node.
 
@@ -57,14 +70,20 @@ def search(
         expectation: What is known of its motion.
         estimates: Of the motion coder, as they stand.
         reaches: Largest steps of the refinement, sweep by sweep, in quarter samples.
+        workers: Who share the work; what is found does not depend on them.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
     starts = np.zeros(expectation.vectors.shape, np.int32)
     vectors = starts.copy()
-    for number, parent in enumerate(parents):
-        fine, coarse = _whole_samples(source.y, parent.y, worth)
+    padded = tuple(extent + 2 * PAD for extent in source.y.shape)
+    quarters = np.empty((len(parents), 4, 4, *padded), np.int16)
+
+    def prepared(number: int, parent: Samples) -> None:
+        fine, coarse = _whole_samples(source.y, parent, worth)
         starts[number], vectors[number] = PRECISION * fine, PRECISION * coarse
-    quarters = np.stack([_quarters(parent.y) for parent in parents])
+        _quarters(parent, quarters[number])
+
+    side_by_side(workers, prepared, range(len(parents)), [parent.y for parent in parents])
     modes = np.full(starts.shape[1:3], BOTH if len(parents) == 2 else 0, np.uint8)
     rows, cols = modes.shape
     total = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32)
@@ -74,10 +93,42 @@ def search(
     farthest = MAX_VECTOR // -(-max(near, abs(far)) // min(near, abs(far) or near))
     chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
     bits = -np.log2(np.hstack([chance, 1 - chance]))
-    for reach in reaches:
-        terms = expectation.vectors, starts, near, far, bits, 16 * worth, reach, farthest
-        sweep(source.y, quarters, vectors, modes, total, terms)
+    sizes = size_bits(bits)
+    memory = np.zeros(starts.shape[:3], np.bool_), np.zeros(modes.shape, np.bool_), np.full(modes.shape, -1, np.int64)
+
+    def swept(number: int, first: int, last: int) -> None:
+        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reaches[number], farthest
+        sweep(source.y, quarters, vectors, modes, total, terms, memory, number, first, last)
+
+    _pipelined(swept, len(reaches), rows, workers)
     return MotionField(vectors, modes)
+
+
+def _pipelined(swept: Callable[[int, int, int], None], sweeps: int, rows: int, workers: Workers | None) -> None:
+    """Calls ``swept`` with numbers of sweeps and rows from and up to which they go, as if one followed another.
+
+    A sweep sees one row below. So the next may begin above, while it goes on, and nothing is different for that.
+    """
+    if workers is None or workers.count == 1:
+        for number in range(sweeps):
+            swept(number, 0, rows)
+        return
+    height = max(2, -(-rows // _BANDS))
+    bands = -(-rows // height)
+    tasks: dict[tuple[int, int], Task[None]] = {}
+
+    def one(number: int, band: int) -> None:
+        for needed in ((number, band - 1), (number - 1, min(band + 1, bands - 1))):
+            if needed in tasks:
+                tasks[needed].result()
+        swept(number, height * band, min(height * (band + 1), rows))
+
+    for turn in range(bands + 2 * (sweeps - 1)):
+        for number in range(sweeps):
+            if 0 <= turn - 2 * number < bands:
+                tasks[number, turn - 2 * number] = workers.begin(one, number, turn - 2 * number)
+    for task in tasks.values():
+        task.result()
 
 
 def _whole_samples(source: Samples, parent: Samples, price: float) -> tuple[Vectors, Vectors]:
@@ -112,11 +163,9 @@ def _padded(plane: Samples, shape: tuple[int, ...]) -> Samples:
     return np.pad(plane, missing, mode="edge")
 
 
-def _quarters(plane: Samples) -> Samples:
+def _quarters(plane: Samples, out: Samples) -> None:
     """A plane at all 16 quarter-sample positions, (4, 4, rows + 2 PAD, cols + 2 PAD), as the decoder reads them."""
     taps = LUMA_TAPS.shape[1]
     before, after = taps // 2 - 1, taps // 2
     padded = np.pad(plane, ((PAD + before, PAD + after), (PAD + before, PAD + after)), mode="edge")
-    out = np.empty((4, 4, plane.shape[0] + 2 * PAD, plane.shape[1] + 2 * PAD), np.int16)
     phases(padded, LUMA_TAPS, out)
-    return out

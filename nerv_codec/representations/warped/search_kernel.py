@@ -7,33 +7,38 @@ import numpy as np
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.compensate_kernel import TAP_BITS
+from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 
 PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
 _WORTH_A_LOOK = 32
 """Bits that a block's error is worth at least, where all vectors in reach are tried: one from afar takes as many."""
+_SIZES = 256
+_TRIED = 128
+"""Room for the vectors that are tried for a block, twice as much as there are."""
+_LOG_LENGTHS = 2 * np.log2(1.0 + np.arange(_SIZES))
 _LATER = 1.5
 """Bits that a block right or below pays, about, if its neighbour no longer moves as it does."""
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _difference(source, reference, top, left, size, down, right):
+def _difference(source, reference, top, left, down, right):
     """Sum of absolute differences of a block; both planes have borders of PAD, positions beyond are moved in."""
     height, width = source.shape
-    y, x = min(max(top + down, 0), height - size), min(max(left + right, 0), width - size)
-    total = np.int32(0)
-    for i in range(size):
-        one, two = source[top + i], reference[y + i]
-        for j in range(size):
-            total += abs(np.int32(one[left + j]) - np.int32(two[x + j]))
-    return total
+    y, x = min(max(top + down, 0), height - BLOCK), min(max(left + right, 0), width - BLOCK)
+    return sum_of_differences(source, top * width + left, reference, y * width + x, width)
 
 
 @njit(nogil=True, cache=True)
 def _length(down, right):
     """Bits of a difference of vectors, about."""
-    return 0.5 + 2 * np.log2(1.0 + abs(down)) + 2 * np.log2(1.0 + abs(right))
+    return 0.5 + _log_length(abs(down)) + _log_length(abs(right))
+
+
+@njit(nogil=True, cache=True)
+def _log_length(size):
+    return _LOG_LENGTHS[size] if size < len(_LOG_LENGTHS) else 2 * np.log2(1.0 + size)
 
 
 @njit(nogil=True, cache=True)
@@ -60,22 +65,28 @@ def coarse_sweep(source, reference, vectors, price, reach):
                     v0, v1 = np.int32(0), np.int32(0)
                 else:
                     v0, v1 = m0, m1
-                cost = _difference(source, reference, top, left, BLOCK, v0, v1) + price * _length(v0 - m0, v1 - m1)
-                if cost < best:
-                    best, b0, b1 = cost, v0, v1
+                paid = price * _length(v0 - m0, v1 - m1)
+                if paid < best:
+                    cost = _difference(source, reference, top, left, v0, v1) + paid
+                    if cost < best:
+                        best, b0, b1 = cost, v0, v1
             wide = reach if best > _WORTH_A_LOOK * price else -1
             for v0 in range(-wide, wide + 1):
                 for v1 in range(-wide, wide + 1):
-                    cost = _difference(source, reference, top, left, BLOCK, v0, v1) + price * _length(v0 - m0, v1 - m1)
-                    if cost < best:
-                        best, b0, b1 = cost, np.int32(v0), np.int32(v1)
+                    paid = price * _length(v0 - m0, v1 - m1)
+                    if paid < best:
+                        cost = _difference(source, reference, top, left, v0, v1) + paid
+                        if cost < best:
+                            best, b0, b1 = cost, np.int32(v0), np.int32(v1)
             for _ in range(4):
                 c0, c1 = b0, b1
                 for k in range(9):
                     v0, v1 = c0 + k // 3 - 1, c1 + k % 3 - 1
-                    cost = _difference(source, reference, top, left, BLOCK, v0, v1) + price * _length(v0 - m0, v1 - m1)
-                    if cost < best:
-                        best, b0, b1 = cost, v0, v1
+                    paid = price * _length(v0 - m0, v1 - m1)
+                    if paid < best:
+                        cost = _difference(source, reference, top, left, v0, v1) + paid
+                        if cost < best:
+                            best, b0, b1 = cost, v0, v1
                 if c0 == b0 and c1 == b1:
                     break
             vectors[r, c, 0], vectors[r, c, 1] = b0, b1
@@ -128,53 +139,22 @@ def _fetch(quarters, r, c, down, right, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _transform_columns(work):
-    """Hadamard transforms of 8 down the columns of 16x16 numbers in one row, of the upper and of the lower half.
-
-    Such an array, and one loop over the columns, let the compiler work on eight of them at once.
-    """
-    for start in (0, 128):
-        for j in range(start, start + 16):
-            a0, a1, a2, a3 = work[j], work[j + 16], work[j + 32], work[j + 48]
-            a4, a5, a6, a7 = work[j + 64], work[j + 80], work[j + 96], work[j + 112]
-            b0, b1, b2, b3 = a0 + a4, a1 + a5, a2 + a6, a3 + a7
-            b4, b5, b6, b7 = a0 - a4, a1 - a5, a2 - a6, a3 - a7
-            a0, a1, a2, a3 = b0 + b2, b1 + b3, b0 - b2, b1 - b3
-            a4, a5, a6, a7 = b4 + b6, b5 + b7, b4 - b6, b5 - b7
-            work[j], work[j + 16], work[j + 32], work[j + 48] = a0 + a1, a0 - a1, a2 + a3, a2 - a3
-            work[j + 64], work[j + 80], work[j + 96], work[j + 112] = a4 + a5, a4 - a5, a6 + a7, a6 - a7
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _error(place, quarters, down, right, other, both):
+def _error(place, quarters, down, right, other, both, limit):
     """Error over a support, in 1/16, if the block is read from there (or is the mean with other).
 
-    It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes.
+    It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes;
+    or less than that, if it is not below the limit.
     """
-    r, c, rest, weights, work, turned, _ = place
+    r, c, rest, weights, _ = place
     height, width = quarters.shape[2:]
     y = min(max(PAD + r * 8 - 4 + (down >> 2), 0), height - 16)
     x = min(max(PAD + c * 8 - 4 + (right >> 2), 0), width - 16)
-    plane = quarters[down & 3, right & 3]
-    for i in range(16):
-        goal, weight, source, start = rest[i], weights[i], plane[y + i], 16 * i
-        if both:
-            second = other[i]
-            for j in range(16):
-                said = (np.int32(source[x + j]) + np.int32(second[j]) + 1) >> 1
-                work[start + j] = (goal[j] - weight[j] * said) >> 4
-        else:
-            for j in range(16):
-                work[start + j] = (goal[j] - weight[j] * np.int32(source[x + j])) >> 4
-    _transform_columns(work)
-    for i in range(16):
-        for j in range(16):
-            turned[16 * j + i] = work[16 * i + j]
-    _transform_columns(turned)
-    total = np.int64(0)
-    for i in range(256):
-        total += abs(turned[i])
-    return total >> 3
+    start = ((4 * (down & 3) + (right & 3)) * height + y) * width + x
+    # in whole numbers, and never so low that what ends early could pass for less than the limit
+    most = np.int64(min(limit, 1e15)) + 2
+    if both:
+        return error_of_both(rest, weights, quarters, start, width, other, most)
+    return error_of_one(rest, weights, quarters, start, width, other, most)
 
 
 @njit(nogil=True, cache=True)
@@ -223,13 +203,26 @@ def _size_bits(bits_of, value, base):
 
 
 @njit(nogil=True, cache=True)
-def _vector_bits(bits_of, found, count, base, v0, v1):
+def _vector_bits(bits_of, sizes, found, count, base, v0, v1):
     bits = 0.0
     for k in range(count):
         if found[k, 0] == v0 and found[k, 1] == v1:
             return bits + bits_of[base + k, 0]
         bits += bits_of[base + k, 1]
-    return bits + _size_bits(bits_of, v0 - found[0, 0], 0) + _size_bits(bits_of, v1 - found[0, 1], 1)
+    d0, d1 = abs(v0 - found[0, 0]), abs(v1 - found[0, 1])
+    if max(d0, d1) < sizes.shape[1]:
+        return bits + sizes[0, d0] + sizes[1, d1]
+    return bits + _size_bits(bits_of, d0, 0) + _size_bits(bits_of, d1, 1)
+
+
+@njit(nogil=True, cache=True)
+def size_bits(bits_of):
+    """Bits of differences of vectors, down and right, (2, _SIZES): a table, as most are small."""
+    table = np.empty((2, _SIZES))
+    for base in range(2):
+        for value in range(_SIZES):
+            table[base, value] = _size_bits(bits_of, value, base)
+    return table
 
 
 @njit(nogil=True, cache=True)
@@ -250,16 +243,17 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
 
     both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights.
     terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
-    (model, bit), price of a bit, reach, limit of the vectors that are tried.
+    (model, bit) and of differences of vectors, price of a bit, reach, limit of the vectors that are tried.
     """
-    r, c, tried = place[0], place[1], place[6]
-    expected, starts, near, far, bits_of, price, reach, farthest = terms
+    r, c, tried = place[0], place[1], place[4]
+    expected, starts, near, far, bits_of, sizes, price, reach, farthest = terms
     rows, cols = field.shape[1:3]
     second = both and number == 1
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
     base = motion_kernel.choice_base(chosen, number, second, r, c)
     best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
-    seen = 0
+    turns = tried[_TRIED, 0] + 1
+    tried[_TRIED, 0] = turns
     for k in range(count + 5 + 6 * 8):
         if k < count:
             v0, v1 = found[k, 0], found[k, 1]
@@ -287,18 +281,19 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             continue
         if max(abs(v0), abs(v1)) > farthest:
             continue
-        new = True
-        for m in range(seen):
-            if tried[m, 0] == v0 and tried[m, 1] == v1:
-                new = False
-                break
-        if not new:
+        # a table without order; the row behind it says which entries are of this call
+        name = (v0 << 32) ^ (v1 & 0xFFFFFFFF)
+        slot = (v0 * 29 + v1) & (_TRIED - 1)
+        while tried[slot, 1] == turns and tried[slot, 0] != name:
+            slot = (slot + 1) & (_TRIED - 1)
+        if tried[slot, 1] == turns:
             continue
-        tried[seen, 0], tried[seen, 1] = v0, v1
-        seen += 1
-        paid = price * (_vector_bits(bits_of, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1))
+        tried[slot, 0], tried[slot, 1] = name, turns
+        paid = price * (
+            _vector_bits(bits_of, sizes, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
+        )
         if paid < best:
-            cost = _error(place, quarters[number], v0, v1, other, both) + paid
+            cost = _error(place, quarters[number], v0, v1, other, both, best - paid) + paid
             if cost < best:
                 best, b0, b1 = cost, v0, v1
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1
@@ -320,7 +315,7 @@ def _mode_bits(modes, two_parents, bits_of, base, r, c, out):
 def _best_join(quarters, field, base, options, two, whole, place, terms):
     """The best of the ``options`` joins in ``whole``: its number, and its cost."""
     r, c = place[:2]
-    bits_of, price = terms[4:6]
+    bits_of, _, price = terms[4:7]
     best, least = -1, np.inf
     bits = bits_of[base, 0]
     for k in range(options):
@@ -333,7 +328,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
         ending = 0.0 if k == options - 1 else bits_of[base + 1 + k, 0]
         paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
         if np.abs(row[1:]).max() <= MAX_VECTOR:
-            cost = _error(place, quarters[number], v0, v1, two, both) + paid
+            cost = _error(place, quarters[number], v0, v1, two, both, least - paid) + paid
             if cost < least:
                 best, least = k, cost
         if k < options - 1:
@@ -345,7 +340,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
 def _best_both(quarters, field, chosen, two, found, place, terms):
     """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
     r, c = place[:2]
-    expected, _, near, far, bits_of, price, _, _ = terms
+    expected, _, near, far, bits_of, sizes, price, _, _ = terms
     _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
     _refine(quarters, field, chosen, 1, True, two, found, place, terms)
     _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
@@ -353,7 +348,7 @@ def _best_both(quarters, field, chosen, two, found, place, terms):
     v0, v1 = field[0, r, c]
     _fetch(quarters[0], r, c, v0, v1, two)
     count = motion_kernel.candidates(field, expected, 0, r, c, False, near, far, found)
-    bits = _vector_bits(bits_of, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
+    bits = _vector_bits(bits_of, sizes, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
     return price * bits + _refine(quarters, field, chosen, 1, True, two, found, place, terms)
 
 
@@ -371,8 +366,8 @@ def _settle(field, modes, chosen, joined, mode, found, r, c, expected, near, far
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def sweep(source, quarters, field, modes, total, terms):
-    """Every block once.
+def sweep(source, quarters, field, modes, total, terms, memory, number, first, last):
+    """Every block of some rows once, unless nothing has changed since it was tried.
 
     Args:
         source: Luma (rows, cols) of the picture.
@@ -381,36 +376,43 @@ def sweep(source, quarters, field, modes, total, terms):
         modes: (rows, cols), changed.
         total: The weighted prediction of all blocks, with borders of 4 samples.
         terms: See :func:`_refine`.
+        memory: What sweeps tell each other of blocks, changed: which took another vector (2, rows, cols) and which
+            joined, see `motion_kernel`; in which sweep they changed.
+        number: Of the sweep. Later ones do not reach further.
+        first: Row.
+        last: Row behind the last.
     """
     rows, cols = modes.shape
-    expected, _, near, far, bits_of, price, _, _ = terms
+    expected, _, near, far, bits_of, _, price, _, _ = terms
     two_parents = far != 0
-    chosen, joined = np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_)
+    chosen, joined, changed = memory
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
     weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
-    work, turned = np.zeros(256, np.int32), np.zeros(256, np.int32)
-    tried = np.zeros((64, 2), np.int64)
+    tried = np.zeros((_TRIED + 1, 2), np.int64)
     mode_bits = np.zeros(3)
-    for r in range(rows):
+    before, vectors = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
+    kind = -1
+    for r in range(first, last):
         for c in range(cols):
-            place = (r, c, rest, weights, work, turned, tried)
-            _weights(r, c, rows, cols, weights)
+            if number > 0 and _settled(changed, number, r, c):
+                continue
+            place = (r, c, rest, weights, tried)
+            this = 8 * (r == 0) + 4 * (r == rows - 1) + 2 * (c == 0) + (c == cols - 1)
+            if this != kind:
+                kind = this
+                _weights(r, c, rows, cols, weights)
+            before[:], mode_before = field[:, r, c], modes[r, c]
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, -1)
-            for i in range(16):
-                for j in range(16):
-                    rest[i, j] = 0
-                    if weights[i, j] > 0:
-                        y, x = r * 8 - 4 + i, c * 8 - 4 + j
-                        rest[i, j] = 256 * np.int32(source[y, x]) - total[r * 8 + i, c * 8 + j]
+            _lacking(source, total, weights, r, c, rest)
             options = motion_kernel.joins(field, modes, expected, two_parents, r, c, whole)
             base = motion_kernel.join_base(joined, r, c, options)
             _mode_bits(modes, two_parents, bits_of, base, r, c, mode_bits)
             join, join_cost = _best_join(quarters, field, base, options, two, whole, place, terms)
             mode = FORWARD
             best = _refine(quarters, field, chosen, 0, False, two, found, place, terms) + price * mode_bits[FORWARD]
-            vectors = field[:, r, c].copy()
+            vectors[:] = field[:, r, c]
             if two_parents:
                 cost = _refine(quarters, field, chosen, 1, False, two, found, place, terms)
                 cost += price * mode_bits[BACKWARD]
@@ -428,8 +430,38 @@ def sweep(source, quarters, field, modes, total, terms):
                     vectors[k // 2, k % 2] = whole[join, 1 + k]
             field[:, r, c] = vectors
             _settle(field, modes, chosen, joined[r, c], mode, found, r, c, expected, near, far)
+            if mode != mode_before or (field[:, r, c] != before).any():
+                changed[r, c] = number
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, 1)
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _settled(changed, number, r, c):
+    """Whether neither a block nor a neighbour has changed since the sweep before came to it."""
+    rows, cols = changed.shape
+    for y in range(max(r - 1, 0), min(r + 2, rows)):
+        for x in range(max(c - 1, 0), min(c + 2, cols)):
+            if changed[y, x] >= number - (y > r or (y == r and x >= c)):
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _lacking(source, total, weights, r, c, rest):
+    """What all other blocks leave of a block's support."""
+    rows, cols = total.shape[0] // 8 - 1, total.shape[1] // 8 - 1
+    if 0 < r < rows - 1 and 0 < c < cols - 1:
+        for i in range(16):
+            for j in range(16):
+                rest[i, j] = 256 * np.int32(source[r * 8 - 4 + i, c * 8 - 4 + j]) - total[r * 8 + i, c * 8 + j]
+        return
+    for i in range(16):
+        for j in range(16):
+            rest[i, j] = 0
+            if weights[i, j] > 0:
+                y, x = r * 8 - 4 + i, c * 8 - 4 + j
+                rest[i, j] = 256 * np.int32(source[y, x]) - total[r * 8 + i, c * 8 + j]
 
 
 @njit(nogil=True, cache=True)

@@ -18,7 +18,7 @@ from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.motion import BLOCK, Expectation
 from nerv_codec.representations.warped.motion_coder import MotionModels
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.search import ROUGH_REACHES, search
 
 _WEIGHTS = (1.2, 1.0, 0.8, 0.7)
 """Of neighbours by distance, against the frame's own of 1 over the strength."""
@@ -26,8 +26,6 @@ _TOLERANCE = 2.0
 """Squared error, in lambdas, at which the weight has fallen by the square root of e."""
 _WINDOW = 5
 """Samples a side over which errors are averaged."""
-_REACHES = (4, 1)
-"""Of the search, see `search.search`."""
 
 
 def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: float, workers: Workers) -> Tensor:
@@ -50,7 +48,7 @@ def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: flo
 
     def weighted(other: int, weight: float) -> tuple[Tensor, Tensor]:
         planes = Planes.rounded(canvases[other])
-        moved, _ = compensate([planes], search(source, [planes], price, known, estimates, _REACHES))
+        moved, _ = compensate([planes], search(source, [planes], price, known, estimates, ROUGH_REACHES))
         there = moved.tensor()
         error = torch.nn.functional.avg_pool2d(
             (there - own).square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False

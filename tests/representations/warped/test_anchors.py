@@ -12,7 +12,7 @@ from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped import anchors
-from nerv_codec.representations.warped.anchors import cost_of, encode_choosing, moves_fast
+from nerv_codec.representations.warped.anchors import cost_of, encode_choosing
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
 from nerv_codec.representations.warped.planes import Planes
@@ -20,32 +20,43 @@ from nerv_codec.representations.warped.tree import Node
 
 
 @pytest.mark.parametrize(
-    ("costs", "shortest", "expected"),
+    ("gains", "shortest", "expected"),
     [
-        ({(0, 8): 5.0, (0, 4, 8): 5.2}, 1, [8]),
-        ({(0, 8): 5.0, (0, 4, 8): 4.995}, 1, [8]),
-        ({(0, 8): 5.0, (0, 4, 8): 4.97, (0, 4): 9.0}, 1, [4, 8]),
-        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 9.0}, 4, [4, 8]),
-        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 2.0, (4, 8): 2.52}, 1, [4, 6, 8]),
-        ({(0, 8): 5.0, (0, 4, 8): 4.9, (0, 4): 2.6, (0, 2): 2.6, (4, 8): 2.0}, 1, [1, 2, 4, 8]),
+        ({(0, 8): -0.2}, 1, [8]),
+        ({(0, 8): 0.005}, 1, [8]),
+        ({(0, 8): 0.03, (0, 4): 9.0}, 1, [4, 8]),
+        ({(0, 8): 0.1, (0, 4): 9.0}, 4, [4, 8]),
+        ({(0, 8): 0.1, (4, 8): 0.02}, 1, [4, 6, 8]),
+        ({(0, 8): 0.1, (0, 4): 0.1, (0, 2): 0.02}, 1, [1, 2, 4, 8]),
     ],
 )
-def test_spans_are_halved_as_long_as_it_pays(monkeypatch, costs, shortest, expected):
-    """Of every interval: what it costs with one anchor and with two; what is not named costs 2.5."""
-    monkeypatch.setattr(
-        anchors._Trials, "_cost", lambda self, before, following: costs.get((before[-1], *following), 2.5)
-    )
-    monkeypatch.setattr(anchors._Trials, "_begun", lambda self, given: SimpleNamespace(coded=[None]))
-    monkeypatch.setattr(anchors, "moves_fast", lambda anchor: True)
-    trials = anchors._Trials(None, Effort(), None, (0,), None)
-    assert trials.best((0,), 8, shortest) == expected
+def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expected):
+    """Of every interval: what two halves gain; what is not named gains nothing."""
+
+    class Encoder:
+        canvases = [None] * 9
+
+        def wave(self, nodes, behind, effort):
+            return [SimpleNamespace(node=node) for node in nodes]
+
+    def gain(encoder, effort, root, settled, middle, right, behind):
+        assert middle == (settled[-1] + right) // 2
+        return gains.get((settled[-1], right), 0.0)
+
+    monkeypatch.setattr(anchors, "_gain", gain)
+    nodes = [one.node for one in encode_choosing(Encoder(), 8, shortest, StreamWriter(), Effort())]
+    assert [node.frame for node in nodes if node.depth == 1] == expected
+    assert sorted(node.frame for node in nodes) == list(range(9))
+    decided = {one.frame: SimpleNamespace(node=one) for one in nodes}
+    monkeypatch.setattr(anchors, "_gain", None)
+    again = encode_choosing(Encoder(), 8, shortest, StreamWriter(), Effort(decided=decided))
+    assert [one.node for one in again] == nodes
 
 
 def test_the_bytes_are_those_of_an_encode_that_is_told_the_anchors(monkeypatch):
-    """With trials whose decisions serve the encode, and after a stop anywhere, with some of its decisions."""
-    monkeypatch.setattr(anchors, "moves_fast", lambda anchor: True)
+    """With trials, and after a stop anywhere, with some of its decisions."""
     monkeypatch.setattr(anchors, "_GAIN", -9.0)
-    monkeypatch.setattr(anchors, "_PROMISE", 9.0)
+    monkeypatch.setattr(anchors, "_PROMISE", 0.0)
     fmt = PixelFormat()
     frames = moving_texture(fmt, 32, 48, 8)
     part = parts([plane.shape for plane in frames[0]])[0]
@@ -87,8 +98,3 @@ def test_fewer_bits_or_less_error_cost_less():
 
     assert cost(90, 0.02) < cost(100, 0.02) < cost(100, 0.03)
     assert cost(100, 0.02) == pytest.approx(cost(100, 0.02 * 10 ** (1 / 20)) - 0.184, abs=0.005)  # a dB
-
-
-def test_fast_is_a_sample_a_frame():
-    assert moves_fast(coded(8, 1, 0.0, vector=(0, 32))) and moves_fast(coded(4, 1, 0.0, vector=(-20, 8)))
-    assert not moves_fast(coded(8, 1, 0.0, vector=(0, 28)))

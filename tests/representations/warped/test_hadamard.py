@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from nerv_codec.entropy.compiling import njit
+from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
+
+HADAMARD = np.array([[1]])
+for _ in range(3):
+    HADAMARD = np.kron(HADAMARD, [[1, 1], [1, -1]])
+
+
+@njit()
+def one_error(goal, weights, plane, start, pitch, other, limit):
+    return error_of_one(goal, weights, plane, start, pitch, other, limit)
+
+
+@njit()
+def both_error(goal, weights, plane, start, pitch, other, limit):
+    return error_of_both(goal, weights, plane, start, pitch, other, limit)
+
+
+@njit()
+def differences(one, start, two, begin, pitch):
+    return sum_of_differences(one, start, two, begin, pitch)
+
+
+@pytest.fixture
+def numbers():
+    draw = np.random.default_rng(0)
+    goal, weights = draw.integers(0, 1 << 20, (16, 16)), draw.integers(0, 226, (16, 16))
+    plane, other = draw.integers(-2000, 6000, (30, 40)), draw.integers(-2000, 6000, (16, 16))
+    return goal.astype(np.int32), weights.astype(np.int32), plane.astype(np.int16), other.astype(np.int16)
+
+
+def coefficients(rest):
+    """Sums of the four blocks, in their order."""
+    blocks = (rest >> 4).reshape(2, 8, 2, 8).transpose(0, 2, 1, 3).reshape(4, 8, 8)
+    return [np.abs(HADAMARD @ block @ HADAMARD).sum() for block in blocks]
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_the_error_is_the_sum_of_absolute_coefficients(numbers, both):
+    goal, weights, plane, other = numbers
+    said = plane[5:21, 7:23].astype(np.int64)
+    if both:
+        said = (said + other + 1) >> 1
+    sums = coefficients(goal - weights * said)
+    error = both_error if both else one_error
+    assert error(goal, weights, plane, 5 * 40 + 7, 40, other, 1 << 60) == sum(sums) >> 3
+    for count in range(1, 4):
+        limit = int(sum(sums[:count])) >> 3
+        assert error(goal, weights, plane, 5 * 40 + 7, 40, other, limit) == limit
+        assert error(goal, weights, plane, 5 * 40 + 7, 40, other, limit + 1) == sum(sums[: count + 1]) >> 3
+
+
+def test_differences_of_extremes_do_not_overflow():
+    white, black = np.full((8, 20), 4095, np.int16), np.zeros((8, 20), np.int16)
+    assert differences(white, 3, black, 9, 20) == differences(black, 0, white, 0, 20) == 64 * 4095
+    white[2, 5] = 4000
+    assert differences(white, 3, black, 9, 20) == 64 * 4095 - 95
