@@ -19,7 +19,7 @@ def test_training_rounds_as_the_encoder_does():
     canvas = to_canvas(planes, 8, parts([plane.shape for plane in planes])[0])
     told, none = Conditions(INDEX, components=3), IntegerPrediction.none(ROWS, COLS)
     with torch.no_grad():
-        trained = weights.floating(canvas, none.floating(), torch.tensor([float(INDEX)]))
+        trained = weights.alone.floating(canvas, none.floating(), torch.tensor([float(INDEX)]))
     _, decided = analysed(canvas, none, told, weights)
     _, rounded = analysed(canvas, none, told, weights, decide=False)
 
