@@ -61,7 +61,7 @@ def of_between(state: dict[str, Any]) -> str:
     gains = ", ".join(f"{name} {gain:+.2f}" for name, gain in state["gains"].items())
     return (
         f"`python -m tools.training.train_between --data <folder> --minutes {state['minutes']:g}`, {state['step']} "
-        f"steps on a CPU. Over the windowed sinc alone, in dB on held-out pictures, by factor and lambda index: {gains}."
+        f"steps on a CPU. Over the windowed sinc, in dB on held-out pictures, by factor and lambda index: {gains}."
     )
 
 

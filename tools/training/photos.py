@@ -22,6 +22,8 @@ REDUCTIONS = (2, 3, 4, 6)
 _KINDS = {".jpg", ".jpeg", ".png", ".webp"}
 _SAME = 0.97
 """Thumbnails that are more alike are of one picture."""
+_LEAST = 30_000
+"""Bytes of a crop, without loss; below it is a plain surface."""
 
 
 def thumbnail(image: Image) -> npt.NDArray[np.float32]:
@@ -75,8 +77,9 @@ def main() -> None:
             known.append(seen)
             rng = np.random.default_rng(zlib.crc32(seen.tobytes()))
             for number, crop in enumerate(crops(image, options.number, rng)):
-                path = options.out / f"{name}{len(known):03d}-{number}.webp"
-                cv2.imwrite(str(path), crop, [cv2.IMWRITE_WEBP_QUALITY, 101])
+                _, encoded = cv2.imencode(".webp", crop, [cv2.IMWRITE_WEBP_QUALITY, 101])
+                if encoded.size >= _LEAST:
+                    (options.out / f"{name}{len(known):03d}-{number}.webp").write_bytes(encoded.tobytes())
 
 
 if __name__ == "__main__":

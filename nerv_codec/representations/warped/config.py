@@ -12,8 +12,8 @@ class WarpedConfig:
     """Prices and structure of a GOP that shared networks and motion code (docs/format.md)."""
 
     steps: int = 60
-    """Steps of descent on the latents of an anchor. The root takes twice as many, nodes half way between half as many;
-    motion is searched for once."""
+    """Steps of descent on the latents of root and anchors; nodes half way between take half as many. Motion is searched
+    for once."""
     rd_lambda: float = 4.5e-4
     """Weight of bits per luma sample against mean squared error (colour in [0, 1]), at anchors. The networks know
     1.5e-5 to 1.6e-2 (crf 14 to 43); what lies beyond counts as the nearer end."""

@@ -40,11 +40,12 @@ from nerv_codec.representations.warped.tree import Node, waves
 _CPU = torch.device("cpu")
 _STRENGTHS = (0.4, 0.1)
 """Of the temporal filter, by depth: at nodes that many others inherit from."""
-_STEPS = (2.0, 1.0, 0.5)
+_STEPS = (1.0, 1.0, 0.5)
 """Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
-hundredth."""
+hundredth. Those of the root are ten times as long as others."""
 _LOOPED = 2
-"""Depths below this are analysed in a closed loop, unless steps are taken: these get further from a plain beginning."""
+"""Depths below this are analysed in a closed loop; anchors unless they take steps, which get further from a plain
+beginning."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -212,7 +213,7 @@ class PartEncoder:
         told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
         if decision is None:
             steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-            if node.depth < _LOOPED and not steps and not effort.rough:
+            if node.depth < _LOOPED and not effort.rough and not (node.parents and steps):
                 real, latents = analysed_in_loop(canvas, told, weights)
             else:
                 real, latents = analysed(canvas, told.prediction, told.conditions, weights)

@@ -14,19 +14,25 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
 from nerv_codec.representations.shared.integer_convolution import Halves
-from nerv_codec.representations.shared.layout import PREDICTED, macs_per_pixel
+from nerv_codec.representations.shared.layout import ALONE, PREDICTED, macs_per_pixel
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
 from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
-MACS_PER_SAMPLE = round(macs_per_pixel(PREDICTED) / 1.25)
-"""Of 1.25 coordinates a pixel, as 4:2:0 has; all squares mended."""
+_COORDINATES = 1.25
+"""Of a pixel, as 4:2:0 has."""
 _DETAIL = np.float32(1 / DETAIL)
 _REMEMBERED = 4
 """Planes of which what lies between samples is kept at hand."""
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
+
+
+def macs_per_sample(num_frames: int) -> int:
+    """Multiplications for one coordinate of a GOP, about: networks of its frames over their samples, all mended."""
+    of_all = macs_per_pixel(ALONE) + (num_frames - 1) * macs_per_pixel(PREDICTED)
+    return round(of_all / num_frames / _COORDINATES)
 
 
 @dataclass(frozen=True)
@@ -87,8 +93,8 @@ class Warped:
 
     @property
     def macs_per_sample(self) -> int:
-        """Multiplications for one coordinate, about: networks of a frame over its samples."""
-        return MACS_PER_SAMPLE
+        """See :func:`macs_per_sample`."""
+        return macs_per_sample(self.geometry.num_frames)
 
     @property
     def _scale(self) -> np.float32:

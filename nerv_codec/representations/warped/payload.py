@@ -19,7 +19,7 @@ from nerv_codec.representations.shared.canvas import Part, parts
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import DIGEST_BYTES
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
-from nerv_codec.representations.warped.function import MACS_PER_SAMPLE, Lattice
+from nerv_codec.representations.warped.function import Lattice, macs_per_sample
 from nerv_codec.representations.warped.planes import Planes
 
 _PLACES = 3
@@ -162,4 +162,5 @@ def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:
     """What a payload says without being decoded. Raises BitstreamError."""
     payload = split(data, geometry)
     sizes = {"streams": sum(len(stream) for stream in payload.streams)}
-    return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, MACS_PER_SAMPLE)
+    macs = macs_per_sample(geometry.num_frames)
+    return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, macs)
