@@ -20,7 +20,7 @@ class WarpedConfig:
     span: int = 8
     """Longest distance of anchors, frames that are predicted from those before only."""
     shortest_span: int = 1
-    """Where much moves, a span is halved down to this as long as a trial says that it pays."""
+    """A span is halved down to this as long as a trial says that it pays."""
     root_octaves: float = -1.25
     """Octaves of lambda by which the root, which all others inherit from, is cheaper."""
     inner_octaves: float = 1.25
