@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Generic, Self, TypeVar
@@ -32,6 +33,11 @@ class Task(Generic[Result]):
             except BaseException as error:  # told to whoever asks for the result
                 self._future.set_exception(error)
 
+    @property
+    def is_done(self) -> bool:
+        """Whether there is a result."""
+        return self._future.done()
+
     def result(self) -> Result:
         """The result, or what the work raised."""
         self()
@@ -50,6 +56,7 @@ class Workers:
 
     def __init__(self) -> None:
         self.count = torch.get_num_threads()
+        self._waiting: deque[Task[Any]] = deque()
         others = self.count - 1
         self._pool = ThreadPoolExecutor(others, initializer=torch.set_num_threads, initargs=(1,)) if others else None
 
@@ -66,12 +73,34 @@ class Workers:
         """A task that a thread begins with when it is free, at the latest whoever asks for its result."""
         task = Task(function, arguments)
         if self._pool is not None:
-            self._pool.submit(task)
+            self._waiting.append(task)
+            self._pool.submit(self._help)
         return task
+
+    def result(self, task: Task[Result]) -> Result:
+        """What `Task.result` gives; while another thread is at it, this one does what was begun and waits for nobody.
+
+        Only for those that no task waits for which waits for this one, however far around.
+        """
+        task()
+        while not task.is_done and self._help():
+            pass
+        return task.result()
+
+    def _help(self) -> bool:
+        """Does one task; whether there was any."""
+        try:
+            task = self._waiting.popleft()
+        except IndexError:
+            return False
+        task()
+        return True
 
     def map(self, function: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
         """The results of ``function`` for each item, in order, computed side by side."""
         tasks = [self.begin(function, *items) for items in zip(*arguments, strict=False)]
+        for task in tasks:
+            task()  # whoever waits for one while another thread is at it leaves the others to that thread
         return [task.result() for task in tasks]
 
 

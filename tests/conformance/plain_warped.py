@@ -119,17 +119,22 @@ class Node(NamedTuple):
 
 def waves(anchors: Sequence[int]) -> list[list[Node]]:
     """Nodes wave by wave; their parents are frames (10.3)."""
-    found = [[Node(0, 0, ())]]
+    spans: list[list[list[Node]]] = []  # [span][depth - 1]: nodes
     for a in range(1, len(anchors)):
-        found.append([Node(anchors[a], 1, tuple(anchors[max(0, a - 2) : a][::-1]))])
+        levels = [[Node(anchors[a], 1, tuple(anchors[max(0, a - 2) : a][::-1]))]]
         known = [anchors[a - 1], anchors[a]]
         for depth in count(2):
             pairs = [(left, right) for left, right in pairwise(known) if right - left > 1]
             if not pairs:
                 break
-            found.append([Node((left + right) // 2, depth, (left, right)) for left, right in pairs])
-            known = sorted(known + [node.frame for node in found[-1]])
-    return found
+            levels.append([Node((left + right) // 2, depth, (left, right)) for left, right in pairs])
+            known = sorted(known + [node.frame for node in levels[-1]])
+        spans.append(levels)
+    found = [[Node(0, 0, ())]]
+    for w in range(1, len(spans) + max(map(len, spans), default=0)):
+        depths = [d for d in range(1, w + 1) if w - d < len(spans) and d <= len(spans[w - d])]
+        found.append([node for d in depths for node in spans[w - d][d - 1]])
+    return [wave for wave in found if wave]
 
 
 class Field(NamedTuple):

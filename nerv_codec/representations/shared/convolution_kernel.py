@@ -35,8 +35,8 @@ def _any(wanted, i, j):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def convolve(x, weights, bias, shift, wanted, low, high, add, out):
-    """out = convolution of 3 x 3 of x, cut to low..high, at least at the wanted places (rows, cols) of the grid.
+def convolve(x, weights, bias, shift, wanted, first_row, last_row, low, high, add, out):
+    """out = convolution of 3 x 3 of x, cut to low..high, at least at the wanted places (rows, cols) of these rows.
 
     Args:
         x: Features.
@@ -44,6 +44,8 @@ def convolve(x, weights, bias, shift, wanted, low, high, add, out):
         bias: Four times that of the layer.
         shift: That of the layer, and two.
         wanted: Places; others may hold anything afterwards.
+        first_row: The first row that is made, even.
+        last_row: The first one that is not, even or the end.
         low: The least value.
         high: The largest.
         add: Whether out is added to the convolution.
@@ -58,7 +60,7 @@ def convolve(x, weights, bias, shift, wanted, low, high, add, out):
     turned, sums = np.zeros(TURNED * step, np.int16), np.zeros(TURNED * gap, np.int32)
     columns = np.zeros(_TILES, np.int64)
     table, size = weights.reshape(-1), channels * outputs
-    for i in range(0, rows, 2):
+    for i in range(first_row, last_row, 2):
         j = 0
         while j < cols:
             count = 0
@@ -79,8 +81,9 @@ def convolve(x, weights, bias, shift, wanted, low, high, add, out):
                         sums, tile * outputs, gap, outputs, offsets, shifts, b * outputs,
                         low, high, add, into, at, width * stride, stride,
                     )  # fmt: skip
-    out[rows + 1] = 0
-    out[:, cols + 1] = 0
+    out[first_row + 1 : last_row + 1, cols + 1] = 0
+    if last_row == rows:
+        out[rows + 1] = 0
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -185,13 +188,15 @@ def show_picture(y, u, v, bits, largest, wanted, first, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def add_residual(residual, wanted, y, u, v):
-    """Adds six planes of int32 features to a picture where they are wanted."""
+def add_residual(residual, wanted, y, u, v, to_u, to_v):
+    """Adds six planes of int32 features to a picture where they are wanted, to U and V if they are to have it."""
     for i in range(wanted.shape[0]):
         for j in range(wanted.shape[1]):
             if wanted[i, j]:
                 more = residual[i + 1, j + 1]
                 for k in range(4):
                     y[2 * i + k // 2, 2 * j + k % 2] += more[k]
-                u[i, j] += more[4]
-                v[i, j] += more[5]
+                if to_u:
+                    u[i, j] += more[4]
+                if to_v:
+                    v[i, j] += more[5]

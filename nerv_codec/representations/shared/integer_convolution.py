@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.shared import convolution_kernel
 from nerv_codec.representations.shared.integer_network import Ints
 from nerv_codec.representations.shared.vector_code import LANES, paired
@@ -28,6 +29,8 @@ LARGEST_SUM = (1 << 28) - 1
 """A fourth of what 32 bits hold: minimal filtering makes sums four times as large."""
 LARGEST_WEIGHT = 3640
 """Nine of them fit in 16 bits: minimal filtering adds up so many."""
+_FEWEST_ROWS = 8
+"""That a thread is worth waking for."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,14 @@ class Convolution:
         parts = [paired(part.astype(np.int16), outputs) for part in turned.reshape(-1, *turned.shape[2:])]
         return np.ascontiguousarray(np.stack(parts, 1)), 4 * bias, shift + 2
 
-    def __call__(self, x: Features, wanted: Places, limits: tuple[int, int], into: Features | None = None) -> Features:
+    def __call__(
+        self,
+        x: Features,
+        wanted: Places,
+        limits: tuple[int, int],
+        into: Features | None = None,
+        workers: Workers | None = None,
+    ) -> Features:
         """A convolution of 3 x 3 at the wanted places, and anything at others.
 
         Args:
@@ -144,20 +154,37 @@ class Convolution:
             wanted: Places.
             limits: What the result is cut to.
             into: What the convolution is added to, in place, before it is cut.
+            workers: Who share the rows.
         """
-        weight, bias, shift = self._turned
-        out = blank(wanted, bias.size) if into is None else into
-        low, high = (np.int32(limit) for limit in limits)
-        convolution_kernel.convolve(x, weight, bias, shift, wanted, low, high, into is not None, out)
+        out = blank(wanted, self._turned[1].size) if into is None else into
+        self._convolve(x, wanted, limits, into is not None, out, workers)
         return out
 
-    def residual(self, x: Features, wanted: Places) -> Ints:
+    def residual(self, x: Features, wanted: Places, workers: Workers | None = None) -> Ints:
         """A convolution of 3 x 3 at the wanted places, not cut; laid out like features, but in 32 bits."""
-        weight, bias, shift = self._turned
-        out = np.zeros((*x.shape[:2], bias.size), np.int32)
-        low, high = np.int32(-LARGEST_SUM), np.int32(LARGEST_SUM)
-        convolution_kernel.convolve(x, weight, bias, shift, wanted, low, high, False, out)
+        out = np.empty((*x.shape[:2], self._turned[1].size), np.int32)
+        self._convolve(x, wanted, (-LARGEST_SUM, LARGEST_SUM), False, out, workers)
         return out
+
+    def _convolve(
+        self,
+        x: Features,
+        wanted: Places,
+        limits: tuple[int, int],
+        add: bool,
+        out: Features | Ints,
+        workers: Workers | None,
+    ) -> None:
+        weight, bias, shift = self._turned
+        low, high = (np.int32(limit) for limit in limits)
+
+        def convolve(first: int, last: int) -> None:
+            convolution_kernel.convolve(x, weight, bias, shift, wanted, first, last, low, high, add, out)
+
+        rows = len(wanted)
+        step = rows if workers is None else max(-(-rows // (4 * workers.count)) * 2, _FEWEST_ROWS)
+        begins = range(0, rows, step)
+        side_by_side(workers, convolve, begins, [min(begin + step, rows) for begin in begins])
 
     def merge(self, x: Features, wanted: Places, largest: int, modulators: tuple[Ints, Ints], into: Features) -> None:
         """Adds a convolution of 1 x 1, cuts, modulates and cuts again; see `convolution_kernel.merge`."""
@@ -174,9 +201,11 @@ class Convolution:
 
 
 def blank(places: Places, channels: int) -> Features:
-    """Zeros for a grid; channels are rounded up to whole pairs."""
+    """Room for a grid with zeros around it and anything in it; channels are rounded up to whole pairs."""
     rows, cols = places.shape
-    return np.zeros((rows + 3, cols + 3, channels + channels % 2), np.int16)
+    room = np.empty((rows + 3, cols + 3, channels + channels % 2), np.int16)
+    room[0], room[rows + 1 :], room[:, 0], room[:, cols + 1 :] = 0, 0, 0, 0
+    return room
 
 
 def inside(features: Features) -> Features:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.base.threads import Workers, side_by_side
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.shared.convolution_kernel import MODULATION_BITS, add_residual, show, show_picture
 from nerv_codec.representations.shared.integer_context import Arrays
@@ -94,13 +94,20 @@ class IntegerStage:
         scale, shift = np.split(mixed(self.modulation, lambda_index, parents), 2)
         return (scale + (1 << MODULATION_BITS)).astype(np.int32), (shift << FEATURE_BITS[level]).astype(np.int32)
 
-    def __call__(self, lifted: Features, seen: Features, modulators: tuple[Ints, Ints], wanted: Places) -> Features:
+    def __call__(
+        self,
+        lifted: Features,
+        seen: Features,
+        modulators: tuple[Ints, Ints],
+        wanted: Places,
+        workers: Workers | None = None,
+    ) -> Features:
         """Features of the grid at the wanted places; those that are lifted are used up."""
         around, largest = self.around(wanted), LARGEST_FEATURE
         self.merge.merge(seen, next(around), largest, modulators, into=lifted)
         for first, second in self.blocks:
-            hidden = first(lifted, next(around), (0, largest))
-            second(hidden, next(around), (-largest, largest), into=lifted)
+            hidden = first(lifted, next(around), (0, largest), None, workers)
+            second(hidden, next(around), (-largest, largest), lifted, workers)
         return lifted
 
     def around(self, wanted: Places) -> Iterator[Places]:
@@ -159,6 +166,7 @@ class IntegerSynthesis:
         told: Told,
         wanted: Places,
         restored: Signed | None = None,
+        workers: Workers | None = None,
     ) -> Features:
         """Features of a grid at the wanted places.
 
@@ -170,6 +178,7 @@ class IntegerSynthesis:
             told: Steps and modulation.
             wanted: (rows, cols) of the grid.
             restored: At the finest grid, the planes without the residual, less mid-gray.
+            workers: Who share the work.
         """
         predicted, bits = self.design.predicted, _INPUT_BITS[level]
         grids = (values, prediction.subbands[level], prediction.doubt_subbands[level])[: 3 if predicted else 1]
@@ -182,8 +191,8 @@ class IntegerSynthesis:
             if predicted:
                 show_picture(*prediction.doubt, 0, LARGEST_INPUT, around, count + NUM_PLANES, seen)
         if lifted is None:
-            lifted = blank(wanted, self.design.widths[level])
-        return stage(lifted, seen, told.modulators[level], wanted)
+            lifted = np.zeros((*seen.shape[:2], self.design.widths[level]), np.int16)
+        return stage(lifted, seen, told.modulators[level], wanted, workers)
 
     def unmended(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
         """The picture without the residual of the network."""
@@ -197,6 +206,7 @@ class IntegerSynthesis:
         prediction: IntegerPrediction,
         lambda_index: int,
         wanted: Places | None = None,
+        chroma: tuple[bool, bool] = (True, True),
         workers: Workers | None = None,
     ) -> Yuv:
         """The picture, samples 0..LARGEST_SAMPLE in 1/16 of a code value.
@@ -206,6 +216,7 @@ class IntegerSynthesis:
             prediction: What is known of the picture.
             lambda_index: Price of bits.
             wanted: Places of the finest grid where the residual of the network is added; None is everywhere.
+            chroma: Whether it is added to U and V there.
             workers: Who share the work.
         """
         told = self.told(lambda_index, prediction.parents)
@@ -213,14 +224,18 @@ class IntegerSynthesis:
         restored = _restored(grids, prediction)
         if wanted is None:
             wanted = everywhere(grids[LEVELS[-1]])
-        parts = _stripes(wanted, 1 if workers is None else workers.count)
-        found = side_by_side(workers, lambda part: self._residual(grids, restored, prediction, told, part), parts)
-        for part, residual in zip(parts, found, strict=True):
-            add_residual(residual, part, *restored)
+        residual = self._residual(grids, restored, prediction, told, wanted, workers)
+        add_residual(residual, wanted, *restored, *chroma)
         return _samples(*restored)
 
     def _residual(
-        self, grids: Grids, restored: Signed, prediction: IntegerPrediction, told: Told, wanted: Places
+        self,
+        grids: Grids,
+        restored: Signed,
+        prediction: IntegerPrediction,
+        told: Told,
+        wanted: Places,
+        workers: Workers | None,
     ) -> Ints:
         """The residual of the network at the wanted places of the finest grid, laid out like features."""
         places = {LEVELS[-1]: grown(wanted)}
@@ -231,9 +246,9 @@ class IntegerSynthesis:
         for level in LEVELS:
             lifted = None if features is None else self.lifted(level, features, places[2 * level])
             planes = restored if level == LEVELS[-1] else None
-            features = self.stage(level, lifted, grids[level], prediction, told, places[level], planes)
+            features = self.stage(level, lifted, grids[level], prediction, told, places[level], planes, workers)
         assert features is not None
-        return self.out.residual(features, wanted)
+        return self.out.residual(features, wanted, workers)
 
     @classmethod
     def quantised(cls, model: Synthesis) -> IntegerSynthesis:
@@ -389,13 +404,6 @@ def grown(places: Places) -> Places:
     wide[:, 1:] |= tall[:, :-1]
     wide[:, :-1] |= tall[:, 1:]
     return wide
-
-
-def _stripes(places: Places, count: int) -> list[Places]:
-    """The same places in parts of about as many, one below the other."""
-    before = places.sum(1).cumsum()
-    number = np.minimum(count * before // max(1, int(before[-1])), count - 1)
-    return [places & (number == part)[:, None] for part in range(count)]
 
 
 def _halved(places: Places) -> Places:

@@ -16,7 +16,16 @@ import numpy.typing as npt
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.laplace import MAX_LOCATION
 from nerv_codec.entropy.range_kernel import ZERO_SCALE
-from nerv_codec.representations.shared.vector_code import TILE, product, product_8, product_alone, rectify
+from nerv_codec.representations.shared.vector_code import (
+    LANES,
+    TILE,
+    accumulate,
+    is_blank,
+    product,
+    product_8,
+    product_alone,
+    rectify,
+)
 
 MARGIN = 2
 LARGEST = 127
@@ -73,12 +82,6 @@ def room_for(cols, network):
     )
 
 
-@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
-def _add(sums, first, size, weights, row, units):
-    for h in range(units):
-        sums[first + h] += np.int32(size * weights[row + h])
-
-
 @njit(nogil=True, cache=True, boundscheck=False)
 def first_layer(network, planes, features, i, sums):
     """Sums of the places of row i, (cols, units), without bias and shift, and without what lies to the west."""
@@ -97,14 +100,21 @@ def first_layer(network, planes, features, i, sums):
         while last < taps.shape[0] and taps[last, 0] == taps[first, 0] and taps[last, 1] == taps[first, 1]:
             last += 1
         row = planes[taps[first, 0], i + MARGIN + taps[first, 1]]
-        for c in range(row.shape[0]):
-            value = np.int32(row[c])
-            if value != 0:
-                size, sign = inputs[abs(value)], 1 if value < 0 else 0
-                for k in range(first, last):
-                    j = c - MARGIN - taps[k, 2]
-                    if 0 <= j < cols:
-                        _add(sums, j * units, size, weights, (2 * k + sign) * units, units)
+        c = 0
+        while c < row.shape[0]:
+            if c + LANES <= row.shape[0] and is_blank(row, c):
+                c += LANES
+                continue
+            end = min(c + LANES, row.shape[0])
+            while c < end:
+                value = np.int32(row[c])
+                if value != 0:
+                    size, sign = inputs[abs(value)], 1 if value < 0 else 0
+                    for k in range(first, last):
+                        j = c - MARGIN - taps[k, 2]
+                        if 0 <= j < cols:
+                            accumulate(sums, j * units, units, size, weights, (2 * k + sign) * units)
+                c += 1
         first = last
 
 
@@ -142,9 +152,9 @@ def look_west(network, bias, near, far, j, room, locations, scales):
     """Finds one of them again, with the two places to the left in the own band."""
     units, inputs = network.shift.shape[0], network.inputs
     if near != 0:
-        _add(room.sums, j * units, inputs[abs(near)], network.west, units if near < 0 else 0, units)
+        accumulate(room.sums, j * units, units, inputs[abs(near)], network.west, units if near < 0 else 0)
     if far != 0:
-        _add(room.sums, j * units, inputs[abs(far)], network.west, 3 * units if far < 0 else 2 * units, units)
+        accumulate(room.sums, j * units, units, inputs[abs(far)], network.west, 3 * units if far < 0 else 2 * units)
     rectify(room.sums, j * units, 1, units, network.shift, bias, _HIDDEN_DROP, _MAX_HIDDEN, room.hidden)
     product_alone(room.hidden, j * units, units, units, network.second, 0, room.outputs, 8 * j)
     _distribution(network, bias, j, room, locations, scales)

@@ -127,12 +127,12 @@ def turn(typingctx: Any, x: Any, start: Any, pitch: Any, channels: Any, turned: 
         def apart(a: Any, b: Any, c: Any, d: Any) -> list[Any]:
             return [builder.sub(a, c), builder.add(b, c), builder.sub(c, b), builder.sub(b, d)]
 
-        with cgutils.for_range_slice(builder, start.type(0), channels, start.type(LANES)) as (channel, _):
+        def turn_from(channel: Any, kind: Any) -> None:
             rows, line = [], builder.add(start, channel)
             for _ in range(4):
                 values, place = [], line
                 for _ in range(4):
-                    values.append(it.load(0, place, _HALVES))
+                    values.append(it.load(0, place, kind))
                     place = builder.add(place, channels)
                 rows.append(apart(*values))
                 line = builder.add(line, pitch)
@@ -142,6 +142,12 @@ def turn(typingctx: Any, x: Any, start: Any, pitch: Any, channels: Any, turned: 
                 for column in columns:
                     it.store(column[k], 4, place)
                     place = builder.add(place, step)
+
+        size = start.type
+        middle = builder.and_(channels, size(-2 * LANES))
+        for kind, lanes, begin, end in ((_PAIRS, 2 * LANES, size(0), middle), (_HALVES, LANES, middle, channels)):
+            with cgutils.for_range_slice(builder, begin, end, size(lanes)) as (channel, _):
+                turn_from(channel, kind)
         return context.get_dummy_value()
 
     index = types.intp
@@ -237,6 +243,35 @@ def _weigh(taps: int) -> Any:
         return types.void(x, index, index, index, weights, index, whole, index, index, out, index), code
 
     return weigh
+
+
+@intrinsic
+def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, weights: Any, first: Any) -> Any:
+    """sums[start + n] += factor * weights[first + n], all int32; n is below ``count``, a multiple of eight."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        start, count, first, factor = args[1], args[2], args[5], it.same(args[3])
+        with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
+            place = builder.add(start, n)
+            more = builder.mul(factor, it.load(4, builder.add(first, n), _WHOLES))
+            it.store(builder.add(it.load(0, place, _WHOLES), more), 0, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(sums, index, index, types.int32, weights, index), code
+
+
+@intrinsic
+def is_blank(typingctx: Any, x: Any, start: Any) -> Any:
+    """Whether eight bytes from ``start`` on are all zero."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        eight = ir.IntType(8 * LANES)
+        return builder.icmp_unsigned("==", builder.load(it.view(0, args[1], eight), align=1), eight(0))
+
+    return types.boolean(x, types.intp), code
 
 
 @intrinsic

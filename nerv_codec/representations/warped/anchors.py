@@ -12,7 +12,6 @@ from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.representations.shared.networks import distortion
-from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
 from nerv_codec.representations.warped.tree import Node, waves, waves_to
@@ -25,22 +24,21 @@ _RATE_OF_ERROR = 0.8
 """Bits grow like squared error to the minus this: 18 % a dB, as on clips of the training set."""
 
 
-def encode_choosing(
-    encoder: PartEncoder, longest: int, shortest: int, out: StreamWriter, effort: Effort
-) -> Iterator[CodedNode]:
-    """Codes all frames as `encode.encode_part` does, with anchors that it chooses.
+def encode_choosing(encoder: PartEncoder, longest: int, shortest: int, effort: Effort) -> Iterator[CodedNode]:
+    """Decides all frames, span by span, with anchors that it chooses.
+
+    In a stream nodes come in another order (`tree.waves`): `encode.encode_part` writes it, told what was decided.
 
     Args:
         encoder: Of the part.
         longest: Frames from an anchor to the next at most; spans are about equal where none pays that is shorter.
         shortest: At least, unless the GOP ends. A span is halved down to this as long as a trial without steps says so.
-        out: The stream.
         effort: How hard to try.
 
     Raises:
         Interrupted: It was to stop.
     """
-    behind, anchors = Behind(out), [0]
+    behind, anchors = Behind(), [0]
     (root,) = encoder.wave(next(waves(anchors)), behind, effort)
     yield root
     last = len(encoder.canvases) - 1

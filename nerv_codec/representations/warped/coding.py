@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
 from nerv_codec.representations.shared.canvas import Part
-from nerv_codec.representations.shared.integer_convolution import Places
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
+from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.shared.weights import SharedWeights
 from nerv_codec.representations.warped.compensate import compensate
+from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.planes import Planes, prediction_of
 
@@ -74,8 +75,27 @@ def restored(latents: Latents, told: Told, weights: SharedWeights) -> Planes:
 
 
 def mended(
-    latents: Latents, told: Told, weights: SharedWeights, wanted: Places | None = None, workers: Workers | None = None
+    latents: Latents,
+    told: Told,
+    weights: SharedWeights,
+    chosen: Mending | None = None,
+    workers: Workers | None = None,
 ) -> Planes:
-    """The planes of a node with the residual of the network, everywhere or at places of the finest grid."""
-    synthesis = weights.of(told.prediction.parents).synthesis
-    return Planes(*synthesis(latents, told.prediction, told.conditions.lambda_index, wanted, workers))
+    """The planes of a node with the residual of the network, everywhere or where it is chosen."""
+    synthesis, index = weights.of(told.prediction.parents).synthesis, told.conditions.lambda_index
+    wanted = None if chosen is None else chosen.places(latents[LEVELS[-1]].shape[1:])
+    chroma = (True, True) if chosen is None else chosen.chroma
+    return Planes(*synthesis(latents, told.prediction, index, wanted, chroma, workers))
+
+
+def reconstructed(
+    latents: Latents,
+    told: Told,
+    chosen: Mending,
+    weights: SharedWeights,
+    workers: Workers | None = None,
+) -> Planes:
+    """The planes of a node; the network runs only where it is asked."""
+    if not chosen.squares.any():
+        return restored(latents, told, weights)
+    return mended(latents, told, weights, chosen, workers)

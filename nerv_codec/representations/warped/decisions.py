@@ -16,6 +16,7 @@ from torch import Tensor
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.warped.brightness import Brightness
+from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.tree import Node
 
@@ -29,12 +30,14 @@ class Decision:
         brightness: Against each parent; nothing if none is changed.
         field: Its motion, None at the root.
         latents: What it lacks.
+        mending: Where the network mends it.
     """
 
     node: Node
     brightness: tuple[Brightness, ...]
     field: MotionField | None
     latents: Latents
+    mending: Mending
 
 
 class Decisions:
@@ -62,6 +65,8 @@ class Decisions:
         name = f"{trial}/{node.frame}"
         self._kept[f"{name}/node"] = torch.tensor([node.depth, *node.parents])
         self._kept |= {f"{name}/{level}": _packed(grid) for level, grid in decision.latents.items()}
+        self._kept[f"{name}/squares"] = torch.tensor(decision.mending.squares)
+        self._kept[f"{name}/chroma"] = torch.tensor(decision.mending.chroma)
         if decision.brightness:
             self._kept[f"{name}/brightness"] = torch.tensor([(one.gain, one.offset) for one in decision.brightness])
         if decision.field is not None:
@@ -80,7 +85,9 @@ class Decisions:
         brightness = tuple(Brightness(*one) for one in parts.pop("brightness", torch.empty(0, 2)).tolist())
         if "modes" in parts:
             field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
-        return Decision(node, brightness, field, {int(level): _unpacked(kept) for level, kept in parts.items()})
+        u, v = parts.pop("chroma").tolist()
+        chosen = Mending(parts.pop("squares").numpy(), (u, v))
+        return Decision(node, brightness, field, {int(level): _unpacked(kept) for level, kept in parts.items()}, chosen)
 
 
 def _packed(grid: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +19,7 @@ from nerv_codec.representations.shared.stream import Counts, StreamReader
 from nerv_codec.representations.shared.weights import SharedWeights, load_weights
 from nerv_codec.representations.warped import mending
 from nerv_codec.representations.warped.brightness import Brightness, BrightnessCounts, changed, take_brightness
-from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
+from nerv_codec.representations.warped.coding import Ladder, Told, predicted, reconstructed
 from nerv_codec.representations.warped.function import Floats, Warped
 from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
@@ -27,6 +28,8 @@ from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node, waves
 
 Fields = dict[int, tuple[Node, MotionField | None]]
+_AHEAD = 2
+"""Nodes a thread that are predicted before they are read, and that are read before their planes are asked for."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,9 @@ def read_nodes(
     squares: dict[int, Counts] = {}
 
     def told_of(node: Node, helpers: Workers | None) -> Told:
-        field = fields[node.frame][1]
-        parents = changed([done[frame].result() for frame in node.parents], brightness[node.frame])
-        return predicted(parents, node.sides, field, extent, ladder.at(node.depth, part), part, weights, helpers)
-
-    def planes_of(told: Told, latents: Latents, chosen: mending.Mending, helpers: Workers | None) -> Planes:
-        return reconstructed(latents, told, chosen, weights, helpers)
+        parents = changed([workers.result(done[frame]) for frame in node.parents], brightness[node.frame])
+        index = ladder.at(node.depth, part)
+        return predicted(parents, node.sides, fields[node.frame][1], extent, index, part, weights, helpers)
 
     def begun(alone: bool, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
         """A node that is a wave by itself is what all others wait for: they help with it instead."""
@@ -80,10 +80,10 @@ def read_nodes(
         return task
 
     def finished(node: Node, told: Told, latents: Latents, chosen: mending.Mending, words: tuple[int, int]) -> ReadNode:
-        planes = done[node.frame].result()
+        planes = workers.result(done[node.frame])
         return ReadNode(node, fields[node.frame][1], told, latents, chosen, planes, words)
 
-    before: list[tuple[Node, Told, Latents, mending.Mending, tuple[int, int]]] = []
+    under_way: deque[tuple[Node, Told, Latents, mending.Mending, tuple[int, int]]] = deque()
     for wave in waves(anchors):
         motion_words = []
         for node in wave:
@@ -94,33 +94,20 @@ def read_nodes(
                 field = take_field(extent, known, models, source)
             fields[node.frame] = node, field
             motion_words.append(source.position - start)
-        alone = len(wave) == 1
-        tasks = [begun(alone, told_of, node) for node in wave]
-        read = []
-        for node, task, words in zip(wave, tasks, motion_words, strict=True):
-            told, seen, start = task.result(), counts.setdefault(node.depth, flag_counts()), source.position
-            latents = take_latents(shapes, weights.of(told.conditions.parents).context, told.conditions, seen, source)
+        alone, tasks = len(wave) == 1, deque[Task[Told]]()
+        for number, (node, words) in enumerate(zip(wave, motion_words, strict=True)):
+            while len(tasks) < _AHEAD * workers.count and number + len(tasks) < len(wave):
+                tasks.append(begun(alone, told_of, wave[number + len(tasks)]))
+            told, start = workers.result(tasks.popleft()), source.position
+            context, seen = weights.of(told.conditions.parents).context, counts.setdefault(node.depth, flag_counts())
+            latents = take_latents(shapes, context, told.conditions, seen, source)
             flags = squares.setdefault(node.depth, mending.flag_counts())
             chosen = mending.take(extent, flags, source, not node.parents, part.components)
-            done[node.frame] = begun(alone, planes_of, told, latents, chosen)
-            read.append((node, told, latents, chosen, (words, source.position - start)))
-        yield from (finished(*one) for one in before)
-        before = read
-    yield from (finished(*one) for one in before)
-
-
-def reconstructed(
-    latents: Latents,
-    told: Told,
-    chosen: mending.Mending,
-    weights: SharedWeights,
-    workers: Workers | None = None,
-) -> Planes:
-    """The planes of a node; the network runs only where it is asked."""
-    if not chosen.squares.any():
-        return restored(latents, told, weights)
-    found = mended(latents, told, weights, chosen.places(latents[LEVELS[-1]].shape[1:]), workers)
-    return found if all(chosen.chroma) else chosen.joined(restored(latents, told, weights), found)
+            done[node.frame] = begun(alone, reconstructed, latents, told, chosen, weights)
+            under_way.append((node, told, latents, chosen, (words, source.position - start)))
+            if len(under_way) > _AHEAD * workers.count:
+                yield finished(*under_way.popleft())
+    yield from (finished(*one) for one in under_way)
 
 
 def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:

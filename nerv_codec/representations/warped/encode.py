@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ from nerv_codec.representations.warped.brightness import (
     put_brightness,
 )
 from nerv_codec.representations.warped.closed_loop import analysed_in_loop
-from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, restored
+from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, reconstructed, restored
 from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
@@ -92,12 +93,12 @@ class CodedNode:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A node before it is written: see `CodedNode`; and both reconstructions."""
+    """A node before it is written, see `CodedNode`; also its plain planes, if it is not yet decided where to mend."""
 
     decision: Decision
     told: Told
-    mended: Planes
-    plain: Planes
+    planes: Planes
+    plain: Planes | None = None
 
 
 @dataclass
@@ -155,8 +156,9 @@ class PartEncoder:
         """
         rows, cols = self._extent
         shape, out = (rows // BLOCK, cols // BLOCK), behind.out
-        for node in nodes:  # here, where threads are free for it
-            self.target(node)
+        for node in nodes:
+            if node.frame not in effort.decided:
+                self.target(node)  # here, where threads are free for it
         known = [expected(node, shape, behind.fields) if node.parents else None for node in nodes]
         motion = [None if one is None else behind.models.estimates(one) for one in known]
 
@@ -202,41 +204,46 @@ class PartEncoder:
         done: Mapping[int, Planes],
         effort: Effort,
     ) -> _Draft:
-        canvas, weights = self.target(node), self.weights
-        source, parents = Planes.rounded(canvas), [done[frame] for frame in node.parents]
+        weights, parents = self.weights, [done[frame] for frame in node.parents]
         index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
-        brightness, moved = (decision.brightness, decision.field) if decision is not None else ((), None)
-        if decision is None and known is not None and motion is not None:
+        if decision is not None:
+            seen = changed(parents, decision.brightness)
+            told = predicted(seen, node.sides, decision.field, self._extent, index, self.part, weights)
+            return _Draft(decision, told, reconstructed(decision.latents, told, decision.mending, weights))
+        canvas = self.target(node)
+        source = Planes.rounded(canvas)
+        brightness: tuple[Brightness, ...] = ()
+        moved: MotionField | None = None
+        if known is not None and motion is not None:
             reaches = ROUGH_REACHES if effort.rough else REACHES
             brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, self.workers)
         seen = changed(parents, brightness)
         told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
-        if decision is None:
-            steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-            if node.depth < _LOOPED and not effort.rough and not (node.parents and steps):
-                real, latents = analysed_in_loop(canvas, told, weights)
-            else:
-                real, latents = analysed(canvas, told.prediction, told.conditions, weights)
-            latents = refined(
-                canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
-            )
-            decision = Decision(node, brightness, moved, latents)
-        latents = decision.latents
+        steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
+        if node.depth < _LOOPED and not effort.rough and not (node.parents and steps):
+            real, latents = analysed_in_loop(canvas, told, weights)
+        else:
+            real, latents = analysed(canvas, told.prediction, told.conditions, weights)
+        latents = refined(
+            canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
+        )
+        decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent))
         return _Draft(decision, told, mended(latents, told, weights), restored(latents, told, weights))
 
     def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""
-        out, told = behind.out, draft.told.conditions
-        begun = out.used
+        out, told, decision, planes = behind.out, draft.told.conditions, draft.decision, draft.planes
+        begun, kind = out.used, (not node.parents, self.part.components)
         counts = behind.counts.setdefault(node.depth, flag_counts())
-        put_latents(draft.decision.latents, self.weights.of(told.parents).context, told, counts, out)
+        put_latents(decision.latents, self.weights.of(told.parents).context, told, counts, out)
         seen = behind.squares.setdefault(node.depth, mending.flag_counts())
-        source, kind = Planes.rounded(self.target(node)), (not node.parents, self.part.components)
-        chosen = mending.decide(source, draft.plain, draft.mended, told.lambda_index, seen, *kind)
-        mending.put(chosen, seen, out, *kind)
-        planes = chosen.joined(draft.plain, draft.mended)
+        if draft.plain is not None:
+            source = Planes.rounded(self.target(node))
+            chosen = mending.decide(source, draft.plain, planes, told.lambda_index, seen, *kind)
+            decision, planes = dataclasses.replace(decision, mending=chosen), chosen.joined(draft.plain, planes)
+        mending.put(decision.mending, seen, out, *kind)
         behind.done[node.frame] = planes
-        return CodedNode(node, draft.decision, draft.told, planes, motion_words, motion_words + out.used - begun)
+        return CodedNode(node, decision, draft.told, planes, motion_words, motion_words + out.used - begun)
 
 
 def _moved(

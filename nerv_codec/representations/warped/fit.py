@@ -183,7 +183,7 @@ def _encoded(
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
             encoder = PartEncoder(canvases, part, prices, weights, workers)
             if anchors is None:
-                coding = encode_choosing(encoder, config.span, config.shortest_span, out, effort)
+                coding = encode_choosing(encoder, config.span, config.shortest_span, effort)
             else:
                 coding = encode_part(encoder, anchors, out, effort)
             for coded in coding:
@@ -195,7 +195,10 @@ def _encoded(
                 decisions.add(trial, coded.decision)
                 coded_nodes = sum(map(len, done)) + len(nodes)
                 report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
-            anchors = anchors or tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
+            if anchors is None:
+                anchors = tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
+                settled = dataclasses.replace(effort, decided=decisions.of(trial))
+                nodes = {one.node.frame: one.planes for one in encode_part(encoder, anchors, out, settled)}
             streams.append(out.bytes())
             done.append(nodes)
     assert anchors is not None

@@ -9,7 +9,8 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.shared.drawing import coded_bits, draw_latents, without
 from nerv_codec.representations.shared.stream import StreamReader
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped.decode import read_nodes, reconstructed
+from nerv_codec.representations.warped.coding import reconstructed
+from nerv_codec.representations.warped.decode import read_nodes
 from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.payload import split
 from nerv_codec.representations.warped.planes import Samples

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.entropy.compiling import njit
+from nerv_codec.entropy.range_kernel import take_flag
 from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.stream import Counts, StreamReader, StreamWriter
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
@@ -118,12 +120,23 @@ def put(mending: Mending, counts: Counts, out: StreamWriter, alone: bool, compon
 def take(extent: tuple[int, int], counts: Counts, source: StreamReader, alone: bool, components: int) -> Mending:
     """The inverse of :func:`put` for a canvas of (rows, cols) luma samples."""
     found = everywhere(extent)
-    for r, c, around in () if alone else _order(found.squares):
-        found.squares[r, c] = source.flag(counts[around])
+    if not alone:
+        source.position = _take_squares(found.squares, counts, source.state, source.words, source.position)
     if components == 1 or not found.squares.any():
         return found
     u, v = (source.flag(seen) for seen in counts[_CHROMA:])
     return Mending(found.squares, (u, v))
+
+
+@njit(nogil=True, cache=True)
+def _take_squares(flags, counts, state, words, position):  # type: ignore[no-untyped-def]
+    """Fills the flags of squares in, in their `_order`; returns the next word's position."""
+    for r in range(flags.shape[0]):
+        for c in range(flags.shape[1]):
+            around = int(c > 0 and flags[r, c - 1]) + int(r > 0 and flags[r - 1, c])
+            flag, position = take_flag(counts[around], state, words, position)
+            flags[r, c] = flag == 1
+    return position
 
 
 def _order(flags: Flags) -> Iterator[tuple[int, int, int]]:

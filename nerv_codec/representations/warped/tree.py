@@ -7,6 +7,7 @@ from both of its ends.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -40,21 +41,30 @@ def evenly(num_frames: int, span: int) -> tuple[int, ...]:
 
 
 def waves(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
-    """All nodes of a GOP in coding order, wave by wave: the root, then what belongs to every other anchor.
+    """All nodes of a GOP in coding order, wave by wave: the root, then anchor after anchor.
+
+    With an anchor come the middle of the span before it, the next level of the span before that one, and so on. So
+    waves are long, and threads find work in the next one while a node of this one is waited for; what is between two
+    anchors still comes soon after them, so that a decoder can show frames as it goes on.
 
     Args:
         anchors: Their frames in order of time: 0 first, and last that of the GOP.
     """
     yield (Node(0, 0, ()),)
-    for number in range(1, len(anchors)):
-        yield from waves_to(anchors[: number + 1])
+    begun: list[Iterator[tuple[Node, ...]]] = []
+    for number in itertools.count(2):
+        if number <= len(anchors):
+            begun.insert(0, waves_to(anchors[:number]))
+        wave = tuple(node for span in begun for node in next(span, ()))
+        if not wave:
+            return
+        yield wave
 
 
 def waves_to(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
     """The last of these anchors, then the nodes between it and the one before, depth by depth.
 
-    Nodes of a wave have their parents in waves before and can be worked on side by side. As all between two anchors
-    comes before the next anchor, a decoder can show frames as it goes on.
+    Nodes of a wave have their parents in waves before and can be worked on side by side.
     """
     *_, left, right = anchors
     yield (Node(right, 1, tuple(anchors[-2:-4:-1])),)

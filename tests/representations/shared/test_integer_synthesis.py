@@ -260,11 +260,11 @@ def test_convolutions_are_their_plain_form(rows, cols, share, count):
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-def test_stripes_on_threads_give_the_same(synthesis, threads):
+def test_rows_on_threads_give_the_same(synthesis, threads):
     integers, known = latents(2.0), prediction(2)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     with Workers() as workers:
-        found = synthesis(integers, known, 33, None, workers)
+        found = synthesis(integers, known, 33, workers=workers)
     torch.set_num_threads(before)
     assert all(np.array_equal(a, b) for a, b in zip(found, synthesis(integers, known, 33), strict=True))

@@ -44,17 +44,17 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
         return gains.get((settled[-1], right), 0.0)
 
     monkeypatch.setattr(anchors, "_gain", gain)
-    nodes = [one.node for one in encode_choosing(Encoder(), 8, shortest, StreamWriter(), Effort())]
+    nodes = [one.node for one in encode_choosing(Encoder(), 8, shortest, Effort())]
     assert [node.frame for node in nodes if node.depth == 1] == expected
     assert sorted(node.frame for node in nodes) == list(range(9))
     decided = {one.frame: SimpleNamespace(node=one) for one in nodes}
     monkeypatch.setattr(anchors, "_gain", None)
-    again = encode_choosing(Encoder(), 8, shortest, StreamWriter(), Effort(decided=decided))
+    again = encode_choosing(Encoder(), 8, shortest, Effort(decided=decided))
     assert [one.node for one in again] == nodes
 
 
-def test_the_bytes_are_those_of_an_encode_that_is_told_the_anchors(monkeypatch):
-    """With trials, and after a stop anywhere, with some of its decisions."""
+def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
+    """With trials, and after a stop anywhere, with some of its decisions; planes are those that were decided on."""
     monkeypatch.setattr(anchors, "_GAIN", -9.0)
     monkeypatch.setattr(anchors, "_PROMISE", 0.0)
     fmt = PixelFormat()
@@ -62,21 +62,26 @@ def test_the_bytes_are_those_of_an_encode_that_is_told_the_anchors(monkeypatch):
     part = parts([plane.shape for plane in frames[0]])[0]
     canvases = [to_canvas(planes, 8, part) for planes in frames]
 
-    def encoder(workers):
-        return PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
-
     with Workers() as workers:
-        chosen, told = StreamWriter(), StreamWriter()
-        nodes = list(encode_choosing(encoder(workers), 4, 1, chosen, Effort()))
-        found = sorted(node.node.frame for node in nodes if node.node.depth <= 1)
-        assert found[0] == 0 and found[-1] == 7 and all(0 < b - a <= 4 for a, b in itertools.pairwise(found))
-        list(encode_part(encoder(workers), found, told))
-        whole = chosen.bytes()
-        assert told.bytes() == whole
+        encoder = PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
+
+        def decided(known):
+            return {one.node.frame: one for one in encode_choosing(encoder, 4, 1, Effort(decided=known))}
+
+        def decisions(nodes):
+            return {frame: one.decision for frame, one in nodes.items()}
+
+        def stream(nodes):
+            found, out = sorted(frame for frame, one in nodes.items() if one.node.depth <= 1), StreamWriter()
+            assert found[0] == 0 and found[-1] == 7 and all(0 < b - a <= 4 for a, b in itertools.pairwise(found))
+            for one in encode_part(encoder, found, out, Effort(decided=decisions(nodes))):
+                assert all(map(np.array_equal, one.planes.cut(part), nodes[one.node.frame].planes.cut(part)))
+            return out.bytes()
+
+        nodes = decided({})
+        whole = stream(nodes)
         for count in range(1, len(nodes)):
-            again, decided = StreamWriter(), {node.node.frame: node.decision for node in nodes[:count]}
-            list(encode_choosing(encoder(workers), 4, 1, again, Effort(decided=decided)))
-            assert again.bytes() == whole
+            assert stream(decided(dict(list(decisions(nodes).items())[:count]))) == whole
 
 
 def coded(frame, words, error, parents=(0,), vector=(0, 0)):

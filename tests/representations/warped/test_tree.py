@@ -47,19 +47,26 @@ def test_neighbours_in_time_are_parent_and_child(span: int) -> None:
         assert frame in nodes[frame + 1].parents or frame + 1 in nodes[frame].parents
 
 
-def test_anchors_come_with_what_lies_between() -> None:
-    """A decoder can show the first span before it has read the second."""
-    order = [node.frame for node in coding_order(17, 8)]
-    assert order == [0, 8, 4, 2, 6, 1, 3, 5, 7, 16, 12, 10, 14, 9, 11, 13, 15]
+def test_waves_are_long_and_spans_end_soon() -> None:
+    """Between two anchors all is there before many others; a thread that waits for a node finds others."""
+    order = [[node.frame for node in wave] for wave in waves(evenly(33, 8))]
+    assert order == [
+        [0],
+        [8],
+        [16, 4],
+        [24, 12, 2, 6],
+        [32, 20, 10, 14, 1, 3, 5, 7],
+        [28, 18, 22, 9, 11, 13, 15],
+        [26, 30, 17, 19, 21, 23],
+        [25, 27, 29, 31],
+    ]
 
 
 def test_anchors_may_lie_anywhere() -> None:
-    nodes = [node for wave in waves((0, 1, 4, 5)) for node in wave]
-    assert nodes == [
-        Node(0, 0, ()),
-        Node(1, 1, (0,)),
-        Node(4, 1, (1, 0)),
-        Node(2, 2, (1, 4)),
-        Node(3, 3, (2, 4)),
-        Node(5, 1, (4, 1)),
+    assert list(waves((0, 1, 4, 5))) == [
+        (Node(0, 0, ()),),
+        (Node(1, 1, (0,)),),
+        (Node(4, 1, (1, 0)),),
+        (Node(5, 1, (4, 1)), Node(2, 2, (1, 4))),
+        (Node(3, 3, (2, 4)),),
     ]
