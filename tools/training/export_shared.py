@@ -1,8 +1,9 @@
 """Puts trained networks into the package: ``python -m tools.training.export_shared CHECKPOINT ...``.
 
-Checkpoints are those of `train_shared` (for pictures alone, or for predicted ones) and of `train_between`; what none is
-given of stays as it is. Writes the weights file, names it by its digest, makes it the current one, and writes the card
-beside it from what the file says of how each network was made.
+Checkpoints are those of `train_shared` (for pictures alone, or for predicted ones), of `train_decoder`, which goes on
+with shipped ones, and of `train_between`; what none is given of stays as it is. Writes the weights file, names it by
+its digest, makes it the current one, and writes the card beside it from what the file says of how each network was
+made.
 """
 
 from __future__ import annotations
@@ -77,7 +78,8 @@ def main() -> None:
         else:
             networks = checkpoint.averaged_networks(path)
             arrays.update(arrays_of(networks))
-            told[networks.design.name] = of_coding(state)
+            name = networks.design.name
+            told[name] = f"{told[name]} {state['then']}" if "then" in state else of_coding(state)
     data = to_bytes(arrays, told)
     for old in FOLDER.glob("*.safetensors"):
         old.unlink()

@@ -7,7 +7,6 @@ crops of source, prediction and doubt are kept. May be killed at any time; the s
 from __future__ import annotations
 
 import argparse
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +33,7 @@ from nerv_codec.representations.warped.encode import PartEncoder, encode_part
 from nerv_codec.representations.warped.fit import ladder
 from nerv_codec.representations.warped.tree import evenly
 from tools.training import checkpoint
-from tools.training.pictures import HELD_OUT_SHARE, read_clip, source_of, turned
+from tools.training.pictures import is_held_out, read_clip, source_of, turned
 
 SIDE = 128
 """Of the crops, in luma samples."""
@@ -111,7 +110,7 @@ class NodeCrops:
         for path in sorted(set(self._folder.glob("*.npz")) - self._read):
             self._read.add(path)
             source = "clip/" + source_of(Path(path.stem.rpartition("@")[0]))
-            if (zlib.crc32(source.encode()) % HELD_OUT_SHARE == 0) == self._held_out:
+            if is_held_out(source) == self._held_out:
                 with np.load(path) as file:
                     pictures.append(torch.from_numpy(file["pictures"]).to(self._rng.device))
                     told.append(torch.from_numpy(file["told"]).to(self._rng.device, torch.float32))

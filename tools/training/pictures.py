@@ -41,7 +41,12 @@ class Picture:
     @property
     def held_out(self) -> bool:
         """Whether it serves to judge, not to train. All windows and crops of a source go the same way."""
-        return zlib.crc32(self.source.encode()) % HELD_OUT_SHARE == 0
+        return is_held_out(self.source)
+
+
+def is_held_out(source: str) -> bool:
+    """Whether a source serves to judge, not to train."""
+    return zlib.crc32(source.encode()) % HELD_OUT_SHARE == 0
 
 
 def source_of(path: Path) -> str:

@@ -1,0 +1,46 @@
+"""Fitting what decodes to nodes as the encoder codes them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nerv_codec.representations.shared.weights import arrays_of, from_bytes, load_weights, shipped, to_bytes
+from tools.training import checkpoint, coded
+from tools.training.train_decoder import MOVED, Run, costs
+
+
+@pytest.fixture
+def nodes(tmp_path, tiny_clip):
+    """Files of one clip, of which `bear` is trained on and `dusk` judged on."""
+    for name in ("bear", "dusk"):
+        found = coded.nodes_of(tiny_clip, load_weights(), np.random.default_rng(1))
+        coded.keep(tmp_path / f"{name}@0.npz", found)
+    return tmp_path
+
+
+def test_nodes_are_what_the_encoder_coded(nodes):
+    """Their bits are those of the integer context model, nearly; latents and squares are as they were."""
+    for one in coded.read(nodes / "bear@0.npz"):
+        assert one.planes.shape == one.prediction.planes.shape and one.mended.shape == one.planes.shape[-2:]
+        assert all(torch.equal(grid, grid.round()) for grid in one.latents.values())
+        assert one.prediction.parents in (1, 2)
+        bits, wrong = costs(load_weights().predicted.floating, one)
+        assert bits > 0 and wrong >= 0
+
+
+def test_only_what_no_analysis_looks_at_moves_and_a_run_goes_on(nodes):
+    run = Run(nodes, nodes / "checkpoint.pt", 5)
+    assert run.known and run.held_out
+    before = {name: value.clone() for name, value in run.networks.named_parameters()}
+    run.log.append([0, 0.0, *run.judge()])
+    run.advance()
+    moved = {name for name, value in run.networks.named_parameters() if not torch.equal(before[name], value)}
+    assert moved == {name for name in before if MOVED.match(name)}
+    run.save()
+    again = Run(nodes, nodes / "checkpoint.pt", 5)
+    assert again.step == 1
+    assert all(torch.equal(value, again.networks.state_dict()[n]) for n, value in run.networks.state_dict().items())
+    averaged = checkpoint.averaged_networks(nodes / "checkpoint.pt")
+    assert from_bytes(to_bytes({**shipped(), **arrays_of(averaged)})).digest

@@ -1,0 +1,161 @@
+"""Fits what decodes to what encoders decide: ``python -m tools.training.train_decoder --minutes 15``.
+
+The shipped networks go on with the latents of `tools.training.coded`, which stay as they are: the context model with
+their bits, the finest stage of the synthesis (which no analysis looks at) with the error where pictures are mended.
+May be killed at any time; the same command goes on from the last checkpoint. Export with
+``tools.training.export_shared``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from nerv_codec.representations.shared.layout import LEVELS, PREDICTED
+from nerv_codec.representations.shared.networks import SharedNetworks, distortion
+from nerv_codec.representations.shared.quality import CENTRE, conditions, lambda_value, lambda_values
+from nerv_codec.representations.shared.weights import load_weights
+from tools.training import checkpoint
+from tools.training.coded import Coded, is_held_out, read
+from tools.training.optimiser import Average
+from tools.training.train_shared import CHROMA, LARGEST_GRADIENT, RATE_EXPONENT
+
+MOVED = re.compile(rf"context\.|synthesis\.out\.|synthesis\.stages\.{LEVELS[-1]}\.(merge|modulation|blocks)\.")
+"""Names of what is fitted."""
+RATE = 4e-4
+BATCH = 4
+SAVE_SECONDS = 120.0
+
+
+def costs(networks: SharedNetworks, coded: Coded) -> tuple[Tensor, Tensor]:
+    """Bits per luma sample, and the error of the mended squares over lambda, both of a picture."""
+    samples = 4 * coded.planes[0, 0].numel()
+    bits = torch.stack([grid.sum() for grid in networks.rates(coded.latents, coded.prediction, coded.index).values()])
+    given = conditions(coded.index, coded.prediction.parents)
+    found = networks.synthesis(coded.latents, coded.prediction, given)
+    shown = torch.where(coded.mended, found, coded.planes)
+    wrong = distortion(coded.planes, shown, CHROMA) / lambda_values(coded.index)
+    return bits.sum() / samples, wrong[0]
+
+
+class Run:
+    """Networks, their optimiser, and nodes: one step after another."""
+
+    def __init__(self, nodes: Path, path: Path, minutes: float) -> None:
+        torch.manual_seed(0)
+        files = sorted(nodes.glob("*.npz"))
+        self.known = [one for file in files if not is_held_out(file) for one in read(file)]
+        self.held_out = [one for file in files if is_held_out(file) for one in read(file)]
+        self.path, self.minutes = path, minutes
+        self.networks = SharedNetworks(PREDICTED)
+        self.networks.load_state_dict(load_weights().predicted.floating.state_dict())
+        self.networks.requires_grad_(False).eval()
+        moved = [one for name, one in self.networks.named_parameters() if MOVED.match(name)]
+        for parameter in moved:
+            parameter.requires_grad_()
+        self.optimiser = torch.optim.Adam(moved, RATE, (0.9, 0.98))
+        self.average = Average(self.networks, 0.998)
+        self.rng, self.step, self.seconds = np.random.default_rng(0), 0, 0.0
+        self.log: list[list[float]] = []
+        if path.exists():
+            self._restore()
+
+    def advance(self) -> None:
+        """A step."""
+        done = min(self.seconds / (60 * self.minutes), 1.0)
+        self.optimiser.param_groups[0]["lr"] = (
+            RATE * min(1.0, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
+        )
+        for number in self.rng.integers(len(self.known), size=BATCH):
+            bits, wrong = costs(self.networks, self.known[number])
+            weight = (lambda_values(self.known[number].index) / lambda_value(CENTRE)) ** RATE_EXPONENT
+            ((bits + wrong) * weight / BATCH).backward()
+        torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], LARGEST_GRADIENT)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.average.update(self.networks)
+        self.step += 1
+
+    @torch.no_grad()
+    def judge(self) -> list[float]:
+        """Bits, and error over lambda, of held-out pictures with averaged weights."""
+        networks = SharedNetworks(PREDICTED).eval()
+        networks.load_state_dict(self.average.weights)
+        found = torch.tensor([costs(networks, one) for one in self.held_out]).reshape(-1, 2)
+        return [round(value, 6) for value in found.mean(0).tolist()]
+
+    def train(self) -> None:
+        """Until time is up."""
+        limit, saved = 60 * self.minutes, time.monotonic()
+        if not self.log:
+            self.log.append([0, 0.0, *self.judge()])
+        with tqdm(total=round(limit), initial=round(self.seconds), unit="s") as bar:
+            while self.seconds < limit:
+                begun = time.monotonic()
+                self.advance()
+                self.seconds += time.monotonic() - begun
+                bar.update(round(self.seconds) - bar.n)
+                if time.monotonic() - saved > SAVE_SECONDS:
+                    self.log.append([self.step, round(self.seconds, 1), *self.judge()])
+                    bar.set_postfix_str(f"step {self.step}: {self.log[-1][2:]}")
+                    self.save()
+                    saved = time.monotonic()
+        self.log.append([self.step, round(self.seconds, 1), *self.judge()])
+        self.save()
+
+    def save(self) -> None:
+        """Everything that a run needs to go on, and what `export_shared` asks for."""
+        (first, last) = (entry[2] + entry[3] for entry in (self.log[0], self.log[-1]))
+        then = (
+            f"Then what decodes was fitted to {len(self.known)} pictures as the encoder codes them "
+            f"(`tools.training.coded`, `tools.training.train_decoder --minutes {self.minutes:g}`, {self.step} steps of "
+            f"{BATCH}): held-out pictures {100 * (last / first - 1):+.1f} % bits and error over lambda."
+        )
+        checkpoint.save(
+            self.path,
+            {
+                "settings": {"design": PREDICTED.name},
+                "then": then,
+                "networks": self.networks.state_dict(),
+                "average": self.average.weights,
+                "steps": self.average.steps,
+                "adam": self.optimiser.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "log": self.log,
+                "rng": json.dumps(self.rng.bit_generator.state),
+            },
+        )
+
+    def _restore(self) -> None:
+        state = checkpoint.load(self.path)
+        self.networks.load_state_dict(state["networks"])
+        self.average.weights, self.average.steps = state["average"], state["steps"]
+        self.optimiser.load_state_dict(state["adam"])
+        self.step, self.seconds, self.log = state["step"], state["seconds"], state["log"]
+        self.rng.bit_generator.state = json.loads(state["rng"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--nodes", type=Path, default=Path(".training/coded"), help="folder of `tools.training.coded`")
+    parser.add_argument("--out", type=Path, default=Path(".training/decoder"), help="folder of the checkpoint")
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    Run(options.nodes, options.out / "checkpoint.pt", options.minutes).train()
+
+
+if __name__ == "__main__":
+    main()
