@@ -21,7 +21,7 @@ from nerv_codec.base.video import VideoInfo
 from nerv_codec.bitstream.headers import MIN_SECTION_BYTES, GopEntry, StreamHeader, write_header
 from nerv_codec.decoding.metadata import VideoMetadata
 from nerv_codec.decoding.video_decoder import VideoDecoder
-from nerv_codec.encoding.assemble import Assembled, assemble, tool_name, verify_file
+from nerv_codec.encoding.assemble import Assembled, assemble, verify_file
 from nerv_codec.encoding.config import EncoderConfig, at_crf, load_preset
 from nerv_codec.encoding.engines.engine import Engine, open_engine
 from nerv_codec.encoding.gop_job import CodedGop
@@ -30,7 +30,7 @@ from nerv_codec.encoding.scheduler import GopScheduler
 from nerv_codec.encoding.source import EncodeSource, read_gops
 from nerv_codec.encoding.survey import survey
 from nerv_codec.encoding.target import Goal, Steering
-from nerv_codec.encoding.workspace import open_workspace, source_digest
+from nerv_codec.encoding.workspace import open_workspace, program_digest, source_digest
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader
 from nerv_codec.representations.coordinates import GopGeometry
@@ -192,7 +192,7 @@ class _Encode:
         """
         if self.source.path is None:
             return None
-        machine = (str(device), torch.__version__, tool_name())
+        machine = (str(device), torch.__version__, program_digest())
         return repr((source_digest(self.source.path), self.source.choice, self.config, machine, steering, lag))
 
     def _report(self, reader: VideoReader, made: Assembled, about: VideoMetadata, began: float) -> EncodeReport:

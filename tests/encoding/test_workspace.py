@@ -10,7 +10,7 @@ import pytest
 from nerv_codec.base.errors import Interrupted, OutputExistsError, VerificationError
 from nerv_codec.base.interruption import stop_on_signals
 from nerv_codec.encoding.encode import encode
-from nerv_codec.encoding.workspace import open_workspace, source_digest
+from nerv_codec.encoding.workspace import open_workspace, program_digest, source_digest
 
 
 @pytest.fixture(autouse=True)
@@ -115,3 +115,21 @@ def test_a_stopped_encode_goes_on_and_ends_in_the_same_bytes(tiny_clip, tiny_con
         assert where == "gop 1" or not any(step.startswith("gop 1/3 fit") for step in steps)
     assert target.read_bytes() == whole.read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.nvc", "whole.nvc"]
+
+
+def test_program_digest_sees_code_and_networks_but_not_what_was_compiled(tmp_path):
+    (tmp_path / "room" / "__pycache__").mkdir(parents=True)
+    code, networks = tmp_path / "room" / "code.py", tmp_path / "networks.safetensors"
+    code.write_text("a = 1")
+    networks.write_bytes(b"1")
+    digests = [program_digest(tmp_path)]
+    (tmp_path / "room" / "__pycache__" / "code.nbi").write_bytes(b"kernel")
+    assert program_digest(tmp_path) == digests[0]
+    networks.write_bytes(b"2")
+    digests.append(program_digest(tmp_path))
+    code.write_text("a = 2")
+    digests.append(program_digest(tmp_path))
+    code.rename(tmp_path / "room" / "other.py")
+    digests.append(program_digest(tmp_path))
+    assert len(set(digests)) == 4
+    assert program_digest() == program_digest()

@@ -198,7 +198,9 @@ def _encoded(
             if anchors is None:
                 anchors = tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
                 settled = dataclasses.replace(effort, decided=decisions.of(trial))
-                nodes = {one.node.frame: one.planes for one in encode_part(encoder, anchors, out, settled)}
+                for coded in encode_part(encoder, anchors, out, settled):
+                    nodes[coded.node.frame] = nodes.pop(coded.node.frame)  # in the order of the stream
+                    decisions.offer()
             streams.append(out.bytes())
             done.append(nodes)
     assert anchors is not None
