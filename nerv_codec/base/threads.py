@@ -78,9 +78,9 @@ class Workers:
         return task
 
     def result(self, task: Task[Result]) -> Result:
-        """What `Task.result` gives; while another thread is at it, this one does what was begun and waits for nobody.
+        """What `Task.result` gives; while another thread is at it, this one does other tasks that were begun.
 
-        Only for those that no task waits for which waits for this one, however far around.
+        Such a task must not wait for what its caller is at: the thread would wait for itself.
         """
         task()
         while not task.is_done and self._help():

@@ -6,6 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from nerv_codec.representations.shared.band_coder import Conditions
+from nerv_codec.representations.shared.drawing import coded_bits
+from nerv_codec.representations.shared.layout import LEVELS
+from nerv_codec.representations.shared.quality import conditions
 from nerv_codec.representations.shared.weights import arrays_of, from_bytes, load_weights, shipped, to_bytes
 from tools.training import checkpoint, coded
 from tools.training.train_decoder import MOVED, Run, costs
@@ -26,8 +30,16 @@ def test_nodes_are_what_the_encoder_coded(nodes):
         assert one.planes.shape == one.prediction.planes.shape and one.mended.shape == one.planes.shape[-2:]
         assert all(torch.equal(grid, grid.round()) for grid in one.latents.values())
         assert one.prediction.parents in (1, 2)
-        bits, wrong = costs(load_weights().predicted.floating, one)
-        assert bits > 0 and wrong >= 0
+        networks, integers = load_weights().predicted.floating, load_weights().predicted.context
+        bits, wrong = costs(networks, one)
+        given = conditions(one.index, one.prediction.parents)
+        sides = {level: one.prediction.quantised(level, networks.synthesis.steps(level, given))[0] for level in LEVELS}
+        seen = {level: grid.clamp(-127, 127).numpy().astype(np.int8) for level, grid in sides.items()}
+        told = Conditions(int(one.index), int(one.prediction.parents), seen)
+        latents = {level: grid[0].numpy().astype(np.int32) for level, grid in one.latents.items()}
+        expected = coded_bits(latents, LEVELS[0], integers, told)
+        assert float(bits) * 4 * one.planes[0, 0].numel() == pytest.approx(expected, rel=0.05, abs=64)
+        assert wrong >= 0
 
 
 def test_only_what_no_analysis_looks_at_moves_and_a_run_goes_on(nodes):

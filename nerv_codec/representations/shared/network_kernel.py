@@ -102,19 +102,17 @@ def first_layer(network, planes, features, i, sums):
         row = planes[taps[first, 0], i + MARGIN + taps[first, 1]]
         c = 0
         while c < row.shape[0]:
-            if c + LANES <= row.shape[0] and is_blank(row, c):
+            if c % LANES == 0 and c + LANES <= row.shape[0] and is_blank(row, c):
                 c += LANES
                 continue
-            end = min(c + LANES, row.shape[0])
-            while c < end:
-                value = np.int32(row[c])
-                if value != 0:
-                    size, sign = inputs[abs(value)], 1 if value < 0 else 0
-                    for k in range(first, last):
-                        j = c - MARGIN - taps[k, 2]
-                        if 0 <= j < cols:
-                            accumulate(sums, j * units, units, size, weights, (2 * k + sign) * units)
-                c += 1
+            value = np.int32(row[c])
+            if value != 0:
+                size, sign = inputs[abs(value)], 1 if value < 0 else 0
+                for k in range(first, last):
+                    j = c - MARGIN - taps[k, 2]
+                    if 0 <= j < cols:
+                        accumulate(sums, j * units, units, size, weights, (2 * k + sign) * units)
+            c += 1
         first = last
 
 
