@@ -19,7 +19,7 @@ from torch import Tensor
 
 from nerv_codec.base.device import choose_device
 from nerv_codec.base.progress import Progress, ProgressSink, ignore_progress
-from nerv_codec.base.video import PlanarFrame
+from nerv_codec.base.video import PlanarFrame, Plane
 from nerv_codec.decoding.decode import decode
 from nerv_codec.decoding.metadata import own_frames
 from nerv_codec.decoding.video_decoder import VideoDecoder
@@ -153,6 +153,12 @@ class _Timed:
     @property
     def macs_per_sample(self) -> int:
         return self._model.macs_per_sample
+
+    def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
+        began = time.perf_counter()
+        found = self._model.codes(t, plane, rows, cols, depth)
+        self.seconds += time.perf_counter() - began
+        return found
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         began = time.perf_counter()

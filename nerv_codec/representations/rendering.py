@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -70,11 +71,12 @@ def plane_groups(pixel_format: PixelFormat) -> tuple[tuple[int, ...], ...]:
     return (0,), (1, 2)
 
 
+@functools.lru_cache(maxsize=16)
 def plane_axes(out: VideoInfo, plane: int, view: View, info: VideoInfo) -> tuple[Tensor, Tensor]:
     """Rows and columns of the samples of one plane of an output picture, in pixels of the source: float64.
 
-    Chroma samples sit where the colour information says. Some of an odd-sized picture lie outside it and
-    are moved onto its edge.
+    Chroma samples sit where the colour information says. Some of an odd-sized picture lie outside it and are moved onto
+    its edge. The same tensors are given each time.
     """
     if plane in plane_groups(out.pixel_format)[0]:
         rows = torch.arange(out.height, dtype=torch.float64)
@@ -100,11 +102,15 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
         One (rows, cols) array a plane, uint8 or uint16 code values.
     """
     times = torch.tensor([t], dtype=torch.float64)
-    peak = out.pixel_format.max_value
+    peak, depth = out.pixel_format.max_value, out.pixel_format.bit_depth
     planes: list[Plane] = []
     for group in plane_groups(out.pixel_format):
         rows, cols = plane_axes(out, group[0], view, info)
-        pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(out.pixel_format.bit_depth))
+        kept = [model.codes(t, plane, rows, cols, depth) for plane in group]
+        if all(plane is not None for plane in kept):
+            planes += [plane for plane in kept if plane is not None]
+            continue
+        pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(depth))
         band = max(1, model.band_samples // len(cols))
         for start in range(0, len(rows), band):
             values = model.render(times, rows[start : start + band], cols, group)[0]

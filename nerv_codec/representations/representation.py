@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from nerv_codec.base.video import Plane
 from nerv_codec.representations.coordinates import GopGeometry
 
 if TYPE_CHECKING:
@@ -63,6 +64,20 @@ class Representation(Protocol):
 
         Raises:
             CoordinateRangeError: A coordinate lies outside the box.
+        """
+        ...
+
+    def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
+        """f on a lattice where it is kept as code values: the same as of ``render``, rounded, without its floats.
+
+        Args:
+            t: In frames of this GOP.
+            plane: Which.
+            rows: (R,), cols: (C,), as for ``render``.
+            depth: Bits of a code value.
+
+        Returns:
+            (R, C), not to be written to; None where f has to be evaluated.
         """
         ...
 

@@ -23,6 +23,9 @@ class Ramp:
     macs_per_sample = 0
     band_samples = 1 << 18
 
+    def codes(self, t, plane, rows, cols, depth):
+        return None
+
     def render(self, times, rows, cols, planes=None):
         self.geometry.normalise((times, rows, cols))
         grid = torch.meshgrid(times, rows / 32, cols / 64, indexing="ij")

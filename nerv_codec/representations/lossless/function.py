@@ -47,7 +47,13 @@ class LosslessFunction:
     ) -> None:
         self.geometry, self._frames, self._motion, self._device = geometry, frames, motion, device
         self._sites = [layout.sites(plane, geometry) for plane in range(geometry.num_planes)]
-        self._peak = layout.pixel_format.max_value
+        self._peak, self._depth = layout.pixel_format.max_value, layout.pixel_format.bit_depth
+
+    def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
+        """The samples themselves; see ``Representation``."""
+        sites = zip((rows, cols), self._sites[plane], strict=True)
+        own = t == int(t) and depth == self._depth and all(np.array_equal(axis, other) for axis, other in sites)
+        return self._frames[int(t)][plane] if own else None
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see ``Representation``."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from nerv_codec.base.threads import Workers
+from nerv_codec.base.video import Plane
 from nerv_codec.representations.coordinates import GopGeometry, lattice
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.siren.shape import tensor_shapes
@@ -57,6 +58,10 @@ class Siren(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3) normalised coordinates to (N, num_planes)."""
         return siren_forward(list(self.tensors), x)
+
+    def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
+        """None: see ``Representation``."""
+        return None
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice; see :class:`~nerv_codec.representations.representation.Representation`."""

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from nerv_codec.base.video import Plane, plane_dtype
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
@@ -22,6 +23,8 @@ from nerv_codec.representations.warped.planes import UNIT, Samples
 
 _COORDINATES = 1.25
 """Of a pixel, as 4:2:0 has."""
+_SAMPLE_BITS = 8 + UNIT.bit_length() - 1
+"""Of a sample, as of code values."""
 _DETAIL = np.float32(1 / DETAIL)
 _REMEMBERED = 4
 """Planes of which what lies between samples is kept at hand."""
@@ -43,6 +46,14 @@ class Lattice:
     col: float
     row_step: int
     col_step: int
+
+    def sites(self, extent: tuple[int, ...]) -> list[Positions]:
+        """Rows and columns of the picture at which the samples of a plane of this size lie."""
+        origins, steps = (self.row, self.col), (self.row_step, self.col_step)
+        return [
+            origin + step * np.arange(size, dtype=np.float64)
+            for origin, step, size in zip(origins, steps, extent, strict=True)
+        ]
 
     def positions(self, rows: Positions, cols: Positions) -> tuple[Positions, Positions]:
         """Rows and columns of a picture as positions in the plane."""
@@ -73,6 +84,10 @@ class Warped:
     flows: Mapping[int, tuple[Floats, bool]]
 
     _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
+    _sites: list[list[Positions]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._sites = [one.sites(plane.shape) for one, plane in zip(self.lattices, self.planes[0], strict=True)]
 
     def _details(self, frame: int, plane: int) -> Halves | None:
         """Between the samples of a plane, None if it is of reduced size."""
@@ -99,6 +114,16 @@ class Warped:
     @property
     def _scale(self) -> np.float32:
         return np.float32(2.0 ** (self.depth - 8) / (UNIT * (2**self.depth - 1)))
+
+    def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
+        """Samples of a frame, halves rounded up; see `representation.Representation.codes`."""
+        wanted = zip((rows, cols), self._sites[plane], strict=True)
+        if t != int(t) or depth != self.depth or not all(np.array_equal(axis, own) for axis, own in wanted):
+            return None
+        samples, drop = self.planes[int(t)][plane], _SAMPLE_BITS - depth
+        shifted = (samples + np.int16(1 << drop >> 1)) >> drop if drop > 0 else samples.astype(np.int32) << -drop
+        codes: Plane = np.minimum(shifted, 2**depth - 1).astype(plane_dtype(depth))
+        return codes
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:
         """f on a lattice, see `representation.Representation.render`."""

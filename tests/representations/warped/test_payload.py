@@ -10,12 +10,12 @@ import torch
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
-from nerv_codec.base.video import PixelFormat, PlanarFrame, VideoInfo, plane_dtype
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo, plane_dtype
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FittedGop
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
-from nerv_codec.representations.rendering import View, render_planes
+from nerv_codec.representations.rendering import View, plane_axes, render_planes
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import unpack_warped
@@ -77,16 +77,35 @@ def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo, steps: int)
             assert psnr_db(mean_squared_error(source, one), peak) > (26 if info.width == 1 else 27), plane
 
 
-def test_frames_are_the_planes_themselves() -> None:
-    """At the source's lattice nothing is interpolated: chroma is read where it sits."""
-    frames = drawn(INFO, 3)
-    found = fitted(INFO, frames)
-    function, _, _ = unpack_warped(found.payload, GopTask(frames, INFO).geometry)
-    view = View.whole(INFO.height, INFO.width)
+@pytest.mark.parametrize("depth", [8, 10, 12, 16])
+def test_frames_are_the_planes_themselves(depth: int) -> None:
+    """At the source's lattice nothing is interpolated: samples are shifted, and what is evaluated says the same."""
+    info = dataclasses.replace(INFO, pixel_format=PixelFormat(3, 1, 1, depth))
+    frames, peak = drawn(info, 3), 2**depth - 1
+    found = fitted(info, frames)
+    function, _, _ = unpack_warped(found.payload, GopTask(frames, info).geometry)
+    view = View.whole(info.height, info.width)
     for t in range(3):
-        for plane, shown in enumerate(render_planes(function, float(t), INFO, view, INFO)):
-            expected = np.clip((function.planes[t][plane].astype(int) + 8) >> 4, 0, 255)
-            assert np.abs(shown.astype(int) - expected).max() <= 1  # halves may round either way
+        for plane, shown in enumerate(render_planes(function, float(t), info, view, info)):
+            true = function.planes[t][plane] * 2.0 ** (depth - 12)
+            assert np.array_equal(shown, np.minimum(np.floor(true + 0.5), peak))
+            rows, cols = plane_axes(info, plane, view, info)
+            values = function.render(torch.tensor([float(t)]), rows, cols, [plane])[0, 0].numpy().astype(float)
+            assert np.abs(values * peak - true).max() < 1e-6 * peak
+
+
+def test_only_what_is_asked_for_at_samples_is_taken_from_them() -> None:
+    info = VideoInfo(47, 33, color=ColorInfo(chroma_location=6))  # whose last row of chroma lies below the picture
+    frames = drawn(info, 2)
+    function, _, _ = unpack_warped(fitted(info, frames).payload, GopTask(frames, info).geometry)
+    view = View.whole(info.height, info.width)
+    luma, chroma = (plane_axes(info, plane, view, info) for plane in (0, 1))
+    assert function.codes(1.0, 0, *luma, 8) is not None
+    assert function.codes(0.5, 0, *luma, 8) is None
+    assert function.codes(1.0, 0, *luma, 10) is None
+    assert function.codes(1.0, 0, luma[0][1:], luma[1], 8) is None
+    assert function.codes(1.0, 0, luma[0] + 0.25, luma[1], 8) is None
+    assert function.codes(1.0, 1, *chroma, 8) is None
 
 
 def test_between_frames_motion_is_followed() -> None:
