@@ -6,6 +6,7 @@ kept. Bands are named by component and orientation, ("Y", "HL"), a grid is a num
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import math
@@ -782,6 +783,72 @@ def between(plane: Array, row: float, col: float, learnt: Array | None) -> float
         a = learnt[:, min(i, size[0]), min(j, size[1])]
         total += (1 - abs(u)) * (1 - abs(v)) * float(np.dot(terms, a)) / 4
     return total
+
+
+class Moves(NamedTuple):
+    """Moves of blocks from a frame to the next, moves[coded or found][row][column], and shares of the found (10.9)."""
+
+    moves: list[VectorGrid]
+    shares: list[list[float]]
+
+
+def moves_between(planes: Sequence[Array], coded: VectorGrid) -> Moves:
+    """What blocks of two planes find from the halves of the coded vectors on (10.9)."""
+    found = [list(row) for row in coded]
+    places = list(np.ndindex(len(coded), len(coded[0])))
+
+    @functools.cache
+    def differing(place: Vector, move: Vector) -> int:
+        one, two = (reading(planes[k], 8, place, (sign * move[0], sign * move[1])) for k, sign in enumerate((-1, 1)))
+        return int(np.abs(one - two).sum())
+
+    def around(place: Vector, offsets: Sequence[Vector]) -> list[Vector]:
+        r, c = place
+        return [(r + a, c + b) for a, b in offsets if (r + a, c + b) in places]
+
+    def cost(place: Vector, move: Vector) -> int:
+        beside = [found[y][x] for y, x in around(place, [(-1, 0), (0, -1), (0, 1), (1, 0)])]
+        return differing(place, move) + 1536 * sum(abs(a - b) for v in beside for a, b in zip(v, move, strict=True))
+
+    for order in (places, places[::-1], places):
+        for r, c in order:
+            offered = [found[r][c], *(found[y][x] for y, x in around((r, c), SQUARE))]
+            offered += [*(coded[y][x] for y, x in around((r, c), SQUARE)), (0, 0)]
+            best = min(offered, key=lambda move: cost((r, c), move))
+            for _ in range(4):
+                a, b = best
+                best = min([best, *((a + i, b + j) for i, j in SQUARE)], key=lambda move: cost((r, c), move))
+            found[r][c] = best
+    shares = [[0.0] * len(row) for row in coded]
+    for r, c in places:
+        e, f = ((differing((r, c), grid[r][c]) + 4096) ** 2 for grid in (coded, found))
+        shares[r][c] = e / (e + f)
+    return Moves([coded, found], shares)
+
+
+def mean_of_centres(values: Array, row: float, col: float) -> Array:
+    """Values of blocks (rows, columns, ...) linearly between their centres, edges repeated (10.9)."""
+    y, x = (row - 3.5) / 8, (col - 3.5) / 8
+    total = np.zeros(values.shape[2:])
+    for i, j in product((math.floor(y), math.floor(y) + 1), (math.floor(x), math.floor(x) + 1)):
+        nearest = values[held(i, 0, len(values) - 1), held(j, 0, len(values[0]) - 1)]
+        total = total + (1 - abs(y - i)) * (1 - abs(x - j)) * nearest
+    return total
+
+
+def readings(known: Moves, way: float, point: tuple[float, float], size: Sequence[int]) -> list[tuple[float, Array]]:
+    """The weight of each reading of a point between frames, and how far from it it lies: coded, found, of both frames.
+
+    The way is the time since the frame before, the size that of the picture (10.9).
+    """
+    share, found = float(mean_of_centres(np.array(known.shares), *point)), []
+    for part, grid in zip((1 - share, share), known.moves, strict=True):
+        v = mean_of_centres(np.array(grid, float), *point) / 2
+        far = [-way * v, (1 - way) * v]
+        beyond = [max(max(-x, x - (n - 1)) for x, n in zip(point + d, size, strict=True)) for d in far]
+        weights = [(1 - way, way)[k] * min(max(1 - beyond[k], 0.001), 1) for k in range(2)]
+        found += [(part * weights[k] / sum(weights), far[k]) for k in range(2)]
+    return found
 
 
 def parts(shapes: Sequence[tuple[int, int]]) -> list[tuple[tuple[int, ...], int]]:

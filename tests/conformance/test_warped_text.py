@@ -103,6 +103,47 @@ def test_the_text_says_what_lies_between_samples(name):
         assert full == (learnt is not None and np.abs(learnt).max() > 100)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_text_says_what_lies_between_frames(name):
+    payload, _, _, geometry = _encoded(name)
+    model, _, _ = unpack_warped(payload, geometry)
+    planes, first = plain.planes(payload, geometry.num_frames, geometry.height, geometry.width, geometry.num_planes)
+    size, rng = (geometry.height, geometry.width), np.random.default_rng(4)
+    unit, both = 16 * (2**model.depth - 1) / 2 ** (model.depth - 8), 0
+    networks, index = plain.Networks(payload[:8]), CASES[name][-1]
+    for frame, way in ((0, 0.5), (geometry.num_frames - 2, 0.3)):
+        later = frame in first.fields[frame + 1][0].parents
+        node, field = first.fields[frame + later]
+        grid = field.vectors[node.parents.index(frame + 1 - later)]
+        coded = [[tuple(plain.scaled(v, -1 if later else 1, 2)) for v in row[: -(-size[1] // 8)]]
+                 for row in grid[: -(-size[0] // 8)]]  # fmt: skip
+        known = plain.moves_between([planes[frame + k][0] for k in range(2)], coded)
+        assert np.array_equal(model._moves(frame).moves, known.moves)
+        points = rng.uniform([-0.5, -0.5], [size[0] - 0.5, size[1] - 0.5], (25, 2))
+        found = model.sample(torch.from_numpy(np.insert(points, 0, frame + way, 1))).double().numpy()
+        both += known.moves[0] != known.moves[1]
+        for number, lattice in enumerate(model.lattices):
+            pair = [planes[frame + k][number].astype(np.int64) for k in range(2)]
+            full = lattice.row_step == lattice.col_step == 1
+            learnt = [plain.coefficients(networks, plane, index) if full else None for plane in pair]
+
+            def read(k, point, far, number=number, pair=pair, learnt=learnt, lattice=lattice):
+                near, whole = (
+                    np.clip(lattice.positions(*(point + d)), 0, np.array(pair[k].shape) - 1.0)
+                    for d in (far, np.rint(far))
+                )
+                more = [plain.between(pair[k], *whole, one) for one in (learnt[k], None)]
+                return plain.between(pair[k], *near, None) + more[0] - more[1]
+
+            for point, value in zip(points, found[:, number], strict=True):
+                said = sum(
+                    weight * read(place % 2, point, far)
+                    for place, (weight, far) in enumerate(plain.readings(known, way, tuple(point), size))
+                )
+                assert value * unit == pytest.approx(said, abs=0.05)
+    assert both
+
+
 def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expectation) -> MotionField:
     """Motion of all modes, in patches that differ by little, by much, or not at all."""
     near, far = known.near, known.far

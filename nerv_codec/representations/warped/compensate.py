@@ -17,6 +17,7 @@ from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, compensate_plane, used_vectors
 from nerv_codec.representations.warped.motion import BLOCK, MotionField
 from nerv_codec.representations.warped.planes import Planes, Samples
+from nerv_codec.representations.warped.quarter_kernel import PAD, phases
 
 
 def _kernel(taps: int, phases: int) -> npt.NDArray[np.int32]:
@@ -56,3 +57,11 @@ def compensate(parents: Sequence[Planes], field: MotionField, workers: Workers |
 
     predictions, doubts = zip(*side_by_side(workers, plane, ("y", "u", "v")), strict=True)
     return Planes(*predictions), Planes(*doubts)
+
+
+def write_quarters(plane: Samples, out: Samples) -> None:
+    """A plane at all 16 quarter-sample positions, (4, 4, rows + 2 PAD, cols + 2 PAD), as the decoder reads them."""
+    taps = LUMA_TAPS.shape[1]
+    before, after = taps // 2 - 1, taps // 2
+    padded = np.pad(plane, ((PAD + before, PAD + after), (PAD + before, PAD + after)), mode="edge")
+    phases(padded, LUMA_TAPS, out)

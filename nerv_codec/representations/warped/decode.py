@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.threads import Result, Task, Workers
 from nerv_codec.representations.coordinates import GopGeometry
@@ -20,8 +18,8 @@ from nerv_codec.representations.shared.weights import SharedWeights, load_weight
 from nerv_codec.representations.warped import mending
 from nerv_codec.representations.warped.brightness import Brightness, BrightnessCounts, changed, take_brightness
 from nerv_codec.representations.warped.coding import Ladder, Told, predicted, reconstructed
-from nerv_codec.representations.warped.function import Floats, Warped
-from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, expected
+from nerv_codec.representations.warped.function import Warped
+from nerv_codec.representations.warped.motion import BLOCK, MotionField, Vectors, expected, scaled
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
 from nerv_codec.representations.warped.payload import Head, split
 from nerv_codec.representations.warped.planes import Planes
@@ -172,9 +170,9 @@ def make_function(
     return Warped(geometry, layout.depth, lattices, planes, weights.between, index, flows)
 
 
-def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> tuple[Floats, bool]:
-    """Motion in pixels between a frame and the next, as the one that is predicted from the other keeps it."""
+def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> Vectors:
+    """Half of the motion from a frame to the next, as the one that is predicted from the other keeps it."""
     later = frame in fields[frame + 1][0].parents
     node, field = fields[frame + later]
     assert field is not None
-    return field.vectors[node.parents.index(frame + 1 - later)].astype(np.float32) / PRECISION, later
+    return scaled(field.vectors[node.parents.index(frame + 1 - later)], -1 if later else 1, 2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,10 @@ from nerv_codec.representations.representation import BAND_SAMPLES, plane_number
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
 from nerv_codec.representations.shared.integer_convolution import Halves
 from nerv_codec.representations.shared.layout import ALONE, PREDICTED, macs_per_pixel
+from nerv_codec.representations.warped.bilateral import Moves, moves_between
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
-from nerv_codec.representations.warped.motion import BLOCK
+from nerv_codec.representations.warped.motion import Vectors
 from nerv_codec.representations.warped.planes import UNIT, Samples
 
 _COORDINATES = 1.25
@@ -27,7 +29,7 @@ _SAMPLE_BITS = 8 + UNIT.bit_length() - 1
 """Of a sample, as of code values."""
 _DETAIL = np.float32(1 / DETAIL)
 _REMEMBERED = 4
-"""Planes of which what lies between samples is kept at hand."""
+"""Planes of which what lies between samples is kept at hand, and pairs of frames whose moves are."""
 Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
 
@@ -71,8 +73,8 @@ class Warped:
         planes: Frame to its planes, cut to their sizes.
         between: What planes show between their samples; those of reduced chroma do not ask.
         lambda_index: Price of bits of the anchors, which it is told.
-        flows: Frame ``n`` to the motion of frame ``n + 1`` or ``n`` that leads to the other one, in pixels,
-            (rows of blocks, cols, 2), and whether it belongs to the later of the two.
+        flows: Frame ``n`` to half of the motion from it to frame ``n + 1`` as it was coded, in quarter samples,
+            (rows of blocks, cols, 2).
     """
 
     geometry: GopGeometry
@@ -81,9 +83,10 @@ class Warped:
     planes: Sequence[Sequence[Samples]]
     between: IntegerBetween
     lambda_index: int
-    flows: Mapping[int, tuple[Floats, bool]]
+    flows: Mapping[int, Vectors]
 
     _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
+    _ways: dict[int, Moves] = field(default_factory=dict, init=False, repr=False)
     _sites: list[list[Positions]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -172,12 +175,24 @@ class Warped:
         way = t - frame
         if way == 0:
             return self._read(frame, rows, cols, np.zeros((2, 1)), planes)
-        flow, later = self.flows[frame]
-        back = 1 - way if later else way
-        moved = _flow_at(flow, rows, cols)
-        own = self._read(frame + later, rows, cols, -back * moved, planes)
-        other = self._read(frame + 1 - later, rows, cols, (1 - back) * moved, planes)
-        return (own * np.float32(1 - back) + other * np.float32(back)).astype(np.float32)
+        out = np.zeros((len(planes), len(rows)), np.float32)
+        moved, weights = self._moves(frame).at(way, rows, cols, (self.geometry.height, self.geometry.width))
+        for number, neighbour in product(range(2), range(2)):
+            chosen = weights[number, neighbour] > 0
+            places = rows[chosen], cols[chosen], moved[number, neighbour][:, chosen]
+            weight = weights[number, neighbour, chosen].astype(np.float32)
+            out[:, chosen] += weight * self._read(frame + neighbour, *places, planes)
+        return out
+
+    def _moves(self, frame: int) -> Moves:
+        """Those between a frame and the next."""
+        found = self._ways.get(frame)
+        if found is None:
+            before, after = self.planes[frame][0], self.planes[frame + 1][0]
+            found = self._ways[frame] = moves_between(before, after, self.flows[frame])
+            for old in list(self._ways)[:-_REMEMBERED]:
+                self._ways.pop(old, None)
+        return found
 
     def _read(self, frame: int, rows: Positions, cols: Positions, moved: Positions, planes: Sequence[int]) -> Floats:
         """A frame at points that have moved (2, points), (planes, points).
@@ -215,21 +230,3 @@ def _numbers(positions: Positions) -> slice | npt.NDArray[np.int64]:
     numbers = positions.astype(np.int64)
     successive = (np.diff(numbers) == 1).all()
     return slice(int(numbers[0]), int(numbers[0]) + len(numbers)) if len(numbers) and successive else numbers
-
-
-def _flow_at(flow: Floats, rows: Positions, cols: Positions) -> Positions:
-    """Motion at points (2, points), linear between the centres of blocks."""
-    found = []
-    places = [(axis + 0.5) / BLOCK - 0.5 for axis in (rows, cols)]
-    whole = [np.floor(place).astype(np.int64) for place in places]
-    part = [place - start for place, start in zip(places, whole, strict=True)]
-    for component in range(2):
-        total = np.zeros(len(rows))
-        for down in (0, 1):
-            for across in (0, 1):
-                r = np.clip(whole[0] + down, 0, flow.shape[0] - 1)
-                c = np.clip(whole[1] + across, 0, flow.shape[1] - 1)
-                weight = (part[0] if down else 1 - part[0]) * (part[1] if across else 1 - part[1])
-                total += weight * flow[r, c, component]
-        found.append(total)
-    return np.stack(found)

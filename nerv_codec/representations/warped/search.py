@@ -15,7 +15,7 @@ import numpy as np
 
 from nerv_codec.base.threads import Task, Workers, side_by_side
 from nerv_codec.representations.warped import motion_kernel
-from nerv_codec.representations.warped.compensate import LUMA_TAPS
+from nerv_codec.representations.warped.compensate import write_quarters
 from nerv_codec.representations.warped.decision_kernel import ONE
 from nerv_codec.representations.warped.motion import (
     BLOCK,
@@ -28,11 +28,10 @@ from nerv_codec.representations.warped.motion import (
 )
 from nerv_codec.representations.warped.motion_coder import Estimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
+from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.search_kernel import (
-    PAD,
     accumulate,
     coarse_sweep,
-    phases,
     size_bits,
     sweep,
 )
@@ -81,7 +80,7 @@ def search(
     def prepared(number: int, parent: Samples) -> None:
         fine, coarse = _whole_samples(source.y, parent, worth)
         starts[number], vectors[number] = PRECISION * fine, PRECISION * coarse
-        _quarters(parent, quarters[number])
+        write_quarters(parent, quarters[number])
 
     side_by_side(workers, prepared, range(len(parents)), [parent.y for parent in parents])
     modes = np.full(starts.shape[1:3], BOTH if len(parents) == 2 else 0, np.uint8)
@@ -161,11 +160,3 @@ def _padded(plane: Samples, shape: tuple[int, ...]) -> Samples:
     """With borders of PAD around so many rows and columns of blocks."""
     missing = [(PAD, PAD + count * BLOCK - extent) for count, extent in zip(shape, plane.shape, strict=True)]
     return np.pad(plane, missing, mode="edge")
-
-
-def _quarters(plane: Samples, out: Samples) -> None:
-    """A plane at all 16 quarter-sample positions, (4, 4, rows + 2 PAD, cols + 2 PAD), as the decoder reads them."""
-    taps = LUMA_TAPS.shape[1]
-    before, after = taps // 2 - 1, taps // 2
-    padded = np.pad(plane, ((PAD + before, PAD + after), (PAD + before, PAD + after)), mode="edge")
-    phases(padded, LUMA_TAPS, out)

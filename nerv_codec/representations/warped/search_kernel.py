@@ -6,12 +6,10 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped import motion_kernel
-from nerv_codec.representations.warped.compensate_kernel import TAP_BITS
 from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
+from nerv_codec.representations.warped.quarter_kernel import PAD
 
-PAD = 24
-"""Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
 _WORTH_A_LOOK = 32
 """Bits that a block's error is worth at least, where all vectors in reach are tried: one from afar takes as many."""
 _SIZES = 256
@@ -90,39 +88,6 @@ def coarse_sweep(source, reference, vectors, price, reach):
                 if c0 == b0 and c1 == b1:
                     break
             vectors[r, c, 0], vectors[r, c, 1] = b0, b1
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def phases(plane, taps, out):
-    """All 16 quarter-sample positions of a plane, as the decoder reads them: out (4, 4, rows, cols).
-
-    The plane has three samples more before, and four behind.
-    """
-    height, width = out.shape[2:]
-    lines = np.zeros(plane.shape, np.int32)
-    total = np.zeros(width, np.int32)
-    for across in range(4):
-        for i in range(plane.shape[0]):
-            source = plane[i]
-            line = lines[i]
-            for j in range(width):
-                line[j] = 0
-            for k in range(8):
-                weight = taps[across, k]
-                if weight != 0:
-                    for j in range(width):
-                        line[j] += weight * np.int32(source[j + k])
-        for down in range(4):
-            for i in range(height):
-                for j in range(width):
-                    total[j] = 1 << (2 * TAP_BITS - 1)
-                for k in range(8):
-                    weight = taps[down, k]
-                    if weight != 0:
-                        for j in range(width):
-                            total[j] += weight * lines[i + k, j]
-                for j in range(width):
-                    out[down, across, i, j] = total[j] >> (2 * TAP_BITS)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -371,7 +336,7 @@ def sweep(source, quarters, field, modes, total, terms, memory, number, first, l
 
     Args:
         source: Luma (rows, cols) of the picture.
-        quarters: (parents, 4, 4, rows, cols) from :func:`phases`.
+        quarters: (parents, 4, 4, rows, cols) from `quarter_kernel.phases`.
         field: Vectors (2, rows, cols, 2), moved.
         modes: (rows, cols), changed.
         total: The weighted prediction of all blocks, with borders of 4 samples.
