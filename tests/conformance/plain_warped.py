@@ -761,15 +761,18 @@ class PartDecoder:
 
 
 def coefficients(networks: Networks, plane: Array, index: int) -> Array:
-    """What `between` says of every sample of a plane (10.9), (8, rows, columns)."""
+    """What `between` says of all samples of a plane and of those one beyond (10.9), (8, rows + 2, columns + 2)."""
+    plane = np.pad(plane, 7, mode="edge")
     x = np.stack([plane - GRAY, np.full_like(plane, 64 * (index - 40))])
     for name in ("first", "second", "third"):
         x = np.clip(networks.convolution(f"between.{name}", x), 0, 3071)
-    return np.clip(networks.convolution("between.out", x), -32767, 32767)
+    y = np.clip(networks.convolution("between.fourth", x), 0, 3071)
+    x = np.clip(x + networks.convolution("between.fifth", y), 0, 3071)
+    return np.clip(networks.convolution("between.out", x), -32767, 32767)[:, 6:-6, 6:-6]
 
 
 def between(plane: Array, row: float, col: float, learnt: Array | None) -> float:
-    """A plane at a position inside of it (10.9)."""
+    """A plane at a position, half a sample outside of it at the most (10.9)."""
     starts = math.floor(row), math.floor(col)
     phases = [round(1024 * (x - start)) / 1024 for x, start in zip((row, col), starts, strict=True)]
     taps = [[float(np.sinc(p - k) * np.sinc((p - k) / 3)) * (abs(p - k) < 3) for k in range(-2, 4)] for p in phases]
@@ -780,7 +783,7 @@ def between(plane: Array, row: float, col: float, learnt: Array | None) -> float
     for i, j in product(*((start, start + 1) for start in starts)) if learnt is not None else ():
         u, v = row - i, col - j
         terms = (u, v, u * v, u * u, v * v, u * u * v, u * v * v, u * u * v * v)
-        a = learnt[:, min(i, size[0]), min(j, size[1])]
+        a = learnt[:, i + 1, j + 1]
         total += (1 - abs(u)) * (1 - abs(v)) * float(np.dot(terms, a)) / 4
     return total
 

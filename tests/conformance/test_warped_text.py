@@ -96,7 +96,7 @@ def test_the_text_says_what_lies_between_samples(name):
     for number, (plane, lattice) in enumerate(zip(model.planes[1], model.lattices, strict=True)):
         full = lattice.row_step == lattice.col_step == 1
         learnt = plain.coefficients(networks, plane.astype(np.int64), index) if full else None
-        places = np.clip(np.stack(lattice.positions(*points.T)), 0, np.array([plane.shape]).T - 1.0)
+        places = np.clip(np.stack(lattice.positions(*points.T)), -0.5, np.array([plane.shape]).T - 0.5)
         said = [plain.between(plane, row, col, learnt) for row, col in places.T]
         unit = 16 * (2**model.depth - 1) / 2 ** (model.depth - 8)
         np.testing.assert_allclose(found[:, number] * unit, said, atol=0.02)

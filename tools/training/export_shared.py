@@ -61,8 +61,9 @@ def of_between(state: dict[str, Any]) -> str:
     """The same of one of `train_between`."""
     gains = ", ".join(f"{name} {gain:+.2f}" for name, gain in state["gains"].items())
     return (
-        f"`python -m tools.training.train_between --data <folder> --minutes {state['minutes']:g}`, {state['step']} "
-        f"steps on a CPU. Over the windowed sinc, in dB on held-out pictures, by factor and lambda index: {gains}."
+        f"`python -m tools.training.train_between --data <folder> --more <folders> --minutes {state['minutes']:g}`, "
+        f"{state['step']} steps on a CPU, from what shipped before. "
+        f"Over the windowed sinc, in dB on held-out pictures, by factor and lambda index: {gains}."
     )
 
 

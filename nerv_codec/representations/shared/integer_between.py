@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.representations.shared.between import LARGEST, LAYERS, POWERS, Between
+from nerv_codec.representations.shared.between import LARGEST, LAYERS, POWERS, REACH, Between
 from nerv_codec.representations.shared.integer_context import Arrays
 from nerv_codec.representations.shared.integer_convolution import Convolution, Halves, Range, blank, inside
 from nerv_codec.representations.shared.integer_transform import GRAY_SAMPLE, Samples
@@ -36,14 +36,20 @@ class IntegerBetween:
     out: Convolution
 
     def __call__(self, samples: Samples, lambda_index: int) -> Halves:
-        """Coefficients (rows, cols, terms) of a plane (rows, cols), 1/DETAIL of a unit of its samples."""
-        everywhere = np.ones(samples.shape, np.bool_)
+        """Coefficients (rows + 2, cols + 2, terms) of a plane (rows, cols), 1/DETAIL of a unit of its samples.
+
+        The first and last rows and columns are those of the samples one beyond the edges.
+        """
+        around = np.pad(samples, REACH + 1, mode="edge")
+        everywhere = np.ones(around.shape, np.bool_)
         x = blank(everywhere, LANES)
         seen = inside(x)
-        seen[0], seen[1] = samples - np.int16(GRAY_SAMPLE), _PRICE * (lambda_index - CENTRE)
-        for layer in self.layers:
+        seen[0], seen[1] = around - np.int16(GRAY_SAMPLE), _PRICE * (lambda_index - CENTRE)
+        *plain, fourth, fifth = self.layers
+        for layer in plain:
             x = layer(x, everywhere, (0, _LARGEST))
-        found = self.out.residual(x, everywhere)[1:-2, 1:-2, : len(POWERS)]
+        x = fifth(fourth(x, everywhere, (0, _LARGEST)), everywhere, (0, _LARGEST), into=x)
+        found = self.out.residual(x, everywhere)[1 + REACH : -2 - REACH, 1 + REACH : -2 - REACH, : len(POWERS)]
         details: Halves = np.clip(found, -_LARGEST_DETAIL, _LARGEST_DETAIL).astype(np.int16)
         return details
 
@@ -52,6 +58,13 @@ class IntegerBetween:
         """The integer form of a trained one."""
         *layers, out = (Convolution.quantised(getattr(model, name), *units, given) for name, units, given in _layers())
         return cls(tuple(layers), out)
+
+    def floating(self) -> Between:
+        """The inverse of :meth:`quantised`."""
+        model = Between()
+        for (name, units, _), layer in zip(_layers(), (*self.layers, self.out), strict=True):
+            layer.copy_to(getattr(model, name), *units)
+        return model
 
     def arrays(self) -> Arrays:
         """Named arrays for the weights file."""

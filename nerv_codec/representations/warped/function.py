@@ -215,9 +215,9 @@ class Warped:
 
 
 def _snapped(positions: Positions, extent: int) -> Positions:
-    """Positions inside of the samples; those within rounding of a sample lie on it."""
+    """Positions half a sample outside of them at the most; those within rounding of a sample lie on it."""
     near = np.rint(positions)
-    inside: Positions = np.clip(np.where(np.abs(positions - near) < 1e-9, near, positions), 0, extent - 1)
+    inside: Positions = np.clip(np.where(np.abs(positions - near) < 1e-9, near, positions), -0.5, extent - 0.5)
     return inside
 
 

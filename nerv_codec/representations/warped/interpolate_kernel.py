@@ -68,7 +68,6 @@ def read_points(plane, rows, cols, kernel, out):
 @njit(nogil=True, cache=True)
 def _detail(details, row, col):
     """What the polynomials of the four samples around a position say, mixed bilinearly."""
-    height, width = details.shape[:2]
     top, left = np.int64(np.floor(row)), np.int64(np.floor(col))
     down, right = np.float32(row - top), np.float32(col - left)
     total = np.float32(0)
@@ -76,7 +75,7 @@ def _detail(details, row, col):
         for j in range(2):
             u, v = down - np.float32(i), right - np.float32(j)
             share = (np.float32(1) - abs(u)) * (np.float32(1) - abs(v))
-            a = details[min(max(top + i, 0), height - 1), min(max(left + j, 0), width - 1)]
+            a = details[top + i + 1, left + j + 1]
             said = u * (a[0] + u * (a[3] + v * (a[5] + v * a[7])) + v * (a[2] + v * a[6])) + v * (a[1] + v * a[4])
             total += share * said
     return total
@@ -84,7 +83,15 @@ def _detail(details, row, col):
 
 @njit(nogil=True, cache=True)
 def add_lattice(details, rows, cols, unit, out):
-    """Adds to out (rows, cols) what is learnt at all combinations of positions; details (rows, cols, terms)."""
+    """Adds to out (rows, cols) what is learnt at all combinations of positions, half a sample outside at the most.
+
+    Args:
+        details: (rows + 2, cols + 2, terms), from the samples one beyond the edges on.
+        rows: Positions.
+        cols: Positions.
+        unit: What 1 of the details is.
+        out: Changed in place.
+    """
     for i in range(len(rows)):
         for j in range(len(cols)):
             out[i, j] += unit * _detail(details, rows[i], cols[j])
@@ -92,6 +99,6 @@ def add_lattice(details, rows, cols, unit, out):
 
 @njit(nogil=True, cache=True)
 def add_points(details, rows, cols, unit, out):
-    """Adds to out (points,) what is learnt at single positions."""
+    """Adds to out (points,) what is learnt at single positions, see `add_lattice`."""
     for p in range(len(rows)):
         out[p] += unit * _detail(details, rows[p], cols[p])

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from nerv_codec.base.errors import BitstreamError
-from nerv_codec.representations.shared.between import POWERS, Between, details
+from nerv_codec.representations.shared.between import POWERS, REACH, Between, details, extended
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
+from nerv_codec.representations.shared.integer_convolution import Convolution
+from nerv_codec.representations.shared.integer_network import Ints
 from nerv_codec.representations.shared.integer_transform import GRAY_SAMPLE
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points
@@ -17,7 +19,8 @@ from nerv_codec.representations.warped.interpolate_kernel import add_lattice, ad
 def _trained() -> Between:
     torch.manual_seed(0)
     network = Between()
-    torch.nn.init.normal_(network.out.weight, std=0.05)
+    for layer in (network.fifth, network.out):
+        torch.nn.init.normal_(layer.weight, std=0.05)
     return network.eval().requires_grad_(False)
 
 
@@ -26,33 +29,41 @@ def test_integers_are_near_to_floats(shape: tuple[int, int]) -> None:
     network, rng = _trained(), np.random.default_rng(0)
     samples = rng.integers(0, 4096, shape).astype(np.int16)
     plane = (torch.from_numpy(samples.astype(np.float32))[None, None] - GRAY_SAMPLE) / 2048
-    floats = network(plane, torch.tensor([31.0]))[0].permute(1, 2, 0).numpy() * 2048 * DETAIL
+    floats = network(extended(plane), torch.tensor([31.0]))[0].permute(1, 2, 0).numpy() * 2048 * DETAIL
     found = IntegerBetween.quantised(network)(samples, 31)
-    assert found.shape == (*shape, len(POWERS))
+    assert found.shape == (shape[0] + 2, shape[1] + 2, len(POWERS))
     assert np.abs(found - floats).mean() < 0.02 * np.abs(floats).mean()
 
 
 def test_convolutions_in_integers_are_what_the_format_says() -> None:
     between, rng = IntegerBetween.quantised(_trained()), np.random.default_rng(1)
     samples = rng.integers(0, 4096, (21, 38)).astype(np.int16)
-    x = np.stack([samples.astype(np.int64) - 2040, np.full((21, 38), 64 * (50 - 40))])
-    for layer in (*between.layers, between.out):
-        padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
+    around = np.pad(samples.astype(np.int64), REACH + 1, mode="edge")
+
+    def convolved(layer: Convolution, x: Ints) -> Ints:
+        """Of places that have all of their neighbours."""
+        rows, cols = x.shape[1] - 2, x.shape[2] - 2
         sums = sum(
-            np.tensordot(layer.weight[:, :, i, j].astype(np.int64), padded[:, i : i + 21, j : j + 38], 1)
+            np.tensordot(layer.weight[:, :, i, j].astype(np.int64), x[:, i : i + rows, j : j + cols], 1)
             for i in range(3)
             for j in range(3)
         )
         shift = layer.shift.astype(np.int64)[:, None, None]
-        x = (sums + layer.bias.astype(np.int64)[:, None, None] + (1 << shift - 1)) >> shift
-        x = np.clip(x, 0, 3071) if layer is not between.out else np.clip(x, -32767, 32767)
+        return (sums + layer.bias.astype(np.int64)[:, None, None] + (1 << shift - 1)) >> shift
+
+    x = np.stack([around - 2040, np.full(around.shape, 64 * (50 - 40))])
+    for layer in between.layers[:3]:
+        x = np.clip(convolved(layer, x), 0, 3071)
+    more = convolved(between.layers[4], np.clip(convolved(between.layers[3], x), 0, 3071))
+    x = np.clip(x[:, 2:-2, 2:-2] + more, 0, 3071)
+    x = np.clip(convolved(between.out, x), -32767, 32767)
     np.testing.assert_array_equal(between(samples, 50), x.transpose(1, 2, 0))
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5])
 def test_reading_is_as_it_was_trained(factor: int) -> None:
     rng = np.random.default_rng(2)
-    coefficients = rng.integers(-99, 99, (6, 7, len(POWERS))).astype(np.int16)
+    coefficients = rng.integers(-99, 99, (8, 9, len(POWERS))).astype(np.int16)
     rows, cols = ((np.arange(n * factor) + 0.5) / factor - 0.5 for n in (6, 7))
     out, points = np.zeros((len(rows), len(cols)), np.float32), np.zeros(len(rows) * len(cols), np.float32)
     add_lattice(coefficients, rows, cols, np.float32(1), out)
@@ -63,7 +74,7 @@ def test_reading_is_as_it_was_trained(factor: int) -> None:
 
 
 def test_at_samples_nothing_is_added() -> None:
-    coefficients = np.full((5, 4, len(POWERS)), 1000, np.int16)
+    coefficients = np.full((7, 6, len(POWERS)), 1000, np.int16)
     out = np.zeros((5, 4), np.float32)
     add_lattice(coefficients, np.arange(5.0), np.arange(4.0), np.float32(1), out)
     assert not out.any()
@@ -77,6 +88,13 @@ def test_what_ships_sharpens_an_edge() -> None:
     flat, left, right = places < 8, (places > 11) & (places < 11.5), (places > 11.5) & (places < 12)
     assert np.abs(out[:, flat]).max() < 16
     assert out[:, left].min() < -100 and out[:, right].max() > 100
+
+
+def test_edges_are_read_as_if_the_plane_went_on() -> None:
+    rng = np.random.default_rng(4)
+    samples, between = rng.integers(0, 4096, (12, 15)).astype(np.int16), load_weights().between
+    wide = np.pad(samples, 3, mode="edge")
+    np.testing.assert_array_equal(between(wide, 20)[3:-3, 3:-3], between(samples, 20))
 
 
 def test_a_file_without_it_is_refused() -> None:
