@@ -38,9 +38,9 @@ _DEPTH = 12
 """Bits at which a sample is one of a plane, unrounded."""
 _PRICES, _CLEAN = (4, 60), 0.12
 """Lambda indices, and the share of pictures that are not coded, which pass as the cheapest."""
-_BARRED, _WIDEST_BAR, _SOFT = 0.1, 6, 0.3
-"""The share of pictures to train on that get dark bars, as films and digitised tapes have; rows of a bar; how often it
-begins with a row that is half of it."""
+_BARRED, _BARS, _SHARP, _SOFTEST = 0.15, (1, 1, 2, 3, 4, 6), 0.6, 4
+"""The share of pictures to train on that get dark bars, as films and digitised tapes have; rows of a bar; how many of
+them begin at once, and over how many rows others do at the most."""
 _SIDE = 30
 """Of crops of the reduced pictures."""
 _AROUND = REACH + 1
@@ -91,12 +91,13 @@ class Pair:
 
 def barred(luma: Luma, rng: np.random.Generator) -> Luma:
     """A picture with dark bars at one or more sides."""
-    out, dark = luma.copy(), int(rng.choice([16, 16, 0, rng.integers(0, 40)]))
+    out, dark = luma.copy(), float(rng.choice([16, 16, 0, rng.integers(0, 40)]))
     for side in rng.permutation(4)[: rng.choice([1, 1, 2, 4])]:
-        turned, width = np.rot90(out, side), int(rng.integers(1, _WIDEST_BAR + 1))
-        turned[:width] = dark
-        if rng.random() < _SOFT:
-            turned[width] = (turned[width].astype(int) + dark) // 2
+        turned, width = np.rot90(out, side), int(rng.choice(_BARS))
+        soft = 0.01 if rng.random() < _SHARP else rng.uniform(0.5, _SOFTEST)
+        rows = width + _SOFTEST
+        shown = ((np.arange(rows) + 0.5 - width) / soft + 0.5).clip(0, 1)[:, None]
+        turned[:rows] = np.rint(dark + (turned[:rows] - dark) * shown)
     return out
 
 
