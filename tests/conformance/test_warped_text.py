@@ -129,7 +129,7 @@ def test_the_text_says_what_lies_between_frames(name):
 
             def read(k, point, far, number=number, pair=pair, learnt=learnt, lattice=lattice):
                 near, whole = (
-                    np.clip(lattice.positions(*(point + d)), 0, np.array(pair[k].shape) - 1.0)
+                    np.clip(lattice.positions(*(point + d)), -0.5, np.array(pair[k].shape) - 0.5)
                     for d in (far, np.rint(far))
                 )
                 more = [plain.between(pair[k], *whole, one) for one in (learnt[k], None)]
