@@ -27,11 +27,16 @@ class Task(Generic[Result]):
     def __call__(self) -> None:
         """Does the work unless that has begun."""
         if self._claim.acquire(blocking=False):
-            arguments, self._arguments = self._arguments, ()  # what is done needs them no more
+            function, arguments = self._function, self._arguments
+            del self._function, self._arguments
             try:
-                self._future.set_result(self._function(*arguments))
+                found = function(*arguments)
             except BaseException as error:  # told to whoever asks for the result
                 self._future.set_exception(error)
+            else:
+                # What is done needs neither: a closure may hold pictures, and even its own task.
+                del function, arguments
+                self._future.set_result(found)
 
     @property
     def is_done(self) -> bool:

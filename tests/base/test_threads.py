@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 import torch
@@ -51,3 +53,22 @@ def test_errors_reach_whoever_asks(workers):
             task.result()
     with pytest.raises(ValueError, match="abc"):
         workers.map(int, ["1", "abc", "3"])
+
+
+def test_what_is_done_keeps_nothing_of_what_it_was_done_with(workers):
+    """Closures that know their own tasks, as those of a pipeline do, would wait for the collector of cycles."""
+
+    class Picture:
+        pass
+
+    def pipeline():
+        picture, tasks = Picture(), []
+        tasks.append(workers.begin(lambda: (picture, tasks) and 1))
+        assert tasks[0].result() == 1
+        return weakref.ref(picture)
+
+    gc.disable()
+    try:
+        assert pipeline()() is None
+    finally:
+        gc.enable()
