@@ -106,16 +106,15 @@ def render_planes(model: Representation, t: float, info: VideoInfo, view: View, 
     planes: list[Plane] = []
     for group in plane_groups(out.pixel_format):
         rows, cols = plane_axes(out, group[0], view, info)
-        kept = [model.codes(t, plane, rows, cols, depth) for plane in group]
-        if all(plane is not None for plane in kept):
-            planes += [plane for plane in kept if plane is not None]
-            continue
-        pictures = np.empty((len(group), len(rows), len(cols)), plane_dtype(depth))
+        kept = {plane: model.codes(t, plane, rows, cols, depth) for plane in group}
+        missing = [plane for plane, codes in kept.items() if codes is None]
+        pictures = np.empty((len(missing), len(rows), len(cols)), plane_dtype(depth))
         band = max(1, model.band_samples // len(cols))
-        for start in range(0, len(rows), band):
-            values = model.render(times, rows[start : start + band], cols, group)[0]
+        for start in range(0, len(rows) if missing else 0, band):
+            values = model.render(times, rows[start : start + band], cols, missing)[0]
             pictures[:, start : start + band] = _rounded(values, peak)
-        planes += list(pictures)
+        evaluated = iter(pictures)
+        planes += [next(evaluated) if codes is None else codes for codes in kept.values()]
     return tuple(planes)
 
 

@@ -52,7 +52,11 @@ class LosslessFunction:
     def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
         """The samples themselves; see ``Representation``."""
         sites = zip((rows, cols), self._sites[plane], strict=True)
-        own = t == int(t) and depth == self._depth and all(np.array_equal(axis, other) for axis, other in sites)
+        own = (
+            t in range(self.geometry.num_frames)
+            and depth == self._depth
+            and all(np.array_equal(axis, other) for axis, other in sites)
+        )
         return self._frames[int(t)][plane] if own else None
 
     def render(self, times: Tensor, rows: Tensor, cols: Tensor, planes: Sequence[int] | None = None) -> Tensor:

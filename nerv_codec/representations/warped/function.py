@@ -49,14 +49,6 @@ class Lattice:
     row_step: int
     col_step: int
 
-    def sites(self, extent: tuple[int, ...]) -> list[Positions]:
-        """Rows and columns of the picture at which the samples of a plane of this size lie."""
-        origins, steps = (self.row, self.col), (self.row_step, self.col_step)
-        return [
-            origin + step * np.arange(size, dtype=np.float64)
-            for origin, step, size in zip(origins, steps, extent, strict=True)
-        ]
-
     def positions(self, rows: Positions, cols: Positions) -> tuple[Positions, Positions]:
         """Rows and columns of a picture as positions in the plane."""
         return (rows - self.row) / self.row_step, (cols - self.col) / self.col_step
@@ -87,10 +79,6 @@ class Warped:
 
     _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
     _ways: dict[int, Moves] = field(default_factory=dict, init=False, repr=False)
-    _sites: list[list[Positions]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._sites = [one.sites(plane.shape) for one, plane in zip(self.lattices, self.planes[0], strict=True)]
 
     def _details(self, frame: int, plane: int) -> Halves | None:
         """Between the samples of a plane, None if it is of reduced size."""
@@ -120,10 +108,13 @@ class Warped:
 
     def codes(self, t: float, plane: int, rows: Tensor, cols: Tensor, depth: int) -> Plane | None:
         """Samples of a frame, halves rounded up; see `representation.Representation.codes`."""
-        wanted = zip((rows, cols), self._sites[plane], strict=True)
-        if t != int(t) or depth != self.depth or not all(np.array_equal(axis, own) for axis, own in wanted):
+        if t not in range(self.geometry.num_frames) or depth != self.depth:
             return None
         samples, drop = self.planes[int(t)][plane], _SAMPLE_BITS - depth
+        down, across = self._places(plane, rows.double().cpu().numpy(), cols.double().cpu().numpy(), samples.shape)
+        if not (_whole(down) and _whole(across)):
+            return None
+        samples = samples[_numbers(down)][:, _numbers(across)]
         shifted = (samples + np.int16(1 << drop >> 1)) >> drop if drop > 0 else samples.astype(np.int32) << -drop
         codes: Plane = np.minimum(shifted, 2**depth - 1).astype(plane_dtype(depth))
         return codes

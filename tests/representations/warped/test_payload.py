@@ -100,10 +100,11 @@ def test_only_what_is_asked_for_at_samples_is_taken_from_them() -> None:
     function, _, _ = unpack_warped(fitted(info, frames).payload, GopTask(frames, info).geometry)
     view = View.whole(info.height, info.width)
     luma, chroma = (plane_axes(info, plane, view, info) for plane in (0, 1))
-    assert function.codes(1.0, 0, *luma, 8) is not None
+    whole = function.codes(1.0, 0, *luma, 8)
+    assert whole is not None and function.codes(-1.0, 0, *luma, 8) is function.codes(2.0, 0, *luma, 8) is None
+    assert np.array_equal(function.codes(1.0, 0, luma[0][3:], luma[1][::2], 8), whole[3:, ::2])
     assert function.codes(0.5, 0, *luma, 8) is None
     assert function.codes(1.0, 0, *luma, 10) is None
-    assert function.codes(1.0, 0, luma[0][1:], luma[1], 8) is None
     assert function.codes(1.0, 0, luma[0] + 0.25, luma[1], 8) is None
     assert function.codes(1.0, 1, *chroma, 8) is None
 
