@@ -15,7 +15,7 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FittedGop
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
-from nerv_codec.representations.rendering import View, plane_axes, render_planes
+from nerv_codec.representations.rendering import View, plane_axes, render_planes, view_info
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import unpack_warped
@@ -107,6 +107,22 @@ def test_only_what_is_asked_for_at_samples_is_taken_from_them() -> None:
     assert function.codes(1.0, 0, *luma, 10) is None
     assert function.codes(1.0, 0, luma[0] + 0.25, luma[1], 8) is None
     assert function.codes(1.0, 1, *chroma, 8) is None
+
+
+def test_crops_and_other_layouts_have_the_samples_of_the_whole() -> None:
+    frames = drawn(INFO, 2)
+    function, _, _ = unpack_warped(fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
+    view = View.whole(INFO.height, INFO.width)
+    whole = render_planes(function, 1.0, INFO, view, INFO)
+    window = View(INFO.height, INFO.width, 6, 10, 20, 30)
+    crop = render_planes(function, 1.0, INFO, window, view_info(INFO, window))
+    assert np.array_equal(crop[0], whole[0][6:26, 10:40]) and np.array_equal(crop[1], whole[1][3:13, 5:20])
+    full = view_info(INFO, view, PixelFormat(3, 0, 0, 8))  # luma is kept, chroma has to be evaluated
+    luma, *chroma = render_planes(function, 1.0, INFO, view, full)
+    assert np.array_equal(luma, whole[0])
+    for plane, shown in enumerate(chroma, 1):
+        values = function.render(torch.tensor([1.0]), *plane_axes(full, plane, view, INFO), [plane])[0, 0].numpy()
+        assert np.array_equal(shown, np.clip(np.rint(values * np.float32(255)), 0, 255))
 
 
 def test_between_frames_motion_is_followed() -> None:
