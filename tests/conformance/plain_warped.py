@@ -198,9 +198,12 @@ class Decisions:
         self.weights: defaultdict[int, list[int]] = defaultdict(lambda: [17000] * 4)
 
     def decide(self, decoder: RangeDecoder, number: int, views: Sequence[int]) -> int:
-        weights = self.weights[kind(number)]
         contexts = [self.contexts[number,]]
         contexts += [self.contexts[kind(number), c, view] for c, view in enumerate(views, 1)]
+        return self.mixed(decoder, contexts, self.weights[kind(number)])
+
+    @staticmethod
+    def mixed(decoder: RangeDecoder, contexts: Sequence[list[int]], weights: list[int]) -> int:
         x = [G[estimate >> 4] for estimate, _ in contexts]
         s = held(sum(a * b for a, b in zip(weights, x, strict=True)) >> 16, -2047, 2047)
         j = s >> 3
@@ -212,6 +215,68 @@ class Decisions:
             context[0] += (target - context[0]) * (655360 // (10 * context[1] + 16)) >> 16
             context[1] = min(context[1] + 1, 200)
         return bit
+
+
+class ScreenDecoder:
+    """Samples of screen content of a part (10.8)."""
+
+    def __init__(self, decoder: RangeDecoder) -> None:
+        self.decoder = decoder
+        self.contexts: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [1 << 15, 0])
+        self.weights: defaultdict[tuple[int, int], list[int]] = defaultdict(lambda: [17000] * 6)
+        self.values: dict[tuple[int, int], int] = {}
+
+    def plane(self, number: int, predicted: Array, known: bool, guide: Array, mask: Array) -> Array:
+        """The x of a plane, coded where the mask is 1."""
+        x = predicted.copy()
+        for r, c in zip(*np.nonzero(mask), strict=True):
+            x[r, c] = self.sample(number, x, int(predicted[r, c]), known, int(guide[r, c]), (int(r), int(c)))
+        return x
+
+    def sample(self, number: int, x: Array, p: int, known: bool, guide: int, place: tuple[int, int]) -> int:
+        r, c = place
+        n = int(x[r - 1, c]) if r else p
+        w = int(x[r, c - 1]) if c else n
+        nw = int(x[r - 1, c - 1]) if r and c else n
+        ne = int(x[r - 1, c + 1]) if r and c + 1 < x.shape[1] else n
+        ww, nn = int(x[r, c - 2]) if c > 1 else w, int(x[r - 2, c]) if r > 1 else n
+        s = [hashed(0, number)]
+        s += [hashed(s[0], w)]
+        s += [hashed(s[1], n)]
+        s += [hashed(hashed(s[2], nw), ne), hashed(hashed(s[2], nw), 256 + guide)]
+        s += [hashed(hashed(s[3], ww), nn)]
+        places = [(k, table_place(s[k], 0)) for k in (5, 4, 3, 2)]
+        guesses = [p if known else None, *map(self.values.get, places), w, n]
+        asked: list[int] = []
+        for guess in guesses:
+            if guess is not None and guess not in asked and len(asked) < 3:
+                alike = sum(2**k for k, other in enumerate(guesses) if other == guess)
+                one = self.decide(len(asked), [hashed(s[0], 512 + alike), *s[1:]], (number, len(asked)))
+                asked.append(guess)
+                if not one:
+                    return self.remembered(places, guess)
+        t = 1
+        for k in range(8):
+            t = 2 * t + self.decide(3 + t, s, (number, 3 + k))
+        return self.remembered(places, t - 256)
+
+    def decide(self, j: int, surroundings: Sequence[int], weights: tuple[int, int]) -> int:
+        contexts = [self.contexts[k, table_place(s, j)] for k, s in enumerate(surroundings)]
+        return Decisions.mixed(self.decoder, contexts, self.weights[weights])
+
+    def remembered(self, places: Sequence[tuple[int, int]], value: int) -> int:
+        for one in places:
+            self.values[one] = value
+        return value
+
+
+def hashed(b: int, v: int) -> int:
+    m = 2654435761 * (b + v + 1) % 2**32
+    return m ^ m >> 15
+
+
+def table_place(s: int, j: int) -> int:
+    return 2246822507 * (s + j) % 2**32 >> 14
 
 
 class FieldDecoder:
@@ -669,9 +734,10 @@ def residual(
 class PartDecoder:
     """A part of all frames: planes and motion by frame (10.1, 10.3)."""
 
-    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool) -> None:
+    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool, screens: bool) -> None:
         assert len(data) % 4 == 0, "whole words"
-        self.decoder, self.networks, self.one = RangeDecoder(data), networks, one
+        self.decoder, self.networks, self.one, self.screens = RangeDecoder(data), networks, one, screens
+        self.screen = ScreenDecoder(self.decoder)
         self.extent = -(-size[0] // 16) * 16, -(-size[1] // 16) * 16
         self.decisions = {sign: Decisions() for sign in (-1, 0, 1)}
         self.counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
@@ -722,7 +788,9 @@ class PartDecoder:
         plain = [a + (b - GRAY) * 16 for a, b in zip(taken_together(coded), prediction, strict=True)]
         more = residual(self.networks, index, sides, (coded, e, d), plain, doubt)
         mended = samples([a + b for a, b in zip(plain, more, strict=True)])
-        flags = self.squares(node.depth) if sides else np.ones((-(-height // 32), -(-width // 32)), np.int64)
+        flags = (
+            self.squares(node.depth, 32, "square") if sides else np.ones((-(-height // 32), -(-width // 32)), np.int64)
+        )
         coloured = [1, 1]
         if flags.any() and not self.one:
             coloured = [self.decoder.flag(self.counts[node.depth, "chroma", k]) for k in range(2)]
@@ -730,7 +798,23 @@ class PartDecoder:
             flags.repeat(size, 0).repeat(size, 1)[: height * size // 32, : width * size // 32] * wanted
             for size, wanted in zip((32, 16, 16), (1, *coloured), strict=True)
         ]
-        return [np.where(mask, a, b) for mask, a, b in zip(masks, mended, samples(plain), strict=True)]
+        found = [np.where(mask, a, b) for mask, a, b in zip(masks, mended, samples(plain), strict=True)]
+        return self.with_screen(node, prediction, found) if self.screens else found
+
+    def with_screen(self, node: Node, prediction: Picture, found: Picture) -> Picture:
+        """The planes of a node with its screen content (10.8)."""
+        if not self.decoder.flag(self.counts[node.depth, "screen"]):
+            return found
+        flags, shown = self.squares(node.depth, 16, "screen square"), list(found)
+        predicted = [np.clip(plane + 8 >> 4, 0, 255) for plane in prediction]
+        guide = predicted[0]
+        for number in range(1 if self.one else 3):
+            side = 16 if number == 0 else 8
+            mask = flags.repeat(side, 0).repeat(side, 1)
+            x = self.screen.plane(number, predicted[number], bool(node.parents), guide, mask)
+            shown[number] = np.where(mask, 16 * x, found[number])
+            guide = x if number else x[::2, ::2]
+        return shown
 
     def gains_and_offsets(self, parents: int) -> list[tuple[int, int]]:
         """The brightness of a node with so many parents (10.6)."""
@@ -751,12 +835,12 @@ class PartDecoder:
             magnitude = 2 * magnitude + flag(2)
         return sign * magnitude
 
-    def squares(self, depth: int) -> Array:
-        """Flags of the squares of a node with parents (10.8)."""
-        flags = np.zeros((-(-self.extent[0] // 32), -(-self.extent[1] // 32)), np.int64)
+    def squares(self, depth: int, side: int, name: str) -> Array:
+        """Flags of the squares of a node (10.8)."""
+        flags = np.zeros((-(-self.extent[0] // side), -(-self.extent[1] // side)), np.int64)
         for r, c in np.ndindex(*flags.shape):
             ones = int((flags[r, c - 1] if c else 0) + (flags[r - 1, c] if r else 0))
-            flags[r, c] = self.decoder.flag(self.counts[depth, "square", ones])
+            flags[r, c] = self.decoder.flag(self.counts[depth, name, ones])
         return flags
 
 
@@ -868,6 +952,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     reader = Reader(payload)
     networks = Networks(reader.take(8))
     depth, *shifts = reader.take(5)
+    screens, depth = depth >= 128, depth % 128
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]
@@ -887,7 +972,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     found: list[Picture] = [[] for _ in range(frames)]
     decoders = []
     for (numbers, price), data in zip(divided, streams, strict=True):
-        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1)
+        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, screens)
         index = held(anchor_index + price, 0, 80)
         for wave in waves(anchors):
             decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])

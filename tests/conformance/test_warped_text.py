@@ -25,6 +25,8 @@ CASES = {
     "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 0.1, 30),
     "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 0.0, 12),
     "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 0.0, 50),
+    "screen content": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 4, 2, 0.0, 40),
+    "gray screen content": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 3, 2, 0.0, 30),
 }
 
 
@@ -48,21 +50,42 @@ def _frames(fmt: PixelFormat, height: int, width: int, count: int, fade: float) 
     return pictures
 
 
+def _letters(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[np.ndarray]]:
+    """Marks of a few colours that repeat and scroll, on a ground of which a part is not flat."""
+    rng = np.random.default_rng(2)
+    marks = rng.random((3, 6, 4)) < 0.4
+    page = np.concatenate([np.concatenate(list(marks[rng.integers(0, 3, width // 4 + 1)]), 1) for _ in range(20)], 0)
+    pictures = []
+    for t in range(count):
+        luma = np.where(page[2 * t : 2 * t + height, :width], 40, 220)
+        luma[:16, :16] = np.mgrid[:16, :16].sum(0) * 6 + rng.integers(0, 9, (16, 16))
+        planes = [luma.astype(np.uint8)]
+        for plane in range(1, fmt.num_planes):
+            rows, cols = fmt.plane_size(plane, height, width)
+            planes.append(np.where(luma[::2, ::2][:rows, :cols] < 100, 90 + 60 * plane, 128).astype(np.uint8))
+        pictures.append(planes)
+    return pictures
+
+
 def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeometry]:
     """The payload, the coded nodes of every part, and what they belong to."""
     fmt, layout, height, width, count, span, fade, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
-    frames = _frames(fmt, height, width, count, fade)
+    screens = "screen" in name
+    frames = _letters(fmt, height, width, count) if screens else _frames(fmt, height, width, count, fade)
     weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
     with Workers() as workers:
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
-            coded.append(list(encode_part(PartEncoder(canvases, part, ladder, weights, workers), anchors, out)))
+            encoder = PartEncoder(canvases, part, ladder, weights, workers)
+            coded.append(list(encode_part(encoder, anchors, out, screens=screens)))
             streams.append(out.bytes())
     if fade:
         assert sum(bool(node.decision.brightness) for nodes in coded for node in nodes) > 1
-    head = Head(weights.digest, layout, ladder, anchors)
+    if screens:
+        assert [node.decision.screen is not None for node in coded[0]].count(True) > 1
+    head = Head(weights.digest, layout, ladder, anchors, screens)
     checksum = head.checksum(node.planes for nodes in coded for node in nodes)
     return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry
 

@@ -16,6 +16,7 @@ from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.planes import Planes, prediction_of
+from nerv_codec.representations.warped.screen import Screen
 
 MAX_DEPTHS = 8
 
@@ -92,10 +93,13 @@ def reconstructed(
     latents: Latents,
     told: Told,
     chosen: Mending,
+    screen: Screen | None,
     weights: SharedWeights,
     workers: Workers | None = None,
 ) -> Planes:
     """The planes of a node; the network runs only where it is asked."""
-    if not chosen.squares.any():
-        return restored(latents, told, weights)
-    return mended(latents, told, weights, chosen, workers)
+    if chosen.squares.any():
+        found = mended(latents, told, weights, chosen, workers)
+    else:
+        found = restored(latents, told, weights)
+    return found if screen is None else screen.over(found)

@@ -1,4 +1,4 @@
-"""Binary decisions of the motion coder: estimates of several contexts, mixed by an online logistic model, in integers.
+"""Binary decisions of motion and screen content: estimates of several contexts, mixed by an online logistic model.
 
 Mixing is that of PAQ (Mahoney 2005): every context of a decision has an adaptive probability, their logits are added
 with weights that are learnt while coding. All of it is in integers, tables are correctly rounded.
@@ -59,15 +59,13 @@ def start(contexts: int, kinds: int) -> Decisions:
 
 
 @njit(nogil=True, cache=True)
-def code_bit(encoding, bit, context, kind, contexts, decisions, state, words, at):
-    """Codes or reads a bit in a context of its own and in those of the views; returns (bit, position of words)."""
-    estimates, weights, views, inputs, places = decisions
-    weight = weights[kind]
-    places[0] = context
-    for k in range(VIEWS):
-        places[1 + k] = contexts + (kind * VIEWS + k) * VIEW + views[k]
+def mixed_bit(encoding, bit, estimates, places, weight, inputs, state, words, at):
+    """Codes or reads a bit in the contexts whose numbers are `places`: (bit, position of words, P(0) in 1 / ONE).
+
+    estimates are those of `Decisions`, weight a row of its weights; inputs is room for as many logits as places.
+    """
     total = np.int64(0)
-    for k in range(VIEWS + 1):
+    for k in range(places.shape[0]):
         inputs[k] = LOGIT[estimates[places[k], 0] >> 4]
         total += weight[k] * inputs[k]
     place = min(max(total >> 16, -_LARGEST_LOGIT), _LARGEST_LOGIT) + REACH * LOGIT_UNIT
@@ -79,9 +77,21 @@ def code_bit(encoding, bit, context, kind, contexts, decisions, state, words, at
     else:
         bit, at = take_split(state, words, at, split)
     goal = 0 if bit else ONE - 1
-    for k in range(VIEWS + 1):
+    for k in range(places.shape[0]):
         weight[k] += (inputs[k] * (goal - p) + (1 << 13)) >> 14
         estimate = estimates[places[k]]
-        estimate[0] += (goal - estimate[0]) * RATE[estimate[1]] >> 16
-        estimate[1] = min(estimate[1] + 1, RATE.shape[0] - 1)
+        before, seen = np.int64(estimate[0]), np.int64(estimate[1])
+        estimate[0] = before + ((goal - before) * RATE[seen] >> 16)
+        estimate[1] = min(seen + 1, RATE.shape[0] - 1)
+    return bit, at, p
+
+
+@njit(nogil=True, cache=True)
+def code_bit(encoding, bit, context, kind, contexts, decisions, state, words, at):
+    """Codes or reads a bit in a context of its own and in those of the views; returns (bit, position of words)."""
+    estimates, weights, views, inputs, places = decisions
+    places[0] = context
+    for k in range(VIEWS):
+        places[1 + k] = contexts + (kind * VIEWS + k) * VIEW + views[k]
+    bit, at, _ = mixed_bit(encoding, bit, estimates, places, weights[kind], inputs, state, words, at)
     return bit, at

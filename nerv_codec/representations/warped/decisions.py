@@ -10,6 +10,7 @@ import zlib
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,7 +19,10 @@ from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.warped.brightness import Brightness
 from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
+from nerv_codec.representations.warped.screen import Codes, Screen
 from nerv_codec.representations.warped.tree import Node
+
+_PLANES = "yuv"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,7 @@ class Decision:
         field: Its motion, None at the root.
         latents: What it lacks.
         mending: Where the network mends it.
+        screen: What it shows of screen content.
     """
 
     node: Node
@@ -38,6 +43,7 @@ class Decision:
     field: MotionField | None
     latents: Latents
     mending: Mending
+    screen: Screen | None = None
 
 
 class Decisions:
@@ -69,6 +75,10 @@ class Decisions:
         self._kept[f"{name}/chroma"] = torch.tensor(decision.mending.chroma)
         if decision.brightness:
             self._kept[f"{name}/brightness"] = torch.tensor([(one.gain, one.offset) for one in decision.brightness])
+        if decision.screen is not None:
+            self._kept[f"{name}/screen"] = torch.from_numpy(decision.screen.squares)
+            for plane, codes in zip(_PLANES, decision.screen.planes, strict=False):
+                self._kept[f"{name}/{plane}"] = _packed(codes)
         if decision.field is not None:
             self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
             self._kept[f"{name}/modes"] = torch.from_numpy(decision.field.modes)
@@ -81,22 +91,27 @@ class Decisions:
     def _decision(self, name: str) -> Decision:
         parts = {key.rpartition("/")[2]: kept for key, kept in self._kept.items() if key.startswith(f"{name}/")}
         depth, *parents = parts.pop("node").tolist()
-        node, field = Node(int(name.rpartition("/")[2]), depth, tuple(parents)), None
+        node, field, screen = Node(int(name.rpartition("/")[2]), depth, tuple(parents)), None, None
         brightness = tuple(Brightness(*one) for one in parts.pop("brightness", torch.empty(0, 2)).tolist())
         if "modes" in parts:
             field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
+        if "screen" in parts:
+            codes = (_unpacked(parts.pop(plane))[0].astype(np.uint8) for plane in _PLANES if plane in parts)
+            screen = Screen(parts.pop("screen").numpy(), tuple(codes))
         u, v = parts.pop("chroma").tolist()
         chosen = Mending(parts.pop("squares").numpy(), (u, v))
-        return Decision(node, brightness, field, {int(level): _unpacked(kept) for level, kept in parts.items()}, chosen)
+        latents = {int(level): _unpacked(kept) for level, kept in parts.items()}
+        return Decision(node, brightness, field, latents, chosen, screen)
 
 
-def _packed(grid: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> Tensor:
-    """Shape, then latents: most are zero."""
-    data = np.array(grid.shape, "<i4").tobytes() + zlib.compress(grid.astype("<i4").tobytes(), 1)
+def _packed(grid: npt.NDArray[np.int32] | Codes) -> Tensor:
+    """Shape, then values of a grid (bands, rows, cols) or a plane: most repeat."""
+    shape = np.array((1, *grid.shape)[-3:], "<i4")
+    data = shape.tobytes() + zlib.compress(grid.astype("<i4").tobytes(), 1)
     return torch.frombuffer(bytearray(data), dtype=torch.uint8)
 
 
-def _unpacked(kept: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.int32]]:
+def _unpacked(kept: Tensor) -> npt.NDArray[np.int32]:
     data = kept.numpy().tobytes()
     shape = np.frombuffer(data[:12], "<i4")
     return np.frombuffer(zlib.decompress(data[12:]), "<i4").astype(np.int32).reshape(shape)

@@ -15,9 +15,9 @@ from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.stream import Counts, StreamReader
 from nerv_codec.representations.shared.weights import SharedWeights, load_weights
-from nerv_codec.representations.warped import mending
+from nerv_codec.representations.warped import mending, screen
 from nerv_codec.representations.warped.brightness import Brightness, BrightnessCounts, changed, take_brightness
-from nerv_codec.representations.warped.coding import Ladder, Told, predicted, reconstructed
+from nerv_codec.representations.warped.coding import Told, predicted, reconstructed
 from nerv_codec.representations.warped.function import Warped
 from nerv_codec.representations.warped.motion import BLOCK, MotionField, Vectors, expected, scaled
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
@@ -26,6 +26,7 @@ from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node, waves
 
 Fields = dict[int, tuple[Node, MotionField | None]]
+_Lacked = tuple[Latents, mending.Mending, screen.Screen | None]
 _AHEAD = 2
 """Nodes a thread that are predicted before they are read, and that are read before their planes are asked for."""
 
@@ -39,14 +40,14 @@ class ReadNode:
     told: Told
     latents: Latents
     chosen: mending.Mending
+    screen: screen.Screen | None
     planes: Planes
     words: tuple[int, int]
 
 
 def read_nodes(
     part: Part,
-    ladder: Ladder,
-    anchors: Sequence[int],
+    head: Head,
     weights: SharedWeights,
     source: StreamReader,
     workers: Workers,
@@ -63,10 +64,11 @@ def read_nodes(
     lights, models = BrightnessCounts(), MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
+    screens = screen.ScreenModels()
 
     def told_of(node: Node, helpers: Workers | None) -> Told:
         parents = changed([workers.result(done[frame]) for frame in node.parents], brightness[node.frame])
-        index = ladder.at(node.depth, part)
+        index = head.ladder.at(node.depth, part)
         return predicted(parents, node.sides, fields[node.frame][1], extent, index, part, weights, helpers)
 
     def begun(alone: bool, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
@@ -77,12 +79,12 @@ def read_nodes(
         task()
         return task
 
-    def finished(node: Node, told: Told, latents: Latents, chosen: mending.Mending, words: tuple[int, int]) -> ReadNode:
+    def finished(node: Node, told: Told, lacked: _Lacked, words: tuple[int, int]) -> ReadNode:
         planes = workers.result(done[node.frame])
-        return ReadNode(node, fields[node.frame][1], told, latents, chosen, planes, words)
+        return ReadNode(node, fields[node.frame][1], told, *lacked, planes, words)
 
-    under_way: deque[tuple[Node, Told, Latents, mending.Mending, tuple[int, int]]] = deque()
-    for wave in waves(anchors):
+    under_way: deque[tuple[Node, Told, _Lacked, tuple[int, int]]] = deque()
+    for wave in waves(head.anchors):
         motion_words = []
         for node in wave:
             field, start, brightness[node.frame] = None, source.position, ()
@@ -101,8 +103,11 @@ def read_nodes(
             latents = take_latents(shapes, context, told.conditions, seen, source)
             flags = squares.setdefault(node.depth, mending.flag_counts())
             chosen = mending.take(extent, flags, source, not node.parents, part.components)
-            done[node.frame] = begun(alone, reconstructed, latents, told, chosen, weights)
-            under_way.append((node, told, latents, chosen, (words, source.position - start)))
+            shown = None
+            if head.screens:
+                shown = screen.take(extent, told.prediction, node.depth, part.components, screens, source)
+            done[node.frame] = begun(alone, reconstructed, latents, told, chosen, shown, weights)
+            under_way.append((node, told, (latents, chosen, shown), (words, source.position - start)))
             if len(under_way) > _AHEAD * workers.count:
                 yield finished(*under_way.popleft())
     yield from (finished(*one) for one in under_way)
@@ -125,7 +130,7 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
         done: dict[int, Planes] = {}
         fields: Fields = {}
         source = StreamReader(stream)
-        for read in read_nodes(part, head.ladder, head.anchors, weights, source, workers):
+        for read in read_nodes(part, head, weights, source, workers):
             done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
             for kind, words in zip(("motion", "others" if read.node.parents else "root"), read.words, strict=True):
                 sizes[kind] += 4 * words

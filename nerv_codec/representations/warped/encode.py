@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.analysing import analysed
-from nerv_codec.representations.shared.band_coder import flag_counts, put_latents
+from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.refining import refined
@@ -34,6 +35,8 @@ from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.screen import ScreenModels, put
+from nerv_codec.representations.warped.screen_choice import Attempt, Seen, with_screen
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
@@ -93,12 +96,16 @@ class CodedNode:
 
 @dataclass(frozen=True)
 class _Draft:
-    """A node before it is written, see `CodedNode`; also its plain planes, if it is not yet decided where to mend."""
+    """A node before it is written, see `CodedNode`.
+
+    If it is not yet decided where to mend, also its plain planes and what the wavelet is to show; no screen content.
+    """
 
     decision: Decision
     told: Told
     planes: Planes
     plain: Planes | None = None
+    source: Planes | None = None
 
 
 @dataclass
@@ -113,6 +120,7 @@ class Behind:
         models: Of motion.
         counts: Of flags of bands, by depth.
         squares: Of flags of what is mended, by depth.
+        screens: Of screen content; None where no node may show any.
     """
 
     out: StreamWriter = field(default_factory=StreamWriter)
@@ -122,10 +130,11 @@ class Behind:
     models: MotionModels = field(default_factory=MotionModels)
     counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
     squares: dict[int, Counts] = field(default_factory=dict)
+    screens: ScreenModels | None = field(default_factory=ScreenModels)
 
     def aside(self) -> Behind:
         """One that goes on by itself, in a stream of its own; planes and motion, which nobody changes, are shared."""
-        adapted = copy.deepcopy((self.brightness, self.models, self.counts, self.squares))
+        adapted = copy.deepcopy((self.brightness, self.models, self.counts, self.squares, self.screens))
         return Behind(StreamWriter(), dict(self.done), dict(self.fields), *adapted)
 
 
@@ -163,7 +172,7 @@ class PartEncoder:
         motion = [None if one is None else behind.models.estimates(one) for one in known]
 
         def drafted(node: Node, expectation: Expectation | None, estimates: Estimates | None) -> _Draft:
-            return self._drafted(node, expectation, estimates, behind.done, effort)
+            return self._drafted(node, expectation, estimates, behind, effort)
 
         drafts = self.workers.map(drafted, nodes, known, motion)
         spent = []
@@ -201,15 +210,16 @@ class PartEncoder:
         node: Node,
         known: Expectation | None,
         motion: Estimates | None,
-        done: Mapping[int, Planes],
+        behind: Behind,
         effort: Effort,
     ) -> _Draft:
-        weights, parents = self.weights, [done[frame] for frame in node.parents]
+        weights, parents = self.weights, [behind.done[frame] for frame in node.parents]
         index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
         if decision is not None:
             seen = changed(parents, decision.brightness)
             told = predicted(seen, node.sides, decision.field, self._extent, index, self.part, weights)
-            return _Draft(decision, told, reconstructed(decision.latents, told, decision.mending, weights))
+            kept = decision.mending, decision.screen
+            return _Draft(decision, told, reconstructed(decision.latents, told, *kept, weights))
         canvas = self.target(node)
         source = Planes.rounded(canvas)
         brightness: tuple[Brightness, ...] = ()
@@ -220,15 +230,33 @@ class PartEncoder:
         seen = changed(parents, brightness)
         told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
         steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-        if node.depth < _LOOPED and not effort.rough and not (node.parents and steps):
-            real, latents = analysed_in_loop(canvas, told, weights)
-        else:
-            real, latents = analysed(canvas, told.prediction, told.conditions, weights)
-        latents = refined(
-            canvas, real, latents, told.prediction, told.conditions, weights, steps, effort.stop, effort.device
-        )
-        decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent))
-        return _Draft(decision, told, mended(latents, told, weights), restored(latents, told, weights))
+        looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
+
+        def bits(latents: Latents) -> float:
+            out, context = StreamWriter(), weights.of(told.prediction.parents).context
+            put_latents(latents, context, told.conditions, flag_counts(), out)
+            return 32.0 * out.used
+
+        def attempted(canvas: Tensor) -> Attempt:
+            if looped:
+                real, latents = analysed_in_loop(canvas, told, weights)
+            else:
+                real, latents = analysed(canvas, told.prediction, told.conditions, weights)
+            return Attempt(canvas, real, latents, mended(latents, told, weights), partial(bits, latents))
+
+        attempt, screen = attempted(canvas), None
+        if behind.screens is not None:
+            shown = Seen(source, told.prediction, index, node.depth, self.part.components)
+            attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
+        latents, planes = attempt.latents, attempt.planes
+        if steps:
+            latents = refined(
+                attempt.canvas, attempt.real, latents, told.prediction, told.conditions, weights, steps, effort.stop,
+                effort.device,
+            )  # fmt: skip
+            planes = mended(latents, told, weights)
+        decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent), screen)
+        return _Draft(decision, told, planes, restored(latents, told, weights), Planes.rounded(attempt.canvas))
 
     def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""
@@ -237,11 +265,13 @@ class PartEncoder:
         counts = behind.counts.setdefault(node.depth, flag_counts())
         put_latents(decision.latents, self.weights.of(told.parents).context, told, counts, out)
         seen = behind.squares.setdefault(node.depth, mending.flag_counts())
-        if draft.plain is not None:
-            source = Planes.rounded(self.target(node))
-            chosen = mending.decide(source, draft.plain, planes, told.lambda_index, seen, *kind)
+        if draft.plain is not None and draft.source is not None:
+            chosen = mending.decide(draft.source, draft.plain, planes, told.lambda_index, seen, *kind)
             decision, planes = dataclasses.replace(decision, mending=chosen), chosen.joined(draft.plain, planes)
+            planes = planes if decision.screen is None else decision.screen.over(planes)
         mending.put(decision.mending, seen, out, *kind)
+        if behind.screens is not None:
+            put(decision.screen, draft.told.prediction, node.depth, behind.screens, out)
         behind.done[node.frame] = planes
         return CodedNode(node, decision, draft.told, planes, motion_words, motion_words + out.used - begun)
 
@@ -270,9 +300,16 @@ def _moved(
 
 
 def encode_part(
-    encoder: PartEncoder, anchors: Sequence[int], out: StreamWriter, effort: Effort = Effort()
+    encoder: PartEncoder,
+    anchors: Sequence[int],
+    out: StreamWriter,
+    effort: Effort = Effort(),
+    screens: bool = True,
 ) -> Iterator[CodedNode]:
-    """Codes all frames, with anchors that are given: see `tree.waves`. Raises Interrupted if it was to stop."""
-    behind = Behind(out)
+    """Codes all frames, with anchors that are given: see `tree.waves`; with screen content or without.
+
+    Raises Interrupted if it was to stop.
+    """
+    behind = Behind(out, screens=ScreenModels() if screens else None)
     for wave in waves(anchors):
         yield from encoder.wave(wave, behind, effort)

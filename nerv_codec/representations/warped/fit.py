@@ -170,8 +170,7 @@ def _encoded(
     weights, geometry, frames = load_weights(), task.geometry, task.frames
     layout, prices, given = layout_of(task.info), ladder(config, halves), anchors
     divided = layout.parts(geometry)
-    streams: list[bytes] = []
-    done: list[dict[int, Planes]] = []
+    encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}
     steps, words, wrong = len(frames) * len(divided), 0, []
     with Workers() as workers:
@@ -179,32 +178,35 @@ def _encoded(
             kept = "own" if given is None else f"{zlib.crc32(repr(given).encode()):08x}"
             trial = f"{config.steps} {halves / 2} {number} {kept}"
             effort = Effort(config.steps, decisions.of(trial), decisions.stop, task.device)
-            out, nodes = StreamWriter(), {}
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
             encoder = PartEncoder(canvases, part, prices, weights, workers)
             if anchors is None:
                 coding = encode_choosing(encoder, config.span, config.shortest_span, effort)
             else:
-                coding = encode_part(encoder, anchors, out, effort)
-            for coded in coding:
+                coding = encode_part(encoder, anchors, StreamWriter(), effort)
+            for count, coded in enumerate(coding, 1):
                 frame, words = coded.node.frame, words + coded.words
-                nodes[frame] = coded.planes
                 if part is divided[0]:
                     fields[frame] = coded.node, coded.decision.field
                     wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
                 decisions.add(trial, coded.decision)
-                coded_nodes = sum(map(len, done)) + len(nodes)
+                coded_nodes = number * len(frames) + count
                 report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
             if anchors is None:
                 anchors = tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
-                settled = dataclasses.replace(effort, decided=decisions.of(trial))
-                for coded in encode_part(encoder, anchors, out, settled):
-                    nodes[coded.node.frame] = nodes.pop(coded.node.frame)  # in the order of the stream
-                    decisions.offer()
+            encoders.append((encoder, dataclasses.replace(effort, decided=decisions.of(trial))))
+        assert anchors is not None
+        screens = any(one.screen is not None for _, effort in encoders for one in effort.decided.values())
+        streams: list[bytes] = []
+        done: list[dict[int, Planes]] = []
+        for encoder, effort in encoders:  # as decided: in the order of the stream, and with no flag that none needs
+            out, nodes = StreamWriter(), {}
+            for coded in encode_part(encoder, anchors, out, effort, screens):
+                nodes[coded.node.frame] = coded.planes
+                decisions.offer()
             streams.append(out.bytes())
             done.append(nodes)
-    assert anchors is not None
-    head = Head(weights.digest, layout, prices, tuple(anchors))
+    head = Head(weights.digest, layout, prices, tuple(anchors), screens)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
     return _Encoded(payload, tuple(anchors), make_function(geometry, head, weights, done, fields))

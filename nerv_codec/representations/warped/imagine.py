@@ -55,14 +55,14 @@ def redraw(
     for number, (part, stream) in enumerate(zip(head.layout.parts(geometry), found.streams, strict=True)):
         with Workers() as workers:
             source = StreamReader(stream)
-            nodes = read_nodes(part, head.ladder, head.anchors, weights, source, workers)
+            nodes = read_nodes(part, head, weights, source, workers)
             read = next(one for one in nodes if one.node.frame == frame)
         model = weights.of(read.told.prediction.parents).context, read.told.conditions
         drawn = draw_latents(read.latents, grid, *model, seed=seed + number, temperature=temperature)
         expected += drawn.expected_bits
         kinds = {"given": without(read.latents, grid), "true": read.latents, "drawn": drawn.latents}
         for kind, latents in kinds.items():
-            planes[kind] += reconstructed(latents, read.told, read.chosen, weights).cut(part)
+            planes[kind] += reconstructed(latents, read.told, read.chosen, read.screen, weights).cut(part)
         for kind in spent:
             spent[kind] += coded_bits(kinds[kind], grid, *model)
     box = GopGeometry(1, geometry.height, geometry.width, geometry.num_planes)

@@ -23,6 +23,8 @@ from nerv_codec.representations.warped.function import Lattice, macs_per_sample
 from nerv_codec.representations.warped.planes import Planes
 
 _PLACES = 3
+_SCREENS = 128
+"""Added to the depth where nodes may show screen content."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +81,22 @@ class Head:
         layout: Planes.
         ladder: Prices.
         anchors: Frames of the anchors, the root among them.
+        screens: Whether nodes may show screen content.
     """
 
     networks: bytes
     layout: Layout
     ladder: Ladder
     anchors: tuple[int, ...]
+    screens: bool = False
 
     def pack(self) -> bytes:
         """The bytes."""
         out, layout = ByteWriter(), self.layout
         out.raw(self.networks)
+        out.u8(layout.depth + _SCREENS * self.screens)
         sites = (layout.row_shift, layout.col_shift, layout.row_place, layout.col_place)
-        for value in (layout.depth, *sites, self.ladder.lambda_index, len(self.ladder.offsets)):
+        for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets)):
             out.u8(value)
         for offset in self.ladder.offsets:
             out.i8(offset)
@@ -138,6 +143,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     reader = ByteReader(data)
     networks = reader.raw(DIGEST_BYTES)
     depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
+    screens, depth = divmod(depth, _SCREENS)
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
     if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
         raise BitstreamError("the head of the GOP is damaged")
@@ -155,7 +161,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)
-    return Payload(Head(networks, layout, ladder, tuple(anchors)), checksum, (*streams, reader.rest()))
+    return Payload(Head(networks, layout, ladder, tuple(anchors), screens > 0), checksum, (*streams, reader.rest()))
 
 
 def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:

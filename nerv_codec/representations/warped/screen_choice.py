@@ -1,0 +1,242 @@
+"""Which squares an encoder codes sample by sample, and with how many different values: what costs least."""
+
+from __future__ import annotations
+
+import copy
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nerv_codec.entropy.compiling import njit
+from nerv_codec.representations.shared.band_coder import Latents
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
+from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
+from nerv_codec.representations.shared.stream import StreamWriter
+from nerv_codec.representations.shared.transform import Subbands
+from nerv_codec.representations.warped.planes import UNIT, Planes
+from nerv_codec.representations.warped.screen import SQUARE, Codes, Costs, Screen, ScreenModels, codes_of, put, side_of
+from nerv_codec.representations.warped.squares import CHROMA_SHARE, Flags, errors, price, spread
+
+_BITS_A_CHANGE = 2.5
+"""What a sample takes at least that is neither its left nor its upper neighbour nor what is expected."""
+_MOST_BITS = 5.0
+"""What latents take at the most where the logarithm of their size grows by one."""
+_PROMISE = 0.03
+"""Share of what a node costs that squares must promise to save."""
+_SHARES = (0.3, 0.1, 0.03)
+"""Of the entropy of single values, what they may take among others: least where a ramp repeats from row to row."""
+_BITS_A_VALUE = 8.0
+"""What a value takes once."""
+_BITS_A_GUESS = 4.0
+"""What is gained by keeping a sample as it is expected."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A node that is to be coded.
+
+    Attributes:
+        source: What it is to show.
+        prediction: What is expected of it.
+        lambda_index: Price of bits.
+        depth: In the tree.
+        components: 3 with chroma, else 1.
+    """
+
+    source: Planes
+    prediction: IntegerPrediction
+    lambda_index: int
+    depth: int
+    components: int
+
+    def bits(self, screen: Screen, models: ScreenModels) -> tuple[float, Costs]:
+        """What squares take behind what came before: in all, and each."""
+        out = StreamWriter()
+        costs = put(screen, self.prediction, self.depth, copy.deepcopy(models), out)
+        return 32.0 * out.used, costs
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A node as the wavelet and the networks show it.
+
+    Attributes:
+        canvas: What they were to show, (1, 6, rows, cols).
+        real: Latents before rounding.
+        latents: As integers.
+        planes: What these make.
+        count: Counts the bits that the latents take.
+    """
+
+    canvas: Tensor
+    real: Subbands
+    latents: Latents
+    planes: Planes
+    count: Callable[[], float]
+
+    @functools.cached_property
+    def bits(self) -> float:
+        """What the latents take."""
+        return self.count()
+
+
+def with_screen(
+    seen: Seen, plain: Attempt, attempted: Callable[[Tensor], Attempt], models: ScreenModels
+) -> tuple[Attempt, Screen | None]:
+    """What costs less: all of a node in the wavelet, or squares sample by sample and the rest in the wavelet.
+
+    Args:
+        seen: The node.
+        plain: All of it.
+        attempted: Makes an attempt at another canvas.
+        models: Of what came before.
+    """
+    bit = price(seen.lambda_index)
+    screen = _chosen(seen, plain, models)
+    if screen is None:
+        return plain, None
+    rest = attempted(_without(plain.canvas, seen.prediction, screen))
+    before = plain.bits + errors(seen.source, plain.planes, SQUARE).sum() / bit
+    bits = rest.bits + seen.bits(screen, models)[0]
+    after = bits + errors(seen.source, screen.over(rest.planes), SQUARE).sum() / bit
+    return (rest, screen) if after < before else (plain, None)
+
+
+def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
+    """Squares that cost less sample by sample than in the wavelet, as far as single squares can tell."""
+    share, bit = _shares(plain.latents), price(seen.lambda_index)
+    if not share.any():
+        return None
+    codes = codes_of((seen.source.y, seen.source.u, seen.source.v)[: seen.components])
+    known = codes_of(seen.prediction.planes) if seen.prediction.parents else None
+    least = _BITS_A_CHANGE * _changes(codes[0], known[0] if known else None)
+    wrong = errors(seen.source, plain.planes, SQUARE) / bit
+    if not (least < wrong + _MOST_BITS * share).any():
+        return None
+    worth = wrong + plain.bits * share / share.sum()
+    squares = least < worth
+    if (worth - least)[squares].sum() < _PROMISE * worth.sum():
+        return None
+
+    def cost(screen: Screen) -> Costs:
+        bits = seen.bits(screen, models)[1]
+        return bits + errors(seen.source, screen.over(plain.planes), SQUARE) / bit
+
+    shown = [Screen(squares, _flattened(codes, known, squares, bit, share)) for share in _SHARES]
+    screen = min(shown, key=lambda one: float(np.minimum(cost(one), worth)[squares].sum()))
+    for _ in range(2):  # what the others take depends on which there are
+        squares = squares & (cost(screen) < worth)
+        if not squares.any():
+            return None
+        screen = Screen(squares, screen.planes)
+    return screen
+
+
+def _without(canvas: Tensor, prediction: IntegerPrediction, screen: Screen) -> Tensor:
+    """A canvas (1, 6, rows, cols) that goes on smoothly, beside what is expected, where squares hide it."""
+    expected = six_planes(prediction.planes) / SAMPLE_SCALE
+    side = SQUARE // 2
+    flags = torch.from_numpy(screen.squares.repeat(side, 0).repeat(side, 1))[None, None]
+    lacking = torch.where(flags, 0.0, canvas - expected)
+    lacking[:, :4] = torch.where(flags, lacking[:, :4].mean(1, keepdim=True), lacking[:, :4])
+    smooth = _filled(lacking, (~flags).float())
+    smooth[:, :4] = torch.where(flags, smooth[:, :4].mean(1, keepdim=True), smooth[:, :4])
+    return torch.where(flags, expected + smooth, canvas)
+
+
+def _filled(values: Tensor, known: Tensor) -> Tensor:
+    """Values where they are known, else what lies around, ever more coarsely (pull and push, Gortler et al. 1996)."""
+    if known.min() > 0 or known.max() == 0:
+        return values
+    rows, cols = values.shape[-2:]
+    padding = (0, cols % 2, 0, rows % 2)
+    weight = functional.avg_pool2d(functional.pad(known, padding), 2)
+    total = functional.avg_pool2d(functional.pad(values * known, padding), 2)
+    coarse = _filled(total / weight.clamp_min(1e-6), (weight > 0).float())
+    wide = functional.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)[..., :rows, :cols]
+    return torch.where(known > 0, values, wide)
+
+
+def _shares(latents: Latents) -> npt.NDArray[np.float64]:
+    """What part of the latents' bits falls to each square, about: the logarithms of their sizes."""
+    total = np.zeros(latents[SQUARE].shape[1:])
+    for level, grid in latents.items():
+        sizes, times = np.log2(1.0 + np.abs(grid)).sum(0), SQUARE // level
+        total += sizes.reshape(len(total), times, -1, times).sum((1, 3))
+    return total
+
+
+def _changes(luma: Codes, known: Codes | None) -> npt.NDArray[np.int64]:
+    """How many samples of every square are neither the left nor the upper one, nor what parents say."""
+    new = np.zeros(luma.shape, np.int64)
+    new[1:, 1:] = (luma[1:, 1:] != luma[:-1, 1:]) & (luma[1:, 1:] != luma[1:, :-1])
+    if known is not None:
+        new &= luma != known
+    counts: npt.NDArray[np.int64] = new.reshape(luma.shape[0] // SQUARE, SQUARE, -1, SQUARE).sum((1, 3))
+    return counts
+
+
+def _flattened(
+    plain: Sequence[Codes], known: Sequence[Codes] | None, squares: Flags, price_of_bit: float, share: float
+) -> tuple[Codes, ...]:
+    """Code values, fewer of them as bits get dearer; and those that parents say where that is good enough."""
+    found = []
+    for number, plane in enumerate(plain):
+        bit = price_of_bit / UNIT**2 / (CHROMA_SHARE if number else 1.0)
+        inside = plane[spread(squares, side_of(number), plane.shape)]
+        flat = _fewer(np.bincount(inside, minlength=256), bit, share)[plane]
+        if known is not None:
+            one, two, three = (values.astype(np.int64) for values in (plane, flat, known[number]))
+            good = (one - three) ** 2 <= (one - two) ** 2 + _BITS_A_GUESS * bit
+            flat = np.where(good, known[number], flat)
+        found.append(flat)
+    return tuple(found)
+
+
+def _fewer(counts: npt.NDArray[np.int64], bit: float, share: float) -> Codes:
+    """A table from all code values to those that are kept: neighbours are merged as long as that saves more bits than
+    it adds squared error."""
+    values = np.flatnonzero(counts)
+    table = np.arange(256, dtype=np.uint8)
+    if len(values):
+        sums = counts[values] * np.stack([np.ones(len(values)), values, values.astype(np.float64) ** 2])
+        starts = values.copy()
+        kept = _merged(sums, starts, bit, share)
+        means = np.rint(sums[1, :kept] / sums[0, :kept]).astype(np.uint8)
+        table = means[np.clip(np.searchsorted(starts[:kept], table, side="right") - 1, 0, None)]
+    return table
+
+
+@njit(nogil=True, cache=True)
+def _merged(sums, starts, bit, share):  # type: ignore[no-untyped-def]
+    """Merges runs of values, of which sums has number, sum, and sum of squares (3, runs), and starts the first one,
+    each time the two that gain most; returns how many are left, in front."""
+    count = sums.shape[1]
+    while count > 1:
+        most, best = 0.0, -1
+        for k in range(count - 1):
+            gain = _merging_gain(sums[:, k], sums[:, k + 1], bit, share)
+            if gain > most:
+                most, best = gain, k
+        if best < 0:
+            break
+        sums[:, best] += sums[:, best + 1]
+        count -= 1
+        for k in range(best + 1, count):
+            sums[:, k] = sums[:, k + 1]
+            starts[k] = starts[k + 1]
+    return count
+
+
+@njit(nogil=True, cache=True)
+def _merging_gain(one, two, bit, share):  # type: ignore[no-untyped-def]
+    n = one[0] + two[0]
+    wrong = (one[1] / one[0] - two[1] / two[0]) ** 2 * one[0] * two[0] / n
+    entropy = one[0] * np.log2(n / one[0]) + two[0] * np.log2(n / two[0])
+    return bit * (share * entropy + _BITS_A_VALUE) - wrong
