@@ -38,7 +38,7 @@ def _place(surroundings, decision):
 
 @njit(nogil=True, cache=True)
 def _look(x, known, guide, r, c, plane, hashes):
-    """Fills in the hashes of what surrounds a sample; returns what is left, above, and where a ramp leads."""
+    """Fills in the hashes of what surrounds a sample; returns what is left and above."""
     cols = x.shape[1]
     n = np.int64(x[r - 1, c]) if r > 0 else np.int64(known[r, c])
     w = np.int64(x[r, c - 1]) if c > 0 else n
@@ -53,7 +53,7 @@ def _look(x, known, guide, r, c, plane, hashes):
     hashes[3] = _hash(corner, ne)
     hashes[4] = _hash(corner, 256 + np.int64(guide[r, c]))
     hashes[5] = _hash(_hash(hashes[3], ww), nn)
-    return w, n, min(max(2 * w - ww, 0), 255)
+    return w, n
 
 
 @njit(nogil=True, cache=True)
@@ -129,12 +129,12 @@ def code_plane(encoding, x, known, guide, flags, side, plane, predicted, models,
     estimates, weights, last = models
     own = weights[KINDS * plane : KINDS * (plane + 1)]
     hashes, places, inputs = np.zeros(CONTEXTS, np.int64), np.zeros(CONTEXTS, np.int64), np.zeros(CONTEXTS, np.int64)
-    guesses, tried = np.zeros(REMEMBERED + 4, np.int64), np.zeros(GUESSES, np.int64)
+    guesses, tried = np.zeros(REMEMBERED + 3, np.int64), np.zeros(GUESSES, np.int64)
     for r in range(x.shape[0]):
         for c in range(x.shape[1]):
             if not flags[r // side, c // side]:
                 continue
-            guesses[-3], guesses[-2], guesses[-1] = _look(x, known, guide, r, c, plane, hashes)
+            guesses[-2], guesses[-1] = _look(x, known, guide, r, c, plane, hashes)
             guesses[0] = known[r, c] if predicted else -1
             for k in range(REMEMBERED):
                 guesses[1 + k] = last[k, _place(hashes[-1 - k], 0)]
