@@ -246,7 +246,8 @@ class PartEncoder:
 
         attempt, screen = attempted(canvas), None
         if behind.screens is not None:
-            shown = Seen(source, told.prediction, index, node.depth, self.part.components)
+            real = Planes.rounded(self.canvases[node.frame])
+            shown = Seen(real, told.prediction, index, node.depth, self.part.components)
             attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
         latents, planes = attempt.latents, attempt.planes
         if steps:

@@ -128,7 +128,9 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
         bits = seen.bits(screen, models)[1]
         return bits + errors(seen.source, screen.over(plain.planes), SQUARE) / bit
 
-    shown = [Screen(squares, _flattened(codes, known, squares, bit, share)) for share in _SHARES]
+    shown = [Screen(squares, _flattened(codes, None, squares, bit, share)) for share in _SHARES]
+    if known is not None:
+        shown += [Screen(squares, _flattened(codes, known, squares, bit, _SHARES[0]))]
     screen = min(shown, key=lambda one: float(np.minimum(cost(one), worth)[squares].sum()))
     for _ in range(2):  # what the others take depends on which there are
         squares = squares & (cost(screen) < worth)
