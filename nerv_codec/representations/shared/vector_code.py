@@ -372,9 +372,9 @@ product_alone = _product(8, 1)
 """Of one place."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def product(x, start, step, count, weights, first, outputs, sums, at):  # type: ignore[no-untyped-def]
-    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48."""
+    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48. Called, it would take as long as it works."""
     if outputs == 48:
         product_48(x, start, step, count, weights, first, sums, at)
     elif outputs == 32:
