@@ -45,6 +45,7 @@ from nerv_codec.representations.shared.integer_transform import (
     inverse,
 )
 from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
+from nerv_codec.representations.shared.lifting_kernel import add_samples, to_samples
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
@@ -416,18 +417,15 @@ def _restored(grids: Grids, prediction: IntegerPrediction) -> Signed:
     """What prediction and latents say without the residual, less mid-gray, in 1/256 of a code value."""
     planes = inverse(grids)
     for plane, expected in zip(planes, prediction.planes, strict=True):
-        more = np.subtract(expected, GRAY_SAMPLE, dtype=np.int32)
-        np.add(plane, more << EXTRA_BITS, out=plane)
+        add_samples(plane, expected, np.int32(GRAY_SAMPLE), np.int32(EXTRA_BITS))
     return planes
 
 
 def _samples(*planes: Ints) -> Yuv:
-    """Integers in 1/256 of a code value less mid-gray as samples; they are used up."""
-    for plane in planes:
-        np.add(plane, (GRAY_SAMPLE << EXTRA_BITS) + (1 << EXTRA_BITS - 1), out=plane)
-        np.right_shift(plane, EXTRA_BITS, out=plane)
-        np.clip(plane, 0, LARGEST_SAMPLE, out=plane)
-    y, u, v = (plane.astype(np.int16) for plane in planes)
+    """Integers in 1/256 of a code value less mid-gray as samples."""
+    y, u, v = (np.empty(plane.shape, np.int16) for plane in planes)
+    for plane, out in zip(planes, (y, u, v), strict=True):
+        to_samples(plane, np.int32(GRAY_SAMPLE), np.int32(EXTRA_BITS), np.int32(LARGEST_SAMPLE), out)
     return y, u, v
 
 
