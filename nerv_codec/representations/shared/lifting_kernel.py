@@ -1,7 +1,7 @@
 """The wavelet CDF 9/7 on integers, compiled: the lifting of `transform`, each step rounded, so that all machines agree.
 
-A product with a constant c is floor((round(c * 2**20) * x + 2**19) / 2**20), in 64 bits (`vector_code.lift`). The gains of both directions
-cancel in HL and LH; LL and HH get theirs at once.
+A product with a constant c is floor((round(c * 2**20) * x + 2**19) / 2**20), in 64 bits (`vector_code.lift`). The gains
+of both directions cancel in HL and LH; LL and HH get theirs at once.
 """
 
 from __future__ import annotations
