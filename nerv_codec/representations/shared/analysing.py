@@ -85,5 +85,6 @@ def analysed(
         integers[level] = grid
         if level != LEVELS[-1]:
             decoded[level] = dequantised(grid, widths)
-            features = synthesis.stage(level, lifted, decoded[level], prediction, decoder, everywhere(grid))
+            around = synthesis.stages[level].around(everywhere(grid))
+            features = synthesis.stage(level, lifted, decoded[level], prediction, decoder, around)
     return real, integers

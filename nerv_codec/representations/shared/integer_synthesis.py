@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ from nerv_codec.representations.shared.integer_transform import (
     inverse,
 )
 from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
+from nerv_codec.representations.shared.lifting_kernel import add_samples, to_samples
 from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
@@ -99,23 +100,23 @@ class IntegerStage:
         lifted: Features,
         seen: Features,
         modulators: tuple[Ints, Ints],
-        wanted: Places,
+        around: Sequence[Places],
         workers: Workers | None = None,
     ) -> Features:
-        """Features of the grid at the wanted places; those that are lifted are used up."""
-        around, largest = self.around(wanted), LARGEST_FEATURE
-        self.merge.merge(seen, next(around), largest, modulators, into=lifted)
-        for first, second in self.blocks:
-            hidden = first(lifted, next(around), (0, largest), None, workers)
-            second(hidden, next(around), (-largest, largest), lifted, workers)
+        """Features of the grid at the wanted places (see `around`); those that are lifted are used up."""
+        (merged, *places), largest = around, LARGEST_FEATURE
+        self.merge.merge(seen, merged, largest, modulators, into=lifted)
+        for (first, second), one, two in zip(self.blocks, places[::2], places[1::2], strict=True):
+            hidden = first(lifted, one, (0, largest), None, workers)
+            second(hidden, two, (-largest, largest), lifted, workers)
         return lifted
 
-    def around(self, wanted: Places) -> Iterator[Places]:
+    def around(self, wanted: Places) -> Sequence[Places]:
         """The places that each layer must give for the wanted ones, from that of `merge` on."""
         found = [wanted]
         for _ in range(2 * len(self.blocks)):
             found.append(grown(found[-1]))
-        return reversed(found)
+        return found[::-1]
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ class IntegerSynthesis:
         values: Ints,
         prediction: IntegerPrediction,
         told: Told,
-        wanted: Places,
+        around: Sequence[Places],
         restored: Signed | None = None,
         workers: Workers | None = None,
     ) -> Features:
@@ -176,23 +177,23 @@ class IntegerSynthesis:
             values: Bands of the latents.
             prediction: Of the picture.
             told: Steps and modulation.
-            wanted: (rows, cols) of the grid.
+            around: See `IntegerStage.around`.
             restored: At the finest grid, the planes without the residual, less mid-gray.
             workers: Who share the work.
         """
         predicted, bits = self.design.predicted, _INPUT_BITS[level]
         grids = (values, prediction.subbands[level], prediction.doubt_subbands[level])[: 3 if predicted else 1]
         count, stage = len(grids) * len(values), self.stages[level]
-        seen, around = blank(wanted, self.design.seen(level)), next(stage.around(wanted))
+        wanted, seen = around[0], blank(around[0], self.design.seen(level))
         for number, grid in enumerate(grids):
-            show(grid, bits, LARGEST_INPUT, around, number * len(values), seen)
+            show(grid, bits, LARGEST_INPUT, wanted, number * len(values), seen)
         if restored is not None:
-            show_picture(*restored, EXTRA_BITS, LARGEST_INPUT, around, count, seen)
+            show_picture(*restored, EXTRA_BITS, LARGEST_INPUT, wanted, count, seen)
             if predicted:
-                show_picture(*prediction.doubt, 0, LARGEST_INPUT, around, count + NUM_PLANES, seen)
+                show_picture(*prediction.doubt, 0, LARGEST_INPUT, wanted, count + NUM_PLANES, seen)
         if lifted is None:
             lifted = np.zeros((*seen.shape[:2], self.design.widths[level]), np.int16)
-        return stage(lifted, seen, told.modulators[level], wanted, workers)
+        return stage(lifted, seen, told.modulators[level], around, workers)
 
     def unmended(self, latents: Latents, prediction: IntegerPrediction, lambda_index: int) -> Yuv:
         """The picture without the residual of the network."""
@@ -238,15 +239,14 @@ class IntegerSynthesis:
         workers: Workers | None,
     ) -> Ints:
         """The residual of the network at the wanted places of the finest grid, laid out like features."""
-        places = {LEVELS[-1]: grown(wanted)}
+        around = {LEVELS[-1]: self.stages[LEVELS[-1]].around(grown(wanted))}
         for level in LEVELS[-2::-1]:
-            finer = level // 2
-            places[level] = _halved(next(self.stages[finer].around(places[finer])))
+            around[level] = self.stages[level].around(_halved(around[level // 2][0]))
         features = None
         for level in LEVELS:
-            lifted = None if features is None else self.lifted(level, features, places[2 * level])
+            lifted = None if features is None else self.lifted(level, features, around[2 * level][-1])
             planes = restored if level == LEVELS[-1] else None
-            features = self.stage(level, lifted, grids[level], prediction, told, places[level], planes, workers)
+            features = self.stage(level, lifted, grids[level], prediction, told, around[level], planes, workers)
         assert features is not None
         return self.out.residual(features, wanted, workers)
 
@@ -416,18 +416,15 @@ def _restored(grids: Grids, prediction: IntegerPrediction) -> Signed:
     """What prediction and latents say without the residual, less mid-gray, in 1/256 of a code value."""
     planes = inverse(grids)
     for plane, expected in zip(planes, prediction.planes, strict=True):
-        more = np.subtract(expected, GRAY_SAMPLE, dtype=np.int32)
-        np.add(plane, more << EXTRA_BITS, out=plane)
+        add_samples(plane, expected, np.int32(GRAY_SAMPLE), np.int32(EXTRA_BITS))
     return planes
 
 
 def _samples(*planes: Ints) -> Yuv:
-    """Integers in 1/256 of a code value less mid-gray as samples; they are used up."""
-    for plane in planes:
-        np.add(plane, (GRAY_SAMPLE << EXTRA_BITS) + (1 << EXTRA_BITS - 1), out=plane)
-        np.right_shift(plane, EXTRA_BITS, out=plane)
-        np.clip(plane, 0, LARGEST_SAMPLE, out=plane)
-    y, u, v = (plane.astype(np.int16) for plane in planes)
+    """Integers in 1/256 of a code value less mid-gray as samples."""
+    y, u, v = (np.empty(plane.shape, np.int16) for plane in planes)
+    for plane, out in zip(planes, (y, u, v), strict=True):
+        to_samples(plane, np.int32(GRAY_SAMPLE), np.int32(EXTRA_BITS), np.int32(LARGEST_SAMPLE), out)
     return y, u, v
 
 

@@ -45,27 +45,30 @@ def _places(component: int) -> list[tuple[int, int]]:
 
 def zeros(rows: int, cols: int) -> Grids:
     """The bands of nothing, for a luma of (rows, cols)."""
-    return {level: np.zeros((len(bands(level)), rows // level, cols // level), np.int32) for level in LEVELS}
+    return {level: np.zeros(shape, np.int32) for level, shape in _shapes(rows, cols)}
+
+
+def _shapes(rows: int, cols: int) -> list[tuple[int, tuple[int, int, int]]]:
+    return [(level, (len(bands(level)), rows // level, cols // level)) for level in LEVELS]
 
 
 def forward(planes: Yuv, gray: int) -> Grids:
     """Bands of samples less ``gray``."""
     rows, cols = planes[0].shape
-    found = zeros(rows, cols)
+    found = {level: np.empty(shape, np.int32) for level, shape in _shapes(rows, cols)}
     for component, samples in enumerate(planes):
-        low = np.subtract(samples, gray, dtype=np.int32)
-        low <<= EXTRA_BITS
-        stride = 2 if component else 1
+        low: Samples | Ints = samples
+        stride, less, bits = 2 if component else 1, gray, EXTRA_BITS
         for level, first in _places(component):
             plane, grid = low, found[level]
             low = grid[component] if level == LEVELS[0] else np.empty(grid.shape[1:], np.int32)
-            forward_level(plane, low, *grid[first : first + 3 * stride : stride])
+            forward_level(plane, np.int32(less), np.int32(bits), low, *grid[first : first + 3 * stride : stride])
+            less, bits = 0, 0
     return found
 
 
 def inverse(grids: Grids) -> tuple[Ints, Ints, Ints]:
     """Planes of bands, in 1/256 of a code value."""
-    grids = {level: grid.copy() for level, grid in grids.items()}  # lifting is in place
     planes = []
     for component in range(3):
         stride = 2 if component else 1

@@ -1,7 +1,7 @@
 """The wavelet CDF 9/7 on integers, compiled: the lifting of `transform`, each step rounded, so that all machines agree.
 
-A product with a constant c is floor((round(c * 2**20) * x + 2**19) / 2**20), in 64 bits. The gains of both directions
-cancel in HL and LH; LL and HH get theirs at once.
+A product with a constant c is floor((round(c * 2**20) * x + 2**19) / 2**20), in 64 bits (`vector_code.lift`). The gains
+of both directions cancel in HL and LH; LL and HH get theirs at once.
 """
 
 from __future__ import annotations
@@ -9,107 +9,146 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
+from nerv_codec.representations.shared.vector_code import LANES, apart, lift, scale, together
 
-BITS = 20
 PREDICT = (-1663182, 925799)
 UPDATE = (-55554, 465051)
 LOW_GAIN, HIGH_GAIN = 1385788, 793420
 """Of LL and of HH: the square of 1.149604398, and one over it."""
-_P0, _P1, _U0, _U1 = (np.int64(value) for value in (*PREDICT, *UPDATE))
-_LOW, _HIGH = np.int64(LOW_GAIN), np.int64(HIGH_GAIN)
-_HALF, _BITS = np.int64(1 << (BITS - 1)), np.int64(BITS)
+_P0, _P1, _U0, _U1 = (np.int32(value) for value in (*PREDICT, *UPDATE))
+_LOW, _HIGH = np.int32(LOW_GAIN), np.int32(HIGH_GAIN)
+_KEPT = 4
+"""Rows of a band that are under way."""
 
 
 @njit(nogil=True, cache=True, boundscheck=False, inline="always")
-def _times(factor, x):
-    return np.int32((factor * np.int64(x) + _HALF) >> _BITS)
+def _lift_high(low, high, at, count, factor):
+    """A high row by the low numbers on both sides of each."""
+    low[at + count] = low[at + count - 1]
+    lift(high, at, low, at, at + 1, count, factor)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
-def _lift_row(target, source, factor, ahead):
-    """target += factor * (source + its neighbour): the next of a low row, the previous of a high row."""
-    count = target.shape[0]
-    if ahead:
-        for j in range(count - 1):
-            target[j] += _times(factor, source[j] + source[j + 1])
-        target[count - 1] += _times(factor, 2 * source[count - 1])
-    else:
-        target[0] += _times(factor, 2 * source[0])
-        for j in range(1, count):
-            target[j] += _times(factor, source[j] + source[j - 1])
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _lift_low(low, high, at, count, factor):
+    """A low row by the high numbers on both sides of each."""
+    high[at - 1] = high[at]
+    lift(low, at, high, at, at - 1, count, factor)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
-def _lift_rows(target, source, factor, ahead):
-    """The same down the columns of (rows, cols)."""
-    rows, cols = target.shape
-    for i in range(rows):
-        one, other = source[i], source[min(i + 1, rows - 1) if ahead else max(i - 1, 0)]
-        into = target[i]
-        for j in range(cols):
-            into[j] += _times(factor, one[j] + other[j])
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _split(plane, start, gray, bits, low, high, at, count):
+    """A row of samples less gray, times 2**bits, to a low and a high one."""
+    whole = count & -LANES
+    apart(plane, start, gray, bits, low, high, at, whole)
+    for j in range(whole, count):
+        low[at + j] = (np.int32(plane[start + 2 * j]) - gray) << bits
+        high[at + j] = (np.int32(plane[start + 2 * j + 1]) - gray) << bits
+    _lift_high(low, high, at, count, _P0)
+    _lift_low(low, high, at, count, _U0)
+    _lift_high(low, high, at, count, _P1)
+    _lift_low(low, high, at, count, _U1)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
-def _split_rows(low, high):
-    _lift_rows(high, low, _P0, True)
-    _lift_rows(low, high, _U0, False)
-    _lift_rows(high, low, _P1, True)
-    _lift_rows(low, high, _U1, False)
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _join_rows(low, high):
-    _lift_rows(low, high, -_U1, False)
-    _lift_rows(high, low, -_P1, True)
-    _lift_rows(low, high, -_U0, False)
-    _lift_rows(high, low, -_P0, True)
-
-
-@njit(nogil=True, cache=True, boundscheck=False)
-def _scale(values, factor):
-    for i in range(values.shape[0]):
-        row = values[i]
-        for j in range(row.shape[0]):
-            row[j] = _times(factor, row[j])
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _join(low, high, at, count, plane, start):
+    """The inverse, of which low and high are used up."""
+    _lift_low(low, high, at, count, -_U1)
+    _lift_high(low, high, at, count, -_P1)
+    _lift_low(low, high, at, count, -_U0)
+    _lift_high(low, high, at, count, -_P0)
+    whole = count & -LANES
+    together(low, high, at, plane, start, whole)
+    for j in range(whole, count):
+        plane[start + 2 * j], plane[start + 2 * j + 1] = low[at + j], high[at + j]
 
 
 @njit(nogil=True, cache=True)
-def forward_level(plane, ll, hl, lh, hh):
-    """Splits int32 (2 rows, 2 cols) into four bands (rows, cols)."""
+def _rooms(cols):
+    """Flat room for rows of four bands that are under way, and how far these lie apart; vectors may look beyond."""
+    pitch = (cols + 3 * LANES - 1) & -LANES
+    return np.zeros((4, _KEPT * pitch + LANES), np.int32), pitch
+
+
+@njit(nogil=True, cache=True, boundscheck=False, inline="always")
+def _place(k, rows, pitch):
+    """Where row k, or the nearest one that there is, begins."""
+    return min(max(k, 0), rows - 1) % _KEPT * pitch + LANES
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def forward_level(plane, gray, bits, ll, hl, lh, hh):
+    """Splits (2 rows, 2 cols), less gray and times 2**bits, into four bands of int32 (rows, cols).
+
+    Rows go through a step as soon as those around them are there, while they are in the cache.
+    """
     rows, cols = ll.shape
-    for i in range(2 * rows):
-        low, high = (ll, hl) if i % 2 == 0 else (lh, hh)
-        low_row, high_row, row = low[i // 2], high[i // 2], plane[i]
-        for j in range(cols):
-            low_row[j], high_row[j] = row[2 * j], row[2 * j + 1]
-        _lift_row(high_row, low_row, _P0, True)
-        _lift_row(low_row, high_row, _U0, False)
-        _lift_row(high_row, low_row, _P1, True)
-        _lift_row(low_row, high_row, _U1, False)
-    _split_rows(ll, lh)
-    _split_rows(hl, hh)
-    _scale(ll, _LOW)
-    _scale(hh, _HIGH)
+    samples, ((low, right, below, high), pitch) = plane.reshape(-1), _rooms(cols)
+    for i in range(rows + 3):
+        if i < rows:
+            at = _place(i, rows, pitch)
+            _split(samples, 4 * i * cols, gray, bits, low, right, at, cols)
+            _split(samples, (4 * i + 2) * cols, gray, bits, below, high, at, cols)
+        for k, predict, update in ((i - 1, _P0, _U0), (i - 2, _P1, _U1)):
+            if 0 <= k < rows:
+                at, before, after = _place(k, rows, pitch), _place(k - 1, rows, pitch), _place(k + 1, rows, pitch)
+                lift(below, at, low, at, after, cols, predict)
+                lift(high, at, right, at, after, cols, predict)
+                lift(low, at, below, at, before, cols, update)
+                lift(right, at, high, at, before, cols, update)
+        if i >= 3:
+            at = _place(i - 3, rows, pitch)
+            scale(low, at, cols, _LOW)
+            scale(high, at, cols, _HIGH)
+            for j in range(cols):
+                ll[i - 3, j], hl[i - 3, j] = low[at + j], right[at + j]
+                lh[i - 3, j], hh[i - 3, j] = below[at + j], high[at + j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, boundscheck=False)
 def inverse_level(ll, hl, lh, hh, plane):
-    """The inverse of `forward_level`; the bands are used up."""
+    """The inverse of `forward_level`, without gray and bits; bands stay as they are."""
     rows, cols = ll.shape
-    _scale(ll, _HIGH)
-    _scale(hh, _LOW)
-    _join_rows(ll, lh)
-    _join_rows(hl, hh)
-    for i in range(2 * rows):
-        low, high = (ll, hl) if i % 2 == 0 else (lh, hh)
-        low_row, high_row, row = low[i // 2], high[i // 2], plane[i]
-        _lift_row(low_row, high_row, -_U1, False)
-        _lift_row(high_row, low_row, -_P1, True)
-        _lift_row(low_row, high_row, -_U0, False)
-        _lift_row(high_row, low_row, -_P0, True)
-        for j in range(cols):
-            row[2 * j], row[2 * j + 1] = low_row[j], high_row[j]
+    samples, ((low, right, below, high), pitch) = plane.reshape(-1), _rooms(cols)
+    for i in range(rows + 2):
+        if i < rows:
+            at, before = _place(i, rows, pitch), _place(i - 1, rows, pitch)
+            for j in range(cols):
+                low[at + j], right[at + j], below[at + j], high[at + j] = ll[i, j], hl[i, j], lh[i, j], hh[i, j]
+            scale(low, at, cols, _HIGH)
+            scale(high, at, cols, _LOW)
+            lift(low, at, below, at, before, cols, -_U1)
+            lift(right, at, high, at, before, cols, -_U1)
+        if 1 <= i <= rows:
+            at, before, after = _place(i - 1, rows, pitch), _place(i - 2, rows, pitch), _place(i, rows, pitch)
+            lift(below, at, low, at, after, cols, -_P1)
+            lift(high, at, right, at, after, cols, -_P1)
+            lift(low, at, below, at, before, cols, -_U0)
+            lift(right, at, high, at, before, cols, -_U0)
+        if i >= 2:
+            at, after = _place(i - 2, rows, pitch), _place(i - 1, rows, pitch)
+            lift(below, at, low, at, after, cols, -_P0)
+            lift(high, at, right, at, after, cols, -_P0)
+            _join(low, right, at, cols, samples, 4 * (i - 2) * cols)
+            _join(below, high, at, cols, samples, (4 * i - 6) * cols)
+
+
+@njit(nogil=True, cache=True)
+def add_samples(plane, samples, gray, bits):
+    """Adds samples less gray, times 2**bits."""
+    for i in range(plane.shape[0]):
+        row, more = plane[i], samples[i]
+        for j in range(row.shape[0]):
+            row[j] += (np.int32(more[j]) - gray) << bits
+
+
+@njit(nogil=True, cache=True)
+def to_samples(plane, gray, bits, largest, out):
+    """plane over 2**bits, rounded half up, plus gray, held in 0..largest."""
+    more = (gray << bits) + ((np.int32(1) << bits) >> np.int32(1))
+    for i in range(plane.shape[0]):
+        row, into = plane[i], out[i]
+        for j in range(row.shape[0]):
+            into[j] = min(max(np.int32(row[j] + more) >> bits, np.int32(0)), largest)
 
 
 @njit(nogil=True, cache=True)

@@ -26,6 +26,8 @@ VECTORS = 9
 """Of a tile: as many sums as leave room for factors in 16 registers."""
 TILE = LANES * VECTORS
 """Sums of a tile."""
+FACTOR_BITS = 20
+"""Of the factors of `lift`, below the point."""
 _HALF, _WHOLE = ir.IntType(16), ir.IntType(32)
 _HALVES, _WHOLES = ir.VectorType(_HALF, LANES), ir.VectorType(_WHOLE, LANES)
 _PAIRS, _WIDE = ir.VectorType(_HALF, 2 * LANES), ir.VectorType(_WHOLE, 2 * LANES)
@@ -245,6 +247,100 @@ def _weigh(taps: int) -> Any:
     return weigh
 
 
+def _times(it: _Code, factor: Any, value: Any) -> Any:
+    """The product with a 32-bit number over 2**FACTOR_BITS, rounded half up: of every second number at a time."""
+    builder, double = it.builder, ir.VectorType(ir.IntType(64), LANES // 2)
+
+    def constant(number: int) -> Any:
+        return ir.Constant(double, [number] * (LANES // 2))
+
+    pairs, whole = builder.bitcast(value, double), constant(32)
+    factor = builder.ashr(builder.bitcast(it.same(factor), double), whole)
+    odd = builder.ashr(pairs, whole)
+    even = builder.ashr(builder.shl(pairs, whole), whole)
+    parts = (builder.add(builder.mul(part, factor), constant(1 << FACTOR_BITS - 1)) for part in (even, odd))
+    first, second = (builder.bitcast(builder.lshr(part, constant(FACTOR_BITS)), _WHOLES) for part in parts)
+    return builder.shuffle_vector(first, second, _lanes(n // 2 * 2 + LANES * (n % 2) for n in range(LANES)))
+
+
+@intrinsic
+def lift(typingctx: Any, target: Any, at: Any, source: Any, one: Any, other: Any, count: Any, factor: Any) -> Any:
+    """target[at + n] += factor * (source[one + n] + source[other + n]) over 2**FACTOR_BITS, rounded half up.
+
+    All are int32; n is below ``count`` rounded up to a multiple of eight.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        at, one, other, count = args[1], args[3], args[4], args[5]
+        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
+            both = builder.add(it.load(2, builder.add(one, n), _WHOLES), it.load(2, builder.add(other, n), _WHOLES))
+            place = builder.add(at, n)
+            it.store(builder.add(it.load(0, place, _WHOLES), _times(it, args[6], both)), 0, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(target, index, source, index, index, index, types.int32), code
+
+
+@intrinsic
+def scale(typingctx: Any, values: Any, at: Any, count: Any, factor: Any) -> Any:
+    """values[at + n] = factor * values[at + n] over 2**FACTOR_BITS; as in `lift`."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        at, count = args[1], args[2]
+        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
+            place = builder.add(at, n)
+            it.store(_times(it, args[3], it.load(0, place, _WHOLES)), 0, place)
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(values, index, index, types.int32), code
+
+
+@intrinsic
+def apart(typingctx: Any, x: Any, start: Any, less: Any, bits: Any, even: Any, odd: Any, at: Any, count: Any) -> Any:
+    """even[at + n], odd[at + n] = (x[start + 2 n] - less) << bits, and that of x[start + 2 n + 1].
+
+    x is int16 or int32, the others are int32; n is below ``count``, a multiple of eight.
+    """
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        start, at, count = args[1], args[6], args[7]
+        less, bits = it.same(args[2]), it.same(args[3])
+        kind = _PAIRS if signature.args[0].dtype == types.int16 else _WIDE
+        none = ir.Constant(kind, ir.Undefined)
+        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
+            both = it.load(0, builder.add(start, builder.shl(n, at.type(1))), kind)
+            for k in (0, 1):
+                value = builder.shuffle_vector(both, none, _lanes(range(k, 2 * LANES, 2)))
+                value = builder.sext(value, _WHOLES) if kind is _PAIRS else value
+                it.store(builder.shl(builder.sub(value, less), bits), 4 + k, builder.add(at, n))
+        return context.get_dummy_value()
+
+    index, whole = types.intp, types.int32
+    return types.void(x, index, whole, whole, even, odd, index, index), code
+
+
+@intrinsic
+def together(typingctx: Any, even: Any, odd: Any, at: Any, out: Any, start: Any, count: Any) -> Any:
+    """out[start + 2 n], out[start + 2 n + 1] = even[at + n], odd[at + n], all int32; as in `apart`."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        it = _Code(context, builder, signature, args)
+        at, start, count = args[2], args[4], args[5]
+        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
+            values = [it.load(k, builder.add(at, n), _WHOLES) for k in (0, 1)]
+            order = ir.Constant(_WIDE, [k // 2 + LANES * (k % 2) for k in range(2 * LANES)])
+            it.store(builder.shuffle_vector(*values, order), 3, builder.add(start, builder.shl(n, at.type(1))))
+        return context.get_dummy_value()
+
+    index = types.intp
+    return types.void(even, odd, index, out, index, index), code
+
+
 @intrinsic
 def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, weights: Any, first: Any) -> Any:
     """sums[start + n] += factor * weights[first + n], all int32; n is below ``count``, a multiple of eight."""
@@ -372,9 +468,9 @@ product_alone = _product(8, 1)
 """Of one place."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def product(x, start, step, count, weights, first, outputs, sums, at):  # type: ignore[no-untyped-def]
-    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48."""
+    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48. Called, it would take as long as it works."""
     if outputs == 48:
         product_48(x, start, step, count, weights, first, sums, at)
     elif outputs == 32:

@@ -58,7 +58,7 @@ def used_vectors(vectors, modes, out):
                 out[r, c, number] = (down << 32) | (right & 0xFFFFFFFF) if used else _UNUSED
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _weigh(source, start, pitch, step, taps, first, count, shift, height, stride, out):
     if count == 8:
         weigh_8(source, start, pitch, step, taps, first, shift, height, stride, out, stride)
@@ -66,7 +66,7 @@ def _weigh(source, start, pitch, step, taps, first, count, shift, height, stride
         weigh_4(source, start, pitch, step, taps, first, shift, height, stride, out, stride)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _filter(source, start, pitch, height, stride, across, along, taps, count, lines, out):
     """A rectangle whose taps begin at ``start``, with the phases that begin at these places of the table."""
     before = count // 2 - 1
@@ -81,7 +81,7 @@ def _filter(source, start, pitch, height, stride, across, along, taps, count, li
         weigh_1(source, start + before * (pitch + 1), pitch, 1, taps, before, _BITS, height, stride, out, stride)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _read(parents, plane, top, left, height, stride, vector, room, out):
     """A rectangle of a plane at a position in 1 / 2**bits samples, as flat rows of ``stride`` samples."""
     rows, cols, taps, count, around = parents.rows, parents.cols, parents.taps, parents.count, room.around
@@ -89,14 +89,14 @@ def _read(parents, plane, top, left, height, stride, vector, room, out):
     row, col = top + (down >> parents.bits) - count // 2 + 1, left + (right >> parents.bits) - count // 2 + 1
     tall, wide = height + count - 1, stride + count - 1
     across, along = (right & mask) * count, (down & mask) * count
-    if row >= 0 and col >= 0 and row + tall <= rows and col + wide <= cols:
-        _filter(plane, row * cols + col, cols, height, stride, across, along, taps, count, room.lines, out)
-        return
-    for i in range(tall):
-        line = min(max(row + i, 0), rows - 1) * cols
-        for j in range(wide):
-            around[i * wide + j] = plane[line + min(max(col + j, 0), cols - 1)]
-    _filter(around, 0, wide, height, stride, across, along, taps, count, room.lines, out)
+    source, start, pitch = plane, row * cols + col, cols
+    if row < 0 or col < 0 or row + tall > rows or col + wide > cols:
+        source, start, pitch = around, 0, wide
+        for i in range(tall):
+            line = min(max(row + i, 0), rows - 1) * cols
+            for j in range(wide):
+                around[i * wide + j] = plane[line + min(max(col + j, 0), cols - 1)]
+    _filter(source, start, pitch, height, stride, across, along, taps, count, room.lines, out)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -121,7 +121,7 @@ def _doubts(forward, backward):
     return forward != _UNUSED and backward != _UNUSED  # noqa: PLR1714 - a tuple is slow to compile
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _put(values, top, left, height, width, stride, out):
     """Flat rows into a plane, as far as they lie in it."""
     first, last = max(left, 0), min(left + width, out.shape[1])
@@ -170,7 +170,7 @@ def _ramps(block, stride):
     return found
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _add_weighed(total, values, ramps, members):
     """Adds what some of the blocks around a cell say."""
     weights = ramps[members]
@@ -219,7 +219,7 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
         top = r * block - block // 2
         c = 0
         while c <= cols:
-            left, cells = c * block - block // 2, 1
+            left, cells, doubted = c * block - block // 2, 1, False
             if _is_calm(blocks, rows, cols, r, c):
                 while c + cells <= cols and _is_calm(blocks, rows, cols, r, c + cells):
                     cells += 1  # as this one: they share a block
@@ -243,9 +243,11 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
                         _add_weighed(total, room.said, ramps, alike)
                         if _doubts(forward, backward):
                             _add_weighed(doubts, room.doubted, ramps, alike)
+                            doubted = True
                 for n in range(block * narrow):
                     total[n] >>= scale
                     doubts[n] >>= scale
                 _put(total, top, left, block, block, narrow, prediction)
-                _put(doubts, top, left, block, block, narrow, doubt)
+                if doubted:
+                    _put(doubts, top, left, block, block, narrow, doubt)
             c += cells

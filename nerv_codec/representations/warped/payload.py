@@ -110,7 +110,7 @@ class Head:
         crc = zlib.crc32(self.pack())
         for node in planes:
             for plane in (node.y, node.u, node.v):
-                crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").tobytes(), crc)
+                crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").data, crc)
         return crc
 
 

@@ -7,7 +7,6 @@ from nerv_codec.representations.shared.integer_prediction import six_planes
 from nerv_codec.representations.shared.integer_transform import BAND_SCALE, GRAY_SAMPLE, SAMPLE_SCALE, Yuv
 from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.lifting_kernel import (
-    BITS,
     HIGH_GAIN,
     LOW_GAIN,
     PREDICT,
@@ -15,10 +14,11 @@ from nerv_codec.representations.shared.lifting_kernel import (
     forward_level,
     inverse_level,
 )
+from nerv_codec.representations.shared.vector_code import FACTOR_BITS
 
 
 def times(factor: int, x: np.ndarray) -> np.ndarray:
-    return (factor * x + (1 << BITS - 1)) >> BITS
+    return (factor * x + (1 << FACTOR_BITS - 1)) >> FACTOR_BITS
 
 
 def lift(target: np.ndarray, source: np.ndarray, factor: int, ahead: bool) -> None:
@@ -54,13 +54,13 @@ def reference_inverse(ll: np.ndarray, hl: np.ndarray, lh: np.ndarray, hh: np.nda
     return join(low.T, high.T).T
 
 
-@pytest.mark.parametrize("rows, cols", [(1, 1), (1, 5), (7, 4)])
+@pytest.mark.parametrize("rows, cols", [(1, 1), (1, 5), (7, 4), (3, 9), (2, 21)])
 @pytest.mark.parametrize("largest", [20, 1 << 20])
 def test_levels_follow_the_reference(rows, cols, largest):
     rng = np.random.default_rng(rows)
     plane = rng.integers(-largest, largest, (2 * rows, 2 * cols))
     bands = [np.empty((rows, cols), np.int32) for _ in range(4)]
-    forward_level(plane.astype(np.int32), *bands)
+    forward_level(plane.astype(np.int32), np.int32(0), np.int32(0), *bands)
     expected = reference_forward(plane)
     assert all(np.array_equal(a, b) for a, b in zip(bands, expected, strict=True))
     out = np.empty(plane.shape, np.int32)
