@@ -209,12 +209,21 @@ class Decisions:
         j = s >> 3
         m = held(L[j] + ((L[j + 1] - L[j]) * (s - 8 * j) >> 3), 64, 2**16 - 64)
         bit = decoder.code((0, m << 8, TOTAL))
-        target = 0 if bit else 2**16 - 1
         for c, context in enumerate(contexts):
-            weights[c] += x[c] * (target - m) + 2**13 >> 14
-            context[0] += (target - context[0]) * (655360 // (10 * context[1] + 16)) >> 16
-            context[1] = min(context[1] + 1, 200)
+            weights[c] += x[c] * ((0 if bit else 2**16 - 1) - m) + 2**13 >> 14
+            adapt(context, bit)
         return bit
+
+    @staticmethod
+    def alone(decoder: RangeDecoder, context: list[int]) -> int:
+        bit = decoder.code((0, held(context[0], 16, 2**16 - 16) << 8, TOTAL))
+        adapt(context, bit)
+        return bit
+
+
+def adapt(context: list[int], bit: int) -> None:
+    context[0] += ((0 if bit else 2**16 - 1) - context[0]) * (655360 // (10 * context[1] + 16)) >> 16
+    context[1] = min(context[1] + 1, 200)
 
 
 class ScreenDecoder:
@@ -245,9 +254,13 @@ class ScreenDecoder:
         s += [hashed(s[1], n)]
         s += [hashed(hashed(s[2], nw), ne), hashed(hashed(s[2], nw), 256 + guide)]
         s += [hashed(hashed(s[3], ww), nn)]
+        asked: list[int] = []
+        if n == nw == ne == ww == nn == w and (not known or p == w):
+            if not Decisions.alone(self.decoder, self.contexts[5, table_place(s[5], 300)]):
+                return w
+            asked = [w]
         places = [(k, table_place(s[k], 0)) for k in (5, 4, 3, 2)]
         guesses = [p if known else None, *map(self.values.get, places), w, n]
-        asked: list[int] = []
         for guess in guesses:
             if guess is not None and guess not in asked and len(asked) < 3:
                 alike = sum(2**k for k, other in enumerate(guesses) if other == guess)

@@ -28,7 +28,7 @@ _STEP = LOGIT_UNIT // 32
 RATE = np.array([int(ONE / (seen + 1.6)) for seen in range(201)])
 """What a probability moves by, having been asked so often."""
 _FIRST_WEIGHT = 17000
-_LEAST = 64
+_LEAST, _LEAST_ALONE = 64, 16
 
 
 class Decisions(NamedTuple):
@@ -58,6 +58,13 @@ def start(contexts: int, kinds: int) -> Decisions:
     return Decisions(estimates, weights, *room)
 
 
+@njit(nogil=True, cache=True, forceinline=True)
+def _adapt(estimate, bit):
+    before, seen = np.int64(estimate[0]), np.int64(estimate[1])
+    estimate[0] = before + (((0 if bit else ONE - 1) - before) * RATE[seen] >> 16)
+    estimate[1] = min(seen + 1, RATE.shape[0] - 1)
+
+
 @njit(nogil=True, cache=True)
 def mixed_bit(encoding, bit, estimates, places, weight, inputs, state, words, at):
     """Codes or reads a bit in the contexts whose numbers are `places`: (bit, position of words, P(0) in 1 / ONE).
@@ -76,13 +83,21 @@ def mixed_bit(encoding, bit, estimates, places, weight, inputs, state, words, at
         at = put_split(state, words, at, bit, split)
     else:
         bit, at = take_split(state, words, at, split)
-    goal = 0 if bit else ONE - 1
     for k in range(places.shape[0]):
-        weight[k] += (inputs[k] * (goal - p) + (1 << 13)) >> 14
-        estimate = estimates[places[k]]
-        before, seen = np.int64(estimate[0]), np.int64(estimate[1])
-        estimate[0] = before + ((goal - before) * RATE[seen] >> 16)
-        estimate[1] = min(seen + 1, RATE.shape[0] - 1)
+        weight[k] += (inputs[k] * ((0 if bit else ONE - 1) - p) + (1 << 13)) >> 14
+        _adapt(estimates[places[k]], bit)
+    return bit, at, p
+
+
+@njit(nogil=True, cache=True, forceinline=True)
+def single_bit(encoding, bit, estimate, state, words, at):
+    """Codes or reads a bit in one context, of which this is the estimate; returns as `mixed_bit`."""
+    p = min(max(np.int64(estimate[0]), _LEAST_ALONE), ONE - _LEAST_ALONE)
+    if encoding:
+        at = put_split(state, words, at, bit, np.uint64(p << 8))
+    else:
+        bit, at = take_split(state, words, at, np.uint64(p << 8))
+    _adapt(estimate, bit)
     return bit, at, p
 
 

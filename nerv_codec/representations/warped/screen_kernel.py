@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.warped.decision_kernel import LOGIT, ONE, mixed_bit
+from nerv_codec.representations.warped.decision_kernel import LOGIT, ONE, mixed_bit, single_bit
 
 CONTEXTS = 6
 """Surroundings of a sample, from none to many."""
@@ -21,24 +21,26 @@ PLACE_BITS = 18
 GUESSES = 3
 """Different ones that are asked for at most."""
 KINDS = GUESSES + 8
+FLAT = 300
+"""The decision that all stays as it is, behind those for guesses and bits."""
 BITS = -np.log2((np.arange(len(LOGIT)) + 0.5) / len(LOGIT))
 """Of a decision, by its probability in 1/4096."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _hash(before, value):
     mixed = ((before + value + 1) * 0x9E3779B1) & 0xFFFFFFFF
     return mixed ^ (mixed >> 15)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _place(surroundings, decision):
     return (((surroundings + decision) * 0x85EBCA6B) & 0xFFFFFFFF) >> (32 - PLACE_BITS)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _look(x, known, guide, r, c, plane, hashes):
-    """Fills in the hashes of what surrounds a sample; returns what is left and above."""
+    """Fills in the hashes of what surrounds a sample; returns what is left, above, and whether all is alike."""
     cols = x.shape[1]
     n = np.int64(x[r - 1, c]) if r > 0 else np.int64(known[r, c])
     w = np.int64(x[r, c - 1]) if c > 0 else n
@@ -53,10 +55,10 @@ def _look(x, known, guide, r, c, plane, hashes):
     hashes[3] = _hash(corner, ne)
     hashes[4] = _hash(corner, 256 + np.int64(guide[r, c]))
     hashes[5] = _hash(_hash(hashes[3], ww), nn)
-    return w, n
+    return w, n, w == n and w == nw and w == ne and w == ww and w == nn
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _decide(encoding, bit, decision, first, weight, hashes, estimates, places, inputs, state, words, at):
     """Codes or reads a decision in all surroundings, of which the first stands for none: (bit, at, its bits)."""
     places[0] = _place(first, decision)
@@ -66,10 +68,10 @@ def _decide(encoding, bit, decision, first, weight, hashes, estimates, places, i
     return bit, at, BITS[(ONE - p if bit else p) >> 4]
 
 
-@njit(nogil=True, cache=True)
-def _guessed(encoding, value, guesses, tried, weights, hashes, estimates, places, inputs, state, words, at):
+@njit(nogil=True, cache=True, forceinline=True)
+def _guessed(encoding, value, guesses, tried, count, weights, hashes, estimates, places, inputs, state, words, at):
     """Asks for guesses, one after another; returns (the value, -1 if it is none of them, at, bits)."""
-    count, bits = 0, 0.0
+    bits = 0.0
     for guess in guesses:
         new = guess >= 0
         for k in range(count):
@@ -93,7 +95,7 @@ def _guessed(encoding, value, guesses, tried, weights, hashes, estimates, places
     return -1, at, bits
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, forceinline=True)
 def _spelt(encoding, value, weights, hashes, estimates, places, inputs, state, words, at):
     """A value bit by bit, the highest first; returns (the value, at, bits)."""
     node, bits = np.int64(1), 0.0
@@ -134,13 +136,37 @@ def code_plane(encoding, x, known, guide, flags, side, plane, predicted, models,
         for c in range(x.shape[1]):
             if not flags[r // side, c // side]:
                 continue
-            guesses[-2], guesses[-1] = _look(x, known, guide, r, c, plane, hashes)
+            w, n, flat = _look(x, known, guide, r, c, plane, hashes)
+            count, bits = 0, 0.0
+            if flat and not (predicted and known[r, c] != w):
+                estimate = estimates[((CONTEXTS - 1) << PLACE_BITS) + _place(hashes[-1], FLAT)]
+                bit, at, p = single_bit(encoding, 0 if x[r, c] == w else 1, estimate, state, words, at)
+                bits = BITS[(ONE - p if bit else p) >> 4]
+                if bit == 0:
+                    x[r, c] = w
+                    costs[r // side, c // side] += bits
+                    continue
+                tried[0], count = w, 1
+            guesses[-2], guesses[-1] = w, n
             guesses[0] = known[r, c] if predicted else -1
             for k in range(REMEMBERED):
                 guesses[1 + k] = last[k, _place(hashes[-1 - k], 0)]
-            value, at, bits = _guessed(
-                encoding, np.int64(x[r, c]), guesses, tried, own, hashes, estimates, places, inputs, state, words, at
+            value, at, more = _guessed(
+                encoding,
+                np.int64(x[r, c]),
+                guesses,
+                tried,
+                count,
+                own,
+                hashes,
+                estimates,
+                places,
+                inputs,
+                state,
+                words,
+                at,
             )
+            bits += more
             if value < 0:
                 value, at, more = _spelt(
                     encoding, np.int64(x[r, c]), own, hashes, estimates, places, inputs, state, words, at
