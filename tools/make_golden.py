@@ -1,8 +1,8 @@
 """Makes the golden files: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden*.nvc and .json of each.
 
-The golden files pin the format, one for each representation: every later version must decode them to the same
-integers, and to the same pictures within one code value. They are made once and again only with a new format version,
-so what exists is not overwritten.
+The golden files pin the format, one for each representation and one of screen content: every later version must decode
+them to the same integers, and to the same pictures within one code value. They are made once and again only with a new
+format version, so what exists is not overwritten.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ import argparse
 import json
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import av
+import cv2
+import numpy as np
 
 from nerv_codec import EncoderConfig, VideoDecoder, encode
 from nerv_codec.encoding.config import SirenConfig
@@ -22,11 +27,30 @@ CONFIGS = {
     "golden": EncoderConfig(model="siren", gop=4, siren=SirenConfig(width=16, hidden_layers=2, steps=400)),
     "golden_lossless": EncoderConfig(model="lossless", gop=4),
     "golden_warped": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
+    "golden_screen": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
 }
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
 PROBES = [(Fraction(0), 1), (Fraction(7, 2), 1), (Fraction(4), 1), (Fraction(21, 4), 2), (Fraction(11), 3)]
 """(frame number, scale): at frames, between them, across the cut, between pixels."""
+
+
+def write_page(path: Path) -> None:
+    """A page of letters that scrolls, beside a part that is no screen content."""
+    rng = np.random.default_rng(0)
+    page = np.full((200, 96, 3), 240, np.uint8)
+    for line in range(16):
+        word = "".join(rng.choice(list("abcdefgh "), 12))
+        cv2.putText(page, word, (2, 12 * line + 10), cv2.FONT_HERSHEY_PLAIN, 0.8, (30, 30, 90 * (line % 3)), 1)
+    grain = rng.normal(128, 30, (64, 32, 3)).clip(0, 255).astype(np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", 25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for t in range(END):
+            picture = page[3 * t : 3 * t + 64].copy()
+            picture[:, 64:] = grain
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24").reformat(format="yuv420p")))
+        container.mux(stream.encode(None))
 
 
 def probe(path: Path) -> list[dict[str, object]]:
@@ -55,7 +79,12 @@ def main() -> None:
 
 def make(path: Path, config: EncoderConfig) -> None:
     """Encodes a part of the sample, and writes down what it decodes to."""
-    report = encode(SAMPLES / "sample.mp4", path, config=config, start=FIRST, end=END, tool_section=False)
+    with TemporaryDirectory() as folder:
+        source = SAMPLES / "sample.mp4"
+        if path.stem == "golden_screen":
+            source = Path(folder) / "page.mkv"
+            write_page(source)
+        report = encode(source, path, config=config, start=FIRST, end=END, tool_section=False)
     with VideoDecoder(path, device="cpu") as video:
         digests = [f"{video.loader.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]
     lines = ",\n    ".join(json.dumps(value) for value in probe(path))

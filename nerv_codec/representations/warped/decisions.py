@@ -76,7 +76,7 @@ class Decisions:
         if decision.brightness:
             self._kept[f"{name}/brightness"] = torch.tensor([(one.gain, one.offset) for one in decision.brightness])
         if decision.screen is not None:
-            self._kept[f"{name}/screen"] = torch.from_numpy(decision.screen.squares)
+            self._kept[f"{name}/screen"] = torch.tensor(decision.screen.squares)
             for plane, codes in zip(_PLANES, decision.screen.planes, strict=False):
                 self._kept[f"{name}/{plane}"] = _packed(codes)
         if decision.field is not None:

@@ -1,0 +1,136 @@
+"""Screen content: what is written is read, what it costs is known, and it is chosen where it pays."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from moving import moving_texture
+
+from nerv_codec.base.threads import Workers
+from nerv_codec.base.video import PixelFormat
+from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
+from nerv_codec.representations.shared.canvas import parts, to_canvas
+from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
+from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
+from nerv_codec.representations.shared.weights import load_weights
+from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.decisions import Decision, Decisions
+from nerv_codec.representations.warped.encode import Behind, CodedNode, PartEncoder
+from nerv_codec.representations.warped.mending import everywhere
+from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.screen import SQUARE, Screen, ScreenModels, codes_of, put, take
+from nerv_codec.representations.warped.squares import errors, none_of
+from nerv_codec.representations.warped.tree import Node
+
+ROWS, COLS = 64, 96
+
+
+def page(shift: int = 0, rows: int = ROWS, cols: int = COLS) -> list[np.ndarray]:
+    """Dark letters on light ground, in two colours, 4:2:0."""
+    picture = np.full((rows + 40, cols, 3), 235, np.uint8)
+    for line in range(rows // 12 + 3):
+        word = "".join(np.random.default_rng(line).choice(list("abcdefgh "), 14))
+        colour = (20, 20, 160 * (line % 2))
+        cv2.putText(picture, word, (2, 12 * line + 10), cv2.FONT_HERSHEY_PLAIN, 0.8, colour, 1, cv2.LINE_AA)
+    yuv = cv2.cvtColor(picture[shift : shift + rows], cv2.COLOR_RGB2YUV_I420)
+    y, u, v = yuv[:rows], *yuv[rows:].reshape(2, rows // 2, cols // 2)
+    return [y, u, v]
+
+
+def as_known(planes: list[np.ndarray], parents: int) -> IntegerPrediction:
+    """What is expected: a picture, whose samples are code values and a little more."""
+    y, u, v = (plane.astype(np.int16) * 16 + 5 for plane in planes)
+    return IntegerPrediction.of((y, u, v), tuple(np.zeros_like(plane) for plane in (y, u, v)), parents)
+
+
+@pytest.mark.parametrize("components", [3, 1])
+def test_what_is_written_is_read(components):
+    shown, models = tuple(page())[:components], ScreenModels()
+    squares = np.random.default_rng(0).random((ROWS // SQUARE, COLS // SQUARE)) < 0.7
+    known = [IntegerPrediction.none(ROWS, COLS), as_known(page(3), 1), as_known(page(1), 2)]
+    out = StreamWriter()
+    for depth, (prediction, flags) in enumerate(zip(known, (squares, ~squares, squares), strict=True)):
+        put(Screen(flags, shown), prediction, depth, models, out)
+        put(None, prediction, depth, models, out)
+    source, models = StreamReader(out.bytes()), ScreenModels()
+    for depth, (prediction, flags) in enumerate(zip(known, (squares, ~squares, squares), strict=True)):
+        found = take((ROWS, COLS), prediction, depth, components, models, source)
+        assert found is not None and np.array_equal(found.squares, flags) and len(found.planes) == components
+        blank = Planes(*(np.zeros(plane.shape, np.int16) for plane in page()))
+        one, two = found.over(blank), Screen(flags, shown).over(blank)
+        assert all(np.array_equal(getattr(one, name), getattr(two, name)) for name in "yuv")
+        assert one.y.any() and one.u.any() == (components == 3)
+        assert take((ROWS, COLS), prediction, depth, components, models, source) is None
+    source.check_end()
+
+
+def test_costs_are_what_the_stream_takes():
+    out, flags = StreamWriter(), ~none_of((ROWS, COLS), SQUARE)
+    costs = put(Screen(flags, tuple(page())), IntegerPrediction.none(ROWS, COLS), 0, ScreenModels(), out)
+    assert costs.sum() == pytest.approx(8 * len(out.bytes()), rel=0.02)
+
+
+def test_a_page_known_already_takes_next_to_nothing():
+    models, out, screen = ScreenModels(), StreamWriter(), Screen(~none_of((ROWS, COLS), SQUARE), tuple(page()))
+    first = put(screen, IntegerPrediction.none(ROWS, COLS), 0, models, out).sum()
+    assert put(screen, as_known(page(), 2), 1, models, out).sum() < 0.05 * first
+
+
+def test_damage_is_read_to_its_end():
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        source = StreamReader(rng.integers(0, 256, 400, np.uint8).tobytes())
+        found = take((ROWS, COLS), as_known(page(), 1), 0, 3, ScreenModels(), source)
+        assert found is None or found.planes[0].shape == (ROWS, COLS)
+
+
+def coded(planes: list[np.ndarray], index: int, behind: Behind) -> tuple[CodedNode, Planes]:
+    """A picture without parents, and what it was to show."""
+    part, canvas = (
+        parts([plane.shape for plane in planes])[0],
+        to_canvas(planes, 8, parts([p.shape for p in planes])[0]),
+    )
+    with Workers() as workers:
+        encoder = PartEncoder([canvas], part, Ladder(index, (0,)), load_weights(), workers)
+        (node,) = encoder.wave([Node(0, 0, ())], behind)
+    return node, Planes.rounded(canvas)
+
+
+@pytest.mark.parametrize("index", [20, 50])
+def test_letters_take_half_of_the_bits_and_err_less(index):
+    with_it, source = coded(page(), index, Behind())
+    without, _ = coded(page(), index, Behind(screens=None))
+    assert with_it.decision.screen is not None and without.decision.screen is None
+    assert with_it.words < without.words / 2
+    assert errors(source, with_it.planes, SQUARE).sum() < errors(source, without.planes, SQUARE).sum()
+
+
+def test_beside_a_texture_only_letters_are_screen_content():
+    texture, planes = next(iter(moving_texture(PixelFormat(), ROWS, COLS, 1))), page()
+    mixed = [np.concatenate([one, two], 1) for one, two in zip(texture, planes, strict=True)]
+    node, source = coded(mixed, 30, Behind())
+    assert node.decision.screen is not None
+    squares = node.decision.screen.squares
+    assert squares[:, : COLS // SQUARE].mean() < 0.1 and squares[:, COLS // SQUARE :].mean() > 0.7
+    shown = node.decision.screen.planes[0].astype(int)
+    inside = squares.repeat(SQUARE, 0).repeat(SQUARE, 1)
+    assert np.array_equal(node.planes.y[inside], 16 * shown[inside])
+    assert np.array_equal(codes_of([source.y])[0].shape, shown.shape)
+
+
+def test_a_texture_has_none():
+    node, _ = coded(next(iter(moving_texture(PixelFormat(), ROWS, COLS, 1))), 30, Behind())
+    assert node.decision.screen is None
+
+
+def test_decisions_keep_it(tmp_path):
+    latents = {2: np.zeros((3, 1, 1), np.int32)}
+    screen = Screen(np.array([[True, False]]), tuple(plane[:16, :32] for plane in page()))
+    kept = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0))
+    for frame, one in ((0, screen), (1, None), (2, Screen(screen.squares, screen.planes[:1]))):
+        kept.add("a", Decision(Node(frame, 0, ()), (), None, latents, everywhere((16, 32)), one))
+    again = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0)).of("a")
+    assert again[1].screen is None and [len(again[frame].screen.planes) for frame in (0, 2)] == [3, 1]
+    assert np.array_equal(again[0].screen.squares, screen.squares)
+    assert all(np.array_equal(a, b) for a, b in zip(again[0].screen.planes, screen.planes, strict=True))
