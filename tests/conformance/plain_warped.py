@@ -818,12 +818,14 @@ class PartDecoder:
         """The planes of a node with its screen content (10.8)."""
         if not self.decoder.flag(self.counts[node.depth, "screen"]):
             return found
-        flags, shown = self.squares(node.depth, 16, "screen square"), list(found)
+        flags, shown = [self.squares(node.depth, 16, "screen luma")], list(found)
+        if not self.one:
+            flags.append(self.squares(node.depth, 16, "screen chroma", flags[0]))
         predicted = [np.clip(plane + 8 >> 4, 0, 255) for plane in prediction]
         guide = predicted[0]
         for number in range(1 if self.one else 3):
             side = 16 if number == 0 else 8
-            mask = flags.repeat(side, 0).repeat(side, 1)
+            mask = flags[min(number, 1)].repeat(side, 0).repeat(side, 1)
             x = self.screen.plane(number, predicted[number], bool(node.parents), guide, mask)
             shown[number] = np.where(mask, 16 * x, found[number])
             guide = x if number else x[::2, ::2]
@@ -848,12 +850,13 @@ class PartDecoder:
             magnitude = 2 * magnitude + flag(2)
         return sign * magnitude
 
-    def squares(self, depth: int, side: int, name: str) -> Array:
+    def squares(self, depth: int, side: int, name: str, beside: Array | None = None) -> Array:
         """Flags of the squares of a node (10.8)."""
         flags = np.zeros((-(-self.extent[0] // side), -(-self.extent[1] // side)), np.int64)
         for r, c in np.ndindex(*flags.shape):
             ones = int((flags[r, c - 1] if c else 0) + (flags[r - 1, c] if r else 0))
-            flags[r, c] = self.decoder.flag(self.counts[depth, name, ones])
+            known = 0 if beside is None else int(beside[r, c])
+            flags[r, c] = self.decoder.flag(self.counts[depth, name, ones, known])
         return flags
 
 

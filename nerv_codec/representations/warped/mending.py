@@ -86,7 +86,7 @@ def decide(
     """
     found = everywhere(source.y.shape)
     if not alone:
-        better = errors(source, plain, SQUARE) - errors(source, mended, SQUARE)
+        better = (errors(source, plain, SQUARE) - errors(source, mended, SQUARE)).sum(0)
         squares = np.zeros(better.shape, np.bool_)
         for r, c, around in in_order(squares):
             seen = counts[around] + 0.5

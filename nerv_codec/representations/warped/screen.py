@@ -36,7 +36,7 @@ class Screen:
     """Squares of a canvas and what they show.
 
     Attributes:
-        squares: Which; at least one.
+        squares: Which of luma and which of chroma, (2, rows, cols), or of luma alone, (1, rows, cols).
         planes: Y, U and V, or only Y, as 8-bit code values, of which only those in the squares count.
     """
 
@@ -45,10 +45,9 @@ class Screen:
 
     def over(self, planes: Planes) -> Planes:
         """A picture that shows the squares."""
-
         found = [planes.y, planes.u, planes.v]
         for number, codes in enumerate(self.planes):
-            inside = spread(self.squares, side_of(number), codes.shape)
+            inside = spread(self.squares[layer_of(number)], side_of(number), codes.shape)
             found[number] = np.where(inside, codes.astype(np.int16) * UNIT, found[number])
         return Planes(*found)
 
@@ -69,8 +68,8 @@ class ScreenModels:
         self._room: Room | None = None
 
     def flags(self, depth: int) -> Counts:
-        """(1 + CONTEXTS, 2): of nodes of a depth, whether there are squares at all; then of squares."""
-        return self._flags.setdefault(depth, np.zeros((1 + CONTEXTS, 2), np.int64))
+        """(10, 2): whether a depth's nodes have squares at all; of luma; of chroma without luma's, and with."""
+        return self._flags.setdefault(depth, np.zeros((1 + 3 * CONTEXTS, 2), np.int64))
 
     def room(self) -> Room:
         """The models of samples."""
@@ -105,19 +104,24 @@ def put(
         out: The stream.
 
     Returns:
-        The bits of every square, (rows, cols).
+        The bits of every square, as `Screen.squares`.
     """
     counts = models.flags(depth)
     out.flag(screen is not None, counts[0])
     if screen is None:
-        return np.zeros((0, 0))
-    put_flags(screen.squares, counts[1:], out)
+        return np.zeros((0, 0, 0))
+    luma, *chroma = screen.squares
+    put_flags(luma, counts[1:], out)
+    for flags in chroma:
+        put_flags(flags, counts[1 + CONTEXTS :], out, luma)
     costs = np.zeros(screen.squares.shape)
     shown = [plane.copy() for plane in screen.planes]
     for plane in _in_order(screen.squares, shown, codes_of(prediction.planes)):
         out.reserve(_WORDS_A_SAMPLE // 2 * plane.x.size)
-        state = prediction.parents > 0, models.room(), costs, out.state, out.words, out.used
-        out.used = screen_kernel.code_plane(True, *plane, *state)
+        adapted = models.room(), costs[layer_of(plane.number)]
+        out.used = screen_kernel.code_plane(
+            True, *plane, prediction.parents > 0, *adapted, out.state, out.words, out.used
+        )
     return costs
 
 
@@ -133,13 +137,18 @@ def take(
     counts = models.flags(depth)
     if not source.flag(counts[0]):
         return None
-    squares = none_of(extent, SQUARE)
-    take_flags(squares, counts[1:], source)
+    squares = np.stack([none_of(extent, SQUARE)] * min(components, 2))
+    luma, *chroma = squares
+    take_flags(luma, counts[1:], source)
+    for flags in chroma:
+        take_flags(flags, counts[1 + CONTEXTS :], source, luma)
     known, costs = codes_of(prediction.planes[:components]), np.zeros(squares.shape)
     shown = tuple(plane.copy() for plane in known)
     for plane in _in_order(squares, shown, known):
-        state = prediction.parents > 0, models.room(), costs, source.state, source.words, source.position
-        source.position = screen_kernel.code_plane(False, *plane, *state)
+        adapted = models.room(), costs[layer_of(plane.number)]
+        source.position = screen_kernel.code_plane(
+            False, *plane, prediction.parents > 0, *adapted, source.state, source.words, source.position
+        )
     return Screen(squares, shown)
 
 
@@ -157,9 +166,15 @@ class _Plane(NamedTuple):
 def _in_order(squares: Flags, shown: Sequence[Codes], known: Sequence[Codes]) -> Iterator[_Plane]:
     """The planes one after another: luma goes with what is expected, U with luma, V with U."""
     for number, x in enumerate(shown):
-        x[...] = np.where(spread(squares, side_of(number), x.shape), x, known[number])
+        flags, side = squares[layer_of(number)], side_of(number)
+        x[...] = np.where(spread(flags, side, x.shape), x, known[number])
         guide = (known[0], np.ascontiguousarray(shown[0][::2, ::2]), shown[min(1, number)])[number]
-        yield _Plane(x, known[number], guide, squares, side_of(number), number)
+        yield _Plane(x, known[number], guide, flags, side, number)
+
+
+def layer_of(number: int) -> int:
+    """Which squares are those of a plane."""
+    return min(number, 1)
 
 
 def side_of(number: int) -> int:

@@ -17,10 +17,21 @@ from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
 from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
+from nerv_codec.representations.shared.layout import bands
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.transform import Subbands
 from nerv_codec.representations.warped.planes import UNIT, Planes
-from nerv_codec.representations.warped.screen import SQUARE, Codes, Costs, Screen, ScreenModels, codes_of, put, side_of
+from nerv_codec.representations.warped.screen import (
+    SQUARE,
+    Codes,
+    Costs,
+    Screen,
+    ScreenModels,
+    codes_of,
+    layer_of,
+    put,
+    side_of,
+)
 from nerv_codec.representations.warped.squares import CHROMA_SHARE, Flags, errors, price, spread
 
 _BITS_A_CHANGE = 2.5
@@ -35,6 +46,8 @@ _BITS_A_VALUE = 8.0
 """What a value takes once."""
 _BITS_A_GUESS = 4.0
 """What is gained by keeping a sample as it is expected."""
+_WEIGHTS = np.array([1.0, 2.0])[:, None, None]
+"""Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,11 @@ class Seen:
     lambda_index: int
     depth: int
     components: int
+
+    def wrong(self, planes: Planes) -> Costs:
+        """What the errors of squares are worth in bits, as `Screen.squares`."""
+        found: Costs = errors(self.source, planes, SQUARE) * _WEIGHTS / price(self.lambda_index)
+        return found[: layer_of(self.components - 1) + 1]
 
     def bits(self, screen: Screen, models: ScreenModels) -> tuple[float, Costs]:
         """What squares take behind what came before: in all, and each."""
@@ -97,26 +115,24 @@ def with_screen(
         attempted: Makes an attempt at another canvas.
         models: Of what came before.
     """
-    bit = price(seen.lambda_index)
     screen = _chosen(seen, plain, models)
     if screen is None:
         return plain, None
-    rest = attempted(_without(plain.canvas, seen.prediction, screen))
-    before = plain.bits + errors(seen.source, plain.planes, SQUARE).sum() / bit
-    bits = rest.bits + seen.bits(screen, models)[0]
-    after = bits + errors(seen.source, screen.over(rest.planes), SQUARE).sum() / bit
+    rest = attempted(without(plain.canvas, seen.prediction, screen))
+    before = plain.bits + seen.wrong(plain.planes).sum()
+    after = rest.bits + seen.bits(screen, models)[0] + seen.wrong(screen.over(rest.planes)).sum()
     return (rest, screen) if after < before else (plain, None)
 
 
 def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
     """Squares that cost less sample by sample than in the wavelet, as far as single squares can tell."""
-    share, bit = _shares(plain.latents), price(seen.lambda_index)
+    wrong = seen.wrong(plain.planes)
+    share = _shares(plain.latents)[: len(wrong)]
     if not share.any():
         return None
     codes = codes_of((seen.source.y, seen.source.u, seen.source.v)[: seen.components])
-    known = codes_of(seen.prediction.planes) if seen.prediction.parents else None
-    least = _BITS_A_CHANGE * _changes(codes[0], known[0] if known else None)
-    wrong = errors(seen.source, plain.planes, SQUARE) / bit
+    known = codes_of(seen.prediction.planes[: seen.components]) if seen.prediction.parents else None
+    least = _BITS_A_CHANGE * _changes(codes, known)
     if not (least < wrong + _MOST_BITS * share).any():
         return None
     worth = wrong + plain.bits * share / share.sum()
@@ -125,12 +141,11 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
         return None
 
     def cost(screen: Screen) -> Costs:
-        bits = seen.bits(screen, models)[1]
-        return bits + errors(seen.source, screen.over(plain.planes), SQUARE) / bit
+        return seen.bits(screen, models)[1] + seen.wrong(screen.over(plain.planes))
 
-    shown = [Screen(squares, _flattened(codes, None, squares, bit, share)) for share in _SHARES]
+    shown = [Screen(squares, _flattened(codes, None, squares, seen, share)) for share in _SHARES]
     if known is not None:
-        shown += [Screen(squares, _flattened(codes, known, squares, bit, _SHARES[0]))]
+        shown += [Screen(squares, _flattened(codes, known, squares, seen, _SHARES[0]))]
     screen = min(shown, key=lambda one: float(np.minimum(cost(one), worth)[squares].sum()))
     for _ in range(2):  # what the others take depends on which there are
         squares = squares & (cost(screen) < worth)
@@ -140,23 +155,28 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
     return screen
 
 
-def _without(canvas: Tensor, prediction: IntegerPrediction, screen: Screen) -> Tensor:
+def without(canvas: Tensor, prediction: IntegerPrediction, screen: Screen) -> Tensor:
     """A canvas (1, 6, rows, cols) that goes on smoothly, beside what is expected, where squares hide it."""
-    expected = six_planes(prediction.planes) / SAMPLE_SCALE
-    side = SQUARE // 2
-    flags = torch.from_numpy(screen.squares.repeat(side, 0).repeat(side, 1))[None, None]
-    lacking = torch.where(flags, 0.0, canvas - expected)
-    lacking[:, :4] = torch.where(flags, lacking[:, :4].mean(1, keepdim=True), lacking[:, :4])
-    smooth = _filled(lacking, (~flags).float())
-    smooth[:, :4] = torch.where(flags, smooth[:, :4].mean(1, keepdim=True), smooth[:, :4])
-    return torch.where(flags, expected + smooth, canvas)
+    expected, side = six_planes(prediction.planes) / SAMPLE_SCALE, SQUARE // 2
+    layers = torch.from_numpy(screen.squares.repeat(side, 1).repeat(side, 2))
+    flags = layers[[0, 0, 0, 0, -1, -1]][None]
+    if len(layers) == 1:
+        flags[:, 4:] = False
+    smooth = _filled(_even(canvas - expected, flags), (~flags).float())
+    return torch.where(flags, expected + _even(smooth, flags), canvas)
+
+
+def _even(planes: Tensor, flags: Tensor) -> Tensor:
+    """Six planes (1, 6, rows, cols), the four of luma each their mean where flags are set."""
+    luma = torch.where(flags[:, :4], planes[:, :4].mean(1, keepdim=True), planes[:, :4])
+    return torch.cat([luma, planes[:, 4:]], 1)
 
 
 def _filled(values: Tensor, known: Tensor) -> Tensor:
     """Values where they are known, else what lies around, ever more coarsely (pull and push, Gortler et al. 1996)."""
-    if known.min() > 0 or known.max() == 0:
-        return values
     rows, cols = values.shape[-2:]
+    if known.min() > 0 or rows == cols == 1:
+        return values * known
     padding = (0, cols % 2, 0, rows % 2)
     weight = functional.avg_pool2d(functional.pad(known, padding), 2)
     total = functional.avg_pool2d(functional.pad(values * known, padding), 2)
@@ -166,32 +186,38 @@ def _filled(values: Tensor, known: Tensor) -> Tensor:
 
 
 def _shares(latents: Latents) -> npt.NDArray[np.float64]:
-    """What part of the latents' bits falls to each square, about: the logarithms of their sizes."""
-    total = np.zeros(latents[SQUARE].shape[1:])
+    """What part of the latents' bits falls to each square, (2, rows, cols), about: the logarithms of their sizes."""
+    total = np.zeros((2, *latents[SQUARE].shape[1:]))
     for level, grid in latents.items():
-        sizes, times = np.log2(1.0 + np.abs(grid)).sum(0), SQUARE // level
-        total += sizes.reshape(len(total), times, -1, times).sum((1, 3))
+        times = SQUARE // level
+        for band, values in zip(bands(level), np.log2(1.0 + np.abs(grid)), strict=True):
+            squares = values.reshape(total.shape[1], times, -1, times).sum((1, 3))
+            total[layer_of(band.component)] += squares
     return total
 
 
-def _changes(luma: Codes, known: Codes | None) -> npt.NDArray[np.int64]:
-    """How many samples of every square are neither the left nor the upper one, nor what parents say."""
-    new = np.zeros(luma.shape, np.int64)
-    new[1:, 1:] = (luma[1:, 1:] != luma[:-1, 1:]) & (luma[1:, 1:] != luma[1:, :-1])
-    if known is not None:
-        new &= luma != known
-    counts: npt.NDArray[np.int64] = new.reshape(luma.shape[0] // SQUARE, SQUARE, -1, SQUARE).sum((1, 3))
-    return counts
+def _changes(codes: Sequence[Codes], known: Sequence[Codes] | None) -> npt.NDArray[np.int64]:
+    """How many samples of every square are neither the left nor the upper one, nor what parents say; by layers."""
+    counts = []
+    for number, plane in enumerate(codes):
+        new = np.zeros(plane.shape, np.int64)
+        new[1:, 1:] = (plane[1:, 1:] != plane[:-1, 1:]) & (plane[1:, 1:] != plane[1:, :-1])
+        if known is not None:
+            new &= plane != known[number]
+        side = side_of(number)
+        counts.append(new.reshape(plane.shape[0] // side, side, -1, side).sum((1, 3)))
+    return np.stack([counts[0], *([counts[1] + counts[2]] if len(counts) > 1 else [])])
 
 
 def _flattened(
-    plain: Sequence[Codes], known: Sequence[Codes] | None, squares: Flags, price_of_bit: float, share: float
+    plain: Sequence[Codes], known: Sequence[Codes] | None, squares: Flags, seen: Seen, share: float
 ) -> tuple[Codes, ...]:
     """Code values, fewer of them as bits get dearer; and those that parents say where that is good enough."""
     found = []
     for number, plane in enumerate(plain):
-        bit = price_of_bit / UNIT**2 / (CHROMA_SHARE if number else 1.0)
-        inside = plane[spread(squares, side_of(number), plane.shape)]
+        layer = layer_of(number)
+        bit = price(seen.lambda_index) / UNIT**2 / _WEIGHTS[layer, 0, 0] / (CHROMA_SHARE if layer else 1.0)
+        inside = plane[spread(squares[layer], side_of(number), plane.shape)]
         flat = _fewer(np.bincount(inside, minlength=256), bit, share)[plane]
         if known is not None:
             one, two, three = (values.astype(np.int64) for values in (plane, flat, known[number]))

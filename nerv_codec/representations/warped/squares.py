@@ -33,23 +33,25 @@ def in_order(flags: Flags) -> Iterator[tuple[int, int, int]]:
             yield r, c, int(c > 0 and flags[r, c - 1]) + int(r > 0 and flags[r - 1, c])
 
 
-def put_flags(flags: Flags, counts: Counts, out: StreamWriter) -> None:
-    """Appends flags to a stream."""
+def put_flags(flags: Flags, counts: Counts, out: StreamWriter, beside: Flags | None = None) -> None:
+    """Appends flags to a stream; where those beside them are set, with the second ``CONTEXTS`` pairs of counts."""
     for r, c, around in in_order(flags):
-        out.flag(bool(flags[r, c]), counts[around])
+        more = CONTEXTS if beside is not None and beside[r, c] else 0
+        out.flag(bool(flags[r, c]), counts[around + more])
 
 
-def take_flags(flags: Flags, counts: Counts, source: StreamReader) -> None:
+def take_flags(flags: Flags, counts: Counts, source: StreamReader, beside: Flags | None = None) -> None:
     """The inverse of :func:`put_flags`; fills the flags in."""
-    source.position = _take_flags(flags, counts, source.state, source.words, source.position)
+    beside = np.zeros_like(flags) if beside is None else beside
+    source.position = _take_flags(flags, beside, counts, source.state, source.words, source.position)
 
 
 @njit(nogil=True, cache=True)
-def _take_flags(flags, counts, state, words, position):  # type: ignore[no-untyped-def]
+def _take_flags(flags, beside, counts, state, words, position):  # type: ignore[no-untyped-def]
     """Fills the flags in, in their order; returns the next word's position."""
     for r in range(flags.shape[0]):
         for c in range(flags.shape[1]):
-            around = int(c > 0 and flags[r, c - 1]) + int(r > 0 and flags[r - 1, c])
+            around = int(c > 0 and flags[r, c - 1]) + int(r > 0 and flags[r - 1, c]) + CONTEXTS * int(beside[r, c])
             flag, position = take_flag(counts[around], state, words, position)
             flags[r, c] = flag == 1
     return position
@@ -61,11 +63,13 @@ def spread(flags: Flags, side: int, shape: tuple[int, ...]) -> Flags:
 
 
 def errors(source: Planes, found: Planes, side: int) -> npt.NDArray[np.float64]:
-    """Squared error of every square of ``side`` luma samples, counted in luma as in YUV 6:1:1."""
-    total = _squared(source.y, found.y, side)
-    for one, two in ((source.u, found.u), (source.v, found.v)):
-        total += CHROMA_SHARE * _squared(one, two, side // 2)
-    return total
+    """Squared error of every square of ``side`` luma samples, (2, rows, cols): of luma, and of chroma.
+
+    Chroma is counted in luma as in YUV 6:1:1.
+    """
+    luma = _squared(source.y, found.y, side)
+    chroma = sum(_squared(one, two, side // 2) for one, two in ((source.u, found.u), (source.v, found.v)))
+    return np.stack([luma, CHROMA_SHARE * chroma])
 
 
 def price(lambda_index: int) -> float:

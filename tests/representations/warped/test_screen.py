@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 from moving import moving_texture
 
 from nerv_codec.base.threads import Workers
@@ -20,10 +21,12 @@ from nerv_codec.representations.warped.encode import Behind, CodedNode, PartEnco
 from nerv_codec.representations.warped.mending import everywhere
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import SQUARE, Screen, ScreenModels, codes_of, put, take
-from nerv_codec.representations.warped.squares import errors, none_of
+from nerv_codec.representations.warped.screen_choice import without
+from nerv_codec.representations.warped.squares import errors
 from nerv_codec.representations.warped.tree import Node
 
 ROWS, COLS = 64, 96
+EVERYWHERE = np.ones((2, ROWS // SQUARE, COLS // SQUARE), np.bool_)
 
 
 def page(shift: int = 0, rows: int = ROWS, cols: int = COLS) -> list[np.ndarray]:
@@ -47,7 +50,7 @@ def as_known(planes: list[np.ndarray], parents: int) -> IntegerPrediction:
 @pytest.mark.parametrize("components", [3, 1])
 def test_what_is_written_is_read(components):
     shown, models = tuple(page())[:components], ScreenModels()
-    squares = np.random.default_rng(0).random((ROWS // SQUARE, COLS // SQUARE)) < 0.7
+    squares = np.random.default_rng(0).random((min(components, 2), ROWS // SQUARE, COLS // SQUARE)) < 0.7
     known = [IntegerPrediction.none(ROWS, COLS), as_known(page(3), 1), as_known(page(1), 2)]
     out = StreamWriter()
     for depth, (prediction, flags) in enumerate(zip(known, (squares, ~squares, squares), strict=True)):
@@ -66,13 +69,13 @@ def test_what_is_written_is_read(components):
 
 
 def test_costs_are_what_the_stream_takes():
-    out, flags = StreamWriter(), ~none_of((ROWS, COLS), SQUARE)
-    costs = put(Screen(flags, tuple(page())), IntegerPrediction.none(ROWS, COLS), 0, ScreenModels(), out)
+    out = StreamWriter()
+    costs = put(Screen(EVERYWHERE, tuple(page())), IntegerPrediction.none(ROWS, COLS), 0, ScreenModels(), out)
     assert costs.sum() == pytest.approx(8 * len(out.bytes()), rel=0.02)
 
 
 def test_a_page_known_already_takes_next_to_nothing():
-    models, out, screen = ScreenModels(), StreamWriter(), Screen(~none_of((ROWS, COLS), SQUARE), tuple(page()))
+    models, out, screen = ScreenModels(), StreamWriter(), Screen(EVERYWHERE, tuple(page()))
     first = put(screen, IntegerPrediction.none(ROWS, COLS), 0, models, out).sum()
     assert put(screen, as_known(page(), 2), 1, models, out).sum() < 0.05 * first
 
@@ -111,12 +114,37 @@ def test_beside_a_texture_only_letters_are_screen_content():
     mixed = [np.concatenate([one, two], 1) for one, two in zip(texture, planes, strict=True)]
     node, source = coded(mixed, 30, Behind())
     assert node.decision.screen is not None
-    squares = node.decision.screen.squares
+    squares = node.decision.screen.squares[0]
     assert squares[:, : COLS // SQUARE].mean() < 0.1 and squares[:, COLS // SQUARE :].mean() > 0.7
     shown = node.decision.screen.planes[0].astype(int)
     inside = squares.repeat(SQUARE, 0).repeat(SQUARE, 1)
     assert np.array_equal(node.planes.y[inside], 16 * shown[inside])
     assert np.array_equal(codes_of([source.y])[0].shape, shown.shape)
+
+
+def test_chroma_may_be_screen_content_alone():
+    texture, planes = next(iter(moving_texture(PixelFormat(), ROWS, COLS, 1))), page()
+    marks = [np.where(plane == plane[0, 0], 128, 200).astype(np.uint8) for plane in planes[1:]]
+    node, _ = coded([texture[0], *marks], 30, Behind())
+    assert node.decision.screen is not None
+    luma, chroma = node.decision.screen.squares
+    assert luma.mean() < 0.1 and chroma.mean() > 0.5
+
+
+def test_all_of_luma_and_none_of_chroma_may_be_hidden():
+    flags = np.stack([EVERYWHERE[0], ~EVERYWHERE[0]])
+    canvas = torch.rand(1, 6, ROWS // 2, COLS // 2, generator=torch.Generator().manual_seed(0))
+    left = without(canvas, IntegerPrediction.none(ROWS, COLS), Screen(flags, tuple(page())))
+    assert torch.equal(left[:, 4:], canvas[:, 4:])
+    assert torch.allclose(left[:, :4], torch.tensor(2040 / 4080), atol=1e-6)
+
+
+def test_what_is_hidden_goes_on_smoothly():
+    flags = np.zeros_like(EVERYWHERE)
+    flags[0, 1:3, 2:4] = True
+    ramp = torch.linspace(0, 1, COLS // 2).expand(1, 6, ROWS // 2, COLS // 2).contiguous()
+    left = without(ramp, IntegerPrediction.none(ROWS, COLS), Screen(flags, tuple(page())))
+    assert (left - ramp).abs().max() < 0.2 and torch.equal(left[:, 4:], ramp[:, 4:])
 
 
 def test_a_texture_has_none():
@@ -126,9 +154,9 @@ def test_a_texture_has_none():
 
 def test_decisions_keep_it(tmp_path):
     latents = {2: np.zeros((3, 1, 1), np.int32)}
-    screen = Screen(np.array([[True, False]]), tuple(plane[:16, :32] for plane in page()))
+    screen = Screen(np.array([[[True, False]], [[False, True]]]), tuple(plane[:16, :32] for plane in page()))
     kept = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0))
-    for frame, one in ((0, screen), (1, None), (2, Screen(screen.squares, screen.planes[:1]))):
+    for frame, one in ((0, screen), (1, None), (2, Screen(screen.squares[:1], screen.planes[:1]))):
         kept.add("a", Decision(Node(frame, 0, ()), (), None, latents, everywhere((16, 32)), one))
     again = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0)).of("a")
     assert again[1].screen is None and [len(again[frame].screen.planes) for frame in (0, 2)] == [3, 1]
