@@ -10,6 +10,8 @@ from typing import Any, Generic, Self, TypeVar
 
 import torch
 
+from nerv_codec.base import rooms
+
 Result = TypeVar("Result")
 
 
@@ -72,6 +74,7 @@ class Workers:
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+        rooms.forget()
         torch.set_num_threads(self.count)
 
     def begin(self, function: Callable[..., Result], *arguments: Any) -> Task[Result]:

@@ -42,7 +42,7 @@ class IntegerBetween:
         """
         around = np.pad(samples, REACH + 1, mode="edge")
         everywhere = np.ones(around.shape, np.bool_)
-        x = blank(everywhere, LANES)
+        x = blank(everywhere.shape, LANES)
         seen = inside(x)
         seen[0], seen[1] = around - np.int16(GRAY_SAMPLE), _PRICE * (lambda_index - CENTRE)
         *plain, fourth, fifth = self.layers

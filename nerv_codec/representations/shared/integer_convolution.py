@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from nerv_codec.base import rooms
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.shared import convolution_kernel
@@ -146,6 +147,7 @@ class Convolution:
         limits: tuple[int, int],
         into: Features | None = None,
         workers: Workers | None = None,
+        use: str | None = None,
     ) -> Features:
         """A convolution of 3 x 3 at the wanted places, and anything at others.
 
@@ -155,14 +157,18 @@ class Convolution:
             limits: What the result is cut to.
             into: What the convolution is added to, in place, before it is cut.
             workers: Who share the rows.
+            use: Of the result, see `blank`.
         """
-        out = blank(wanted, self._turned[1].size) if into is None else into
+        out = blank(wanted.shape, self._turned[1].size, use) if into is None else into
         self._convolve(x, wanted, limits, into is not None, out, workers)
         return out
 
     def residual(self, x: Features, wanted: Places, workers: Workers | None = None) -> Ints:
-        """A convolution of 3 x 3 at the wanted places, not cut; laid out like features, but in 32 bits."""
-        out = np.empty((*x.shape[:2], self._turned[1].size), np.int32)
+        """A convolution of 3 x 3 at the wanted places, not cut; laid out like features, but in 32 bits.
+
+        It lies in room that the thread keeps for the next one.
+        """
+        out = rooms.kept("residual", (*x.shape[:2], self._turned[1].size), np.int32)
         self._convolve(x, wanted, (-LARGEST_SUM, LARGEST_SUM), False, out, workers)
         return out
 
@@ -192,18 +198,22 @@ class Convolution:
         scale, offset = (values.reshape(bias.shape) for values in modulators)
         convolution_kernel.merge(x, weight, bias, shift, wanted, np.int32(largest), scale, offset, into)
 
-    def lift(self, x: Features, wanted: Places, largest: int) -> Features:
+    def lift(self, x: Features, wanted: Places, largest: int, use: str | None = None) -> Features:
         """Features of the grid twice as fine below the wanted places: outputs 4 n to 4 n + 3 are one of its, 2 x 2."""
         weight, bias, shift = self._phases
-        out = blank(wanted.repeat(2, 0).repeat(2, 1), bias.size // 4)
+        out = blank((2 * wanted.shape[0], 2 * wanted.shape[1]), bias.size // 4, use)
         convolution_kernel.lift(x, weight, bias, shift, wanted, np.int32(largest), out)
         return out
 
 
-def blank(places: Places, channels: int) -> Features:
-    """Room for a grid with zeros around it and anything in it; channels are rounded up to whole pairs."""
-    rows, cols = places.shape
-    room = np.empty((rows + 3, cols + 3, channels + channels % 2), np.int16)
+def blank(extent: tuple[int, ...], channels: int, use: str | None = None) -> Features:
+    """Room for a grid (rows, cols) with zeros around it and anything in it; channels are rounded up to whole pairs.
+
+    With a use it is room that the thread keeps, until the next of that use.
+    """
+    rows, cols = extent
+    shape = rows + 3, cols + 3, channels + channels % 2
+    room = np.empty(shape, np.int16) if use is None else rooms.kept(use, shape, np.int16)
     room[0], room[rows + 1 :], room[:, 0], room[:, cols + 1 :] = 0, 0, 0, 0
     return room
 

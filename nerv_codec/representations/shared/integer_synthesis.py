@@ -107,7 +107,7 @@ class IntegerStage:
         (merged, *places), largest = around, LARGEST_FEATURE
         self.merge.merge(seen, merged, largest, modulators, into=lifted)
         for (first, second), one, two in zip(self.blocks, places[::2], places[1::2], strict=True):
-            hidden = first(lifted, one, (0, largest), None, workers)
+            hidden = first(lifted, one, (0, largest), None, workers, "hidden")
             second(hidden, two, (-largest, largest), lifted, workers)
         return lifted
 
@@ -153,10 +153,13 @@ class IntegerSynthesis:
         return Told(steps, modulators)
 
     def lifted(self, level: int, coarser: Features, wanted: Places) -> Features:
-        """What the stage of ``2 * level`` says about this grid below its wanted places, in 2**-FEATURE_BITS[level]."""
+        """What the stage of ``2 * level`` says about this grid below its wanted places, in 2**-FEATURE_BITS[level].
+
+        As all features, it lies in room that the thread keeps for the next picture.
+        """
         above = self.stages[level].above
         assert above is not None
-        return above.lift(coarser, wanted, LARGEST_FEATURE)
+        return above.lift(coarser, wanted, LARGEST_FEATURE, f"lifted {level}")
 
     def stage(
         self,
@@ -184,7 +187,7 @@ class IntegerSynthesis:
         predicted, bits = self.design.predicted, _INPUT_BITS[level]
         grids = (values, prediction.subbands[level], prediction.doubt_subbands[level])[: 3 if predicted else 1]
         count, stage = len(grids) * len(values), self.stages[level]
-        wanted, seen = around[0], blank(around[0], self.design.seen(level))
+        wanted, seen = around[0], blank(around[0].shape, self.design.seen(level), "seen")
         for number, grid in enumerate(grids):
             show(grid, bits, LARGEST_INPUT, wanted, number * len(values), seen)
         if restored is not None:

@@ -87,8 +87,7 @@ def quantised(values: Grids, steps: Steps, times: int) -> dict[int, npt.NDArray[
     found = {}
     for level, grid in values.items():
         out = np.empty(grid.shape, np.int8)
-        for band, step, into in zip(grid, steps[level], out, strict=True):
-            quantise(band, times << STEP_BITS, int(step), LARGEST, into)
+        quantise(grid, times << STEP_BITS, steps[level], LARGEST, out)
         found[level] = out
     return found
 
@@ -96,6 +95,5 @@ def quantised(values: Grids, steps: Steps, times: int) -> dict[int, npt.NDArray[
 def dequantised(latents: Ints, steps: Ints) -> Ints:
     """Bands (bands, rows, cols) from latents of the same shape and the step of each band."""
     out = np.empty(latents.shape, np.int32)
-    for band, step, into in zip(latents, steps, out, strict=True):
-        dequantise(band, int(step), STEP_BITS, _LARGEST_BAND, into)
+    dequantise(latents, steps, STEP_BITS, _LARGEST_BAND, out)
     return out

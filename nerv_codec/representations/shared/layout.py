@@ -7,6 +7,7 @@ many latents as samples. Grids are coded from coarse to fine, bands of a grid on
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -47,6 +48,7 @@ class Tap:
     signed: bool
 
 
+@functools.cache
 def bands(level: int) -> tuple[Band, ...]:
     """The bands of a grid in coding order: low-pass (1/16 only), details of luma, then of chroma, U before V."""
     low = [Band(component, Orientation.LL) for component in range(3)] if level == LEVELS[0] else []

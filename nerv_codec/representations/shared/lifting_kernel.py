@@ -152,21 +152,25 @@ def to_samples(plane, gray, bits, largest, out):
 
 
 @njit(nogil=True, cache=True)
-def quantise(band, times, step, largest, out):
+def quantise(grid, times, steps, largest, out):
     """floor(times * band / step + 1/2), cut to +-largest; whole numbers of this size are exact in doubles."""
-    divisor = np.float64(2 * step)
-    for i in range(band.shape[0]):
-        row, into = band[i], out[i]
-        for j in range(row.shape[0]):
-            quotient = np.floor((2 * times * np.float64(row[j]) + step) / divisor)
-            into[j] = np.int8(min(max(quotient, -largest), largest))
+    for b in range(grid.shape[0]):
+        step = np.int64(steps[b])
+        divisor = np.float64(2 * step)
+        for i in range(grid.shape[1]):
+            row, into = grid[b, i], out[b, i]
+            for j in range(row.shape[0]):
+                quotient = np.floor((2 * times * np.float64(row[j]) + step) / divisor)
+                into[j] = np.int8(min(max(quotient, -largest), largest))
 
 
 @njit(nogil=True, cache=True)
-def dequantise(latents, step, bits, largest, out):
+def dequantise(latents, steps, bits, largest, out):
     """floor(step * latents / 2**bits + 1/2), cut to +-largest."""
     half = np.int64(1) << (bits - 1)
-    for i in range(latents.shape[0]):
-        row, into = latents[i], out[i]
-        for j in range(row.shape[0]):
-            into[j] = np.int32(min(max((np.int64(row[j]) * step + half) >> bits, -largest), largest))
+    for b in range(latents.shape[0]):
+        step = np.int64(steps[b])
+        for i in range(latents.shape[1]):
+            row, into = latents[b, i], out[b, i]
+            for j in range(row.shape[0]):
+                into[j] = np.int32(min(max((np.int64(row[j]) * step + half) >> bits, -largest), largest))

@@ -126,21 +126,23 @@ def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict
     head, weights = payload.head, load_weights(payload.head.networks)
     sizes = dict.fromkeys(("motion", "root", "others"), 0)
 
-    def read_part(part: Part, stream: bytes) -> tuple[dict[int, Planes], Fields]:
+    decoded: list[tuple[dict[int, Planes], Fields]] = []
+
+    def read_part(part: Part, stream: bytes) -> Iterator[Planes]:
         done: dict[int, Planes] = {}
         fields: Fields = {}
+        decoded.append((done, fields))
         source = StreamReader(stream)
         for read in read_nodes(part, head, weights, source, workers):
             done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
             for kind, words in zip(("motion", "others" if read.node.parents else "root"), read.words, strict=True):
                 sizes[kind] += 4 * words
+            yield read.planes
         source.check_end()
-        return done, fields
 
     with Workers() as workers:
         parts = zip(head.layout.parts(geometry), payload.streams, strict=True)
-        decoded = [read_part(part, stream) for part, stream in parts]
-    crc = head.checksum(planes for done, _ in decoded for planes in done.values())
+        crc = head.checksum(planes for part, stream in parts for planes in read_part(part, stream))
     if crc != payload.checksum:
         raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
     function = make_function(geometry, head, weights, [done for done, _ in decoded], decoded[0][1])

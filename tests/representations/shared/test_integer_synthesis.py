@@ -227,7 +227,7 @@ def test_conditions_out_of_range_are_refused(synthesis, name, match):
 
 def features(x: np.ndarray) -> np.ndarray:
     """(channels, rows, cols) as convolutions take it."""
-    found = blank(np.ones(x.shape[1:], np.bool_), len(x))
+    found = blank(x.shape[1:], len(x))
     inside(found)[:] = x
     return found
 
