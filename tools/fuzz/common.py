@@ -31,7 +31,10 @@ KERNELS = [
     "nerv_codec.representations.lossless.least_squares",
     *(f"nerv_codec.representations.shared.{name}_kernel" for name in ("band", "convolution", "lifting", "network")),
     "nerv_codec.representations.shared.low_pass",
-    *(f"nerv_codec.representations.warped.{name}_kernel" for name in ("compensate", "interpolate", "motion", "search")),
+    *(
+        f"nerv_codec.representations.warped.{name}_kernel"
+        for name in ("bilateral", "compensate", "decision", "interpolate", "motion", "quarter", "screen", "search")
+    ),
 ]
 """Not instrumented: numba compiles them. The package's other modules guide the fuzzer."""
 MAX_INPUT_BYTES = 1 << 16
