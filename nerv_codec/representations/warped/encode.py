@@ -246,8 +246,9 @@ class PartEncoder:
 
         attempt, screen = attempted(canvas), None
         if behind.screens is not None:
-            real = Planes.rounded(self.canvases[node.frame])
-            shown = Seen(real, told.prediction, index, node.depth, self.part.components)
+            frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
+            own = source if frame is canvas else Planes.rounded(frame)
+            shown = Seen(own, told.prediction, index, node.depth, self.part.components)
             attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
         latents, planes = attempt.latents, attempt.planes
         if steps:
@@ -257,7 +258,8 @@ class PartEncoder:
             )  # fmt: skip
             planes = mended(latents, told, weights)
         decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent), screen)
-        return _Draft(decision, told, planes, restored(latents, told, weights), Planes.rounded(attempt.canvas))
+        goal = source if attempt.canvas is canvas else Planes.rounded(attempt.canvas)
+        return _Draft(decision, told, planes, restored(latents, told, weights), goal)
 
     def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""
