@@ -1,8 +1,8 @@
 """Makes the golden files: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden*.nvc and .json of each.
 
-The golden files pin the format, one for each representation and one of screen content: every later version must decode
-them to the same integers, and to the same pictures within one code value. They are made once and again only with a new
-format version, so what exists is not overwritten.
+The golden files pin the format, one for each representation, one of screen content and one of split blocks: every
+later version must decode them to the same integers, and to the same pictures within one code value. They are made once
+and again only with a new format version, so what exists is not overwritten.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ CONFIGS = {
     "golden_lossless": EncoderConfig(model="lossless", gop=4),
     "golden_warped": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_screen": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
+    "golden_split": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
 }
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
@@ -35,20 +36,40 @@ PROBES = [(Fraction(0), 1), (Fraction(7, 2), 1), (Fraction(4), 1), (Fraction(21,
 """(frame number, scale): at frames, between them, across the cut, between pixels."""
 
 
-def write_page(path: Path) -> None:
-    """A page of letters that scrolls, beside a part that is no screen content."""
+def page() -> list[np.ndarray]:
+    """Letters that scroll, beside a part that is no screen content."""
     rng = np.random.default_rng(0)
-    page = np.full((200, 96, 3), 240, np.uint8)
+    text = np.full((200, 96, 3), 240, np.uint8)
     for line in range(16):
         word = "".join(rng.choice(list("abcdefgh "), 12))
-        cv2.putText(page, word, (2, 12 * line + 10), cv2.FONT_HERSHEY_PLAIN, 0.8, (30, 30, 90 * (line % 3)), 1)
+        cv2.putText(text, word, (2, 12 * line + 10), cv2.FONT_HERSHEY_PLAIN, 0.8, (30, 30, 90 * (line % 3)), 1)
     grain = rng.normal(128, 30, (64, 32, 3)).clip(0, 255).astype(np.uint8)
+    pictures = [text[3 * t : 3 * t + 64].copy() for t in range(END)]
+    for picture in pictures:
+        picture[:, 64:] = grain
+    return pictures
+
+
+def things() -> list[np.ndarray]:
+    """Rectangles with hard edges that move over a ground that stands and is no screen content."""
+    ground = cv2.GaussianBlur(np.random.default_rng(1).normal(110, 60, (64, 96, 3)), (0, 0), 2)
+    pictures = [ground.clip(0, 255).astype(np.uint8) for _ in range(END)]
+    for t, picture in enumerate(pictures):
+        for n, colour in enumerate([(20, 200, 240), (230, 40, 60), (60, 220, 30)]):
+            top, left = (7 + 19 * n + (2 - n) * t) % 50, (11 + 30 * n + (3 * n - 2) * t) % 80
+            picture[top : top + 13, left : left + 15] = colour
+    return pictures
+
+
+DRAWN = {"golden_screen": page, "golden_split": things}
+
+
+def write(pictures: list[np.ndarray], path: Path) -> None:
+    """Pictures in B, G, R as a video."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", 25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
-        for t in range(END):
-            picture = page[3 * t : 3 * t + 64].copy()
-            picture[:, 64:] = grain
+        for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, "bgr24").reformat(format="yuv420p")))
         container.mux(stream.encode(None))
 
@@ -81,9 +102,9 @@ def make(path: Path, config: EncoderConfig) -> None:
     """Encodes a part of the sample, and writes down what it decodes to."""
     with TemporaryDirectory() as folder:
         source = SAMPLES / "sample.mp4"
-        if path.stem == "golden_screen":
-            source = Path(folder) / "page.mkv"
-            write_page(source)
+        if path.stem in DRAWN:
+            source = Path(folder) / "drawn.mkv"
+            write(DRAWN[path.stem](), source)
         report = encode(source, path, config=config, start=FIRST, end=END, tool_section=False)
     with VideoDecoder(path, device="cpu") as video:
         digests = [f"{video.loader.unpack(index)[1]:08x}" for index in range(len(video.header.gops))]

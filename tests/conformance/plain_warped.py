@@ -139,10 +139,11 @@ def waves(anchors: Sequence[int]) -> list[list[Node]]:
 
 
 class Field(NamedTuple):
-    """Motion of a node: modes[row][column], vectors[parent][row][column] (10.4)."""
+    """Motion of a node: modes[row][column], vectors[parent][row][column], sources of corners (10.4)."""
 
     modes: list[list[int]]
     vectors: list[VectorGrid]
+    corners: dict[tuple[int, int], tuple[int, int]]
 
 
 class Expected(NamedTuple):
@@ -177,6 +178,11 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
     return Expected([all_scaled(v, to_left, p + q), all_scaled(v, to_right, p + q)], p, q)
 
 
+def kind_of_split(number: int) -> int:
+    """The kind of a decision on splits (10.5)."""
+    return (number >= 4) + (number >= 13) + (number >= 16)
+
+
 def kind(number: int) -> int:
     """The kind of a decision (10.5)."""
     if number < 12:
@@ -193,14 +199,15 @@ def kind(number: int) -> int:
 class Decisions:
     """One set of contexts and weights (10.5)."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: Callable[[int], int] = kind) -> None:
+        self.kind = kind
         self.contexts: defaultdict[tuple[int, ...], list[int]] = defaultdict(lambda: [1 << 15, 0])
         self.weights: defaultdict[int, list[int]] = defaultdict(lambda: [17000] * 4)
 
     def decide(self, decoder: RangeDecoder, number: int, views: Sequence[int]) -> int:
-        contexts = [self.contexts[number,]]
-        contexts += [self.contexts[kind(number), c, view] for c, view in enumerate(views, 1)]
-        return self.mixed(decoder, contexts, self.weights[kind(number)])
+        kind = self.kind(number)
+        contexts = [self.contexts[number,], *(self.contexts[kind, c, view] for c, view in enumerate(views, 1))]
+        return self.mixed(decoder, contexts, self.weights[kind])
 
     @staticmethod
     def mixed(decoder: RangeDecoder, contexts: Sequence[list[int]], weights: list[int]) -> int:
@@ -315,7 +322,7 @@ class FieldDecoder:
         assert all(max(map(abs, v)) <= 1 << 14 for vectors in self.vectors for v in vectors.values())
         rows, cols = range(self.rows), range(self.cols)
         vectors = [[[found[r, c] for c in cols] for r in rows] for found in self.vectors]
-        return Field([[self.modes[r, c] for c in cols] for r in rows], vectors)
+        return Field([[self.modes[r, c] for c in cols] for r in rows], vectors, {})
 
     def decide(self, number: int) -> int:
         return self.decisions.decide(self.decoder, number, self.views)
@@ -419,6 +426,59 @@ class FieldDecoder:
         return sign * magnitude
 
 
+class SplitDecoder:
+    """What corners of the blocks of one node show (10.5)."""
+
+    def __init__(self, decoder: RangeDecoder, decisions: Decisions, field: Field) -> None:
+        self.decoder, self.decisions, self.field = decoder, decisions, field
+        self.rows, self.cols = len(field.modes), len(field.modes[0])
+        self.split: set[tuple[int, int]] = set()
+
+    def corners(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """The block that each corner of a split block shows, by the corner's row and column."""
+        found = self.field.corners
+        for r, c in np.ndindex(self.rows, self.cols):
+            around = [(r + a, c + b) for a in (-1, 0, 1) for b in (-1, 0, 1)]
+            if all(self.alike(at, (r, c)) for at in around if self.exists(at)):
+                continue
+            beside = [(r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c)]
+            unlike = sum(1 << k for k, at in enumerate(beside) if self.exists(at) and not self.alike(at, (r, c)))
+            near = [(r, c - 1), (r - 1, c), (r - 1, c - 1), (r - 1, c + 1)]
+            views = [unlike, sum(1 << k for k, at in enumerate(near) if at in self.split), 4 * self.field.modes[r][c]]
+            number = sum(at in self.split for at in (near[0], near[1], near[3]))
+            if not self.decisions.decide(self.decoder, number, views):
+                continue
+            self.split.add((r, c))
+            for q in range(4):
+                y, x = 2 * r + q // 2, 2 * c + q % 2
+                found[y, x] = self.corner((r, c), y, x, q, views)
+        return found
+
+    def corner(self, own: tuple[int, int], y: int, x: int, q: int, views: Sequence[int]) -> tuple[int, int]:
+        other = own[0] + (1 if y % 2 else -1), own[1] + (1 if x % 2 else -1)
+        sources: list[tuple[int, int]] = []
+        for at in (own, (own[0], other[1]), (other[0], own[1]), other):
+            if self.exists(at) and not any(self.alike(at, one) for one in sources):
+                sources.append(at)
+        if len(sources) == 1:
+            return own
+        shown = [self.field.corners.get(at) for at in ((y, x - 1), (y - 1, x))]
+        left, upper = (0 if at is None else 1 if self.alike(at, own) else 2 for at in shown)
+        second = sum(at is not None and self.alike(at, sources[1]) for at in shown)
+        numbers = (4 + 3 * left + upper, 13 + second, 16)[: len(sources) - 1]
+        views = [*views[:2], 4 * q + len(sources) - 1]
+        ones = (k for k, number in enumerate(numbers) if not self.decisions.decide(self.decoder, number, views))
+        return sources[next(ones, len(sources) - 1)]
+
+    def exists(self, at: tuple[int, int]) -> bool:
+        return 0 <= at[0] < self.rows and 0 <= at[1] < self.cols
+
+    def alike(self, a: tuple[int, int], b: tuple[int, int]) -> bool:
+        """Whether two blocks have the same mode and the same vectors."""
+        one, two = ((self.field.modes[r][c], *(v[r][c] for v in self.field.vectors)) for r, c in (a, b))
+        return one == two
+
+
 # Prediction
 
 
@@ -466,8 +526,13 @@ def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Pictur
             two[0] = reads[0] if reads else GRAY
             if mode == 2:
                 two[:] = reads[0] + reads[1] + 1 >> 1, reads[0] - reads[1] >> 1
-            lines = weights_of_lines(block, r, shape[0]), weights_of_lines(block, c, shape[1])
-            total[:, block * r : block * (r + 2), block * c : block * (c + 2)] += np.outer(*lines) * two
+            weights = np.outer(weights_of_lines(block, r, shape[0]), weights_of_lines(block, c, shape[1]))
+            for a, b in np.ndindex(4, 4):
+                source = field.corners.get((2 * r - 1 + a, 2 * c - 1 + b))
+                if source is not None:
+                    corner = weights[margin * a : margin * (a + 1), margin * b : margin * (b + 1)]
+                    corner[:] = 4 * block**2 * (source == (r, c))
+            total[:, block * r : block * (r + 2), block * c : block * (c + 2)] += weights * two
         inside = total[:, margin : margin + size[0], margin : margin + size[1]]
         found = inside + 2 * block**2 >> (4 * block**2).bit_length() - 1
         prediction.append(found[0])
@@ -747,12 +812,13 @@ def residual(
 class PartDecoder:
     """A part of all frames: planes and motion by frame (10.1, 10.3)."""
 
-    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool, screens: bool) -> None:
+    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool, kinds: int) -> None:
         assert len(data) % 4 == 0, "whole words"
-        self.decoder, self.networks, self.one, self.screens = RangeDecoder(data), networks, one, screens
+        self.decoder, self.networks, self.one = RangeDecoder(data), networks, one
+        self.screens, self.splits = kinds >= 128, kinds % 128 >= 64
         self.screen = ScreenDecoder(self.decoder)
         self.extent = -(-size[0] // 16) * 16, -(-size[1] // 16) * 16
-        self.decisions = {sign: Decisions() for sign in (-1, 0, 1)}
+        self.decisions, self.split = {sign: Decisions() for sign in (-1, 0, 1)}, Decisions(kind_of_split)
         self.counts: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0, 0])
         self.fields: dict[int, tuple[Node, Field]] = {}
         self.brightness: dict[int, list[tuple[int, int]]] = {}
@@ -765,7 +831,10 @@ class PartDecoder:
                 known = expected(node, (self.extent[0] // 8, self.extent[1] // 8), self.fields)
                 self.brightness[node.frame] = self.gains_and_offsets(len(node.parents))
                 decisions = self.decisions[int(np.sign(known.q))]
-                self.fields[node.frame] = node, FieldDecoder(self.decoder, decisions, known).field()
+                field = FieldDecoder(self.decoder, decisions, known).field()
+                if self.splits and self.decoder.flag(self.counts["split", int(np.sign(known.q))]):
+                    SplitDecoder(self.decoder, self.split, field).corners()
+                self.fields[node.frame] = node, field
         for node, index in zip(nodes, indices, strict=True):
             self.planes[node.frame] = self.picture(node, index)
 
@@ -968,7 +1037,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     reader = Reader(payload)
     networks = Networks(reader.take(8))
     depth, *shifts = reader.take(5)
-    screens, depth = depth >= 128, depth % 128
+    kinds, depth = depth, depth % 64
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]
@@ -988,7 +1057,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     found: list[Picture] = [[] for _ in range(frames)]
     decoders = []
     for (numbers, price), data in zip(divided, streams, strict=True):
-        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, screens)
+        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, kinds)
         index = held(anchor_index + price, 0, 80)
         for wave in waves(anchors):
             decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])

@@ -16,9 +16,10 @@ from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.encode import CodedNode, PartEncoder, encode_part
-from nerv_codec.representations.warped.motion import Expectation, MotionField
+from nerv_codec.representations.warped.motion import Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.payload import Head, Layout, Payload
+from nerv_codec.representations.warped.split_kernel import SOURCES, is_edge, sources
 from nerv_codec.representations.warped.tree import evenly
 
 CASES = {
@@ -71,7 +72,7 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
     """The payload, the coded nodes of every part, and what they belong to."""
     fmt, layout, height, width, count, span, fade, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
-    screens = "screen" in name
+    screens, splits = "screen" in name, "10 bits" not in name
     frames = _letters(fmt, height, width, count) if screens else _frames(fmt, height, width, count, fade)
     weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
@@ -79,15 +80,25 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
             encoder = PartEncoder(canvases, part, ladder, weights, workers)
-            coded.append(list(encode_part(encoder, anchors, out, screens=screens)))
+            coded.append(list(encode_part(encoder, anchors, out, screens=screens, splits=splits)))
             streams.append(out.bytes())
     if fade:
         assert sum(bool(node.decision.brightness) for nodes in coded for node in nodes) > 1
+    if fade:
+        assert any(node.decision.field is not None and node.decision.field.corners.any() for node in coded[0])
     if screens:
         assert [node.decision.screen is not None for node in coded[0]].count(True) > 1
-    head = Head(weights.digest, layout, ladder, anchors, screens)
+    head = Head(weights.digest, layout, ladder, anchors, screens, splits)
     checksum = head.checksum(node.planes for nodes in coded for node in nodes)
     return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry
+
+
+def _corners(field: plain.Field) -> np.ndarray:
+    """Sources of corners as numbers: one more than 1 if beside the own block, plus 2 if above or below it."""
+    corners = np.zeros((2 * len(field.modes), 2 * len(field.modes[0])), np.uint8)
+    for (y, x), (r, c) in field.corners.items():
+        corners[y, x] = 1 + (c != x // 2) + 2 * (r != y // 2)
+    return corners
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,6 +118,7 @@ def test_the_text_gives_every_sample(name):
             field = first.fields[node.node.frame][1]
             assert np.array_equal(field.modes, node.decision.field.modes)
             assert np.array_equal(field.vectors, node.decision.field.vectors)
+            assert np.array_equal(_corners(field), node.decision.field.corners)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -184,7 +196,13 @@ def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expec
             vectors[0, r, c] = plain.scaled(second, -near, far)
         elif modes[r, c] == 3:
             vectors[:, r, c] = known.vectors[:, r, c]
-    return MotionField(vectors, modes)
+    corners = no_corners(shape)
+    for r, c in np.argwhere(rng.random(shape) < 0.3):
+        for y, x in np.ndindex(2, 2):
+            at = 2 * r + y, 2 * c + x
+            count = sources(vectors, modes, *at, room := np.zeros(SOURCES, np.int64))
+            corners[at] = room[rng.integers(count)] + 1 if is_edge(vectors, modes, r, c) else 0
+    return MotionField(vectors, modes, corners)
 
 
 def test_motion_of_all_modes_is_read_by_the_text():
@@ -200,10 +218,14 @@ def test_motion_of_all_modes_is_read_by_the_text():
         coded.append((known, _random_field(rng, shape, known)))
         put_field(coded[-1][1], known, models, out)
     decoder, decisions = plain.RangeDecoder(out.bytes()), {sign: plain.Decisions() for sign in (-1, 0, 1)}
+    splits, flags = plain.Decisions(plain.kind_of_split), {sign: [0, 0] for sign in (-1, 0, 1)}
     for known, field in coded:
         expected = plain.Expected([[[tuple(v) for v in row] for row in grid] for grid in known.vectors.tolist()],
                                   known.near, known.far)  # fmt: skip
         found = plain.FieldDecoder(decoder, decisions[np.sign(known.far)], expected).field()
+        if decoder.flag(flags[np.sign(known.far)]):
+            plain.SplitDecoder(decoder, splits, found).corners()
+        assert np.array_equal(_corners(found), field.corners)
         assert np.array_equal(found.modes, field.modes)
         assert np.array_equal(found.vectors, field.vectors)
     decoder.finish()

@@ -3,7 +3,7 @@
 Every sample is a mean of what its four nearest blocks predict, with weights that fall linearly from a block's centre to
 the centres beside it; at the border the nearest blocks stand for those that are missing. A block's prediction is read
 from its parents with a windowed sinc of 8 taps for luma (quarter samples) and 4 for chroma (eighths); samples outside
-repeat the border.
+repeat the border. Corners of blocks that are split show what one of the four says, alone.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def compensate(parents: Sequence[Planes], field: MotionField, workers: Workers |
         block, taps, bits = (BLOCK, LUMA_TAPS, 2) if name == "y" else (BLOCK // 2, CHROMA_TAPS, 3)
         one, two = getattr(first, name), getattr(second, name)
         prediction, doubt = np.empty_like(one), np.zeros_like(one)
-        compensate_plane(one, two, used, block, taps, bits, prediction, doubt)
+        compensate_plane(one, two, used, field.corners, block, taps, bits, prediction, doubt)
         return prediction, doubt
 
     predictions, doubts = zip(*side_by_side(workers, plane, ("y", "u", "v")), strict=True)

@@ -16,6 +16,7 @@ from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.shared.vector_code import LANES, weigh_1, weigh_4, weigh_8
 from nerv_codec.representations.warped.motion import BACKWARD, FORWARD, NONE
 from nerv_codec.representations.warped.planes import UNIT
+from nerv_codec.representations.warped.split_kernel import OVERLAPPED
 
 TAP_BITS = 6
 GRAY = 255 * UNIT // 2
@@ -170,22 +171,47 @@ def _ramps(block, stride):
     return found
 
 
+@njit(nogil=True, cache=True, boundscheck=False)
+def _shares(corners, r, c, out):
+    """What the corners that meet in a cell show, (4,), see `split_kernel`; whether any of their blocks is split."""
+    split = False
+    for q in range(4):
+        y, x = 2 * r - 1 + q // 2, 2 * c - 1 + q % 2
+        inside = 0 <= y < corners.shape[0] and 0 <= x < corners.shape[1]
+        out[q] = corners[y, x] if inside else OVERLAPPED
+        split |= out[q] != OVERLAPPED
+    return split
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _split_weights(ramps, members, shares, block, stride, out):
+    """Weights of some of the blocks around a cell where corners of it show one block alone."""
+    half = block // 2
+    out[:] = ramps[members]
+    for q in range(4):
+        if shares[q] != OVERLAPPED:
+            weight = np.int32(4 * block * block if members >> (q ^ (shares[q] - 1)) & 1 else 0)
+            for i in range(half):
+                start = (q // 2 * half + i) * stride + q % 2 * half
+                out[start : start + half] = weight
+
+
 @njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
-def _add_weighed(total, values, ramps, members):
+def _add_weighed(total, values, weights):
     """Adds what some of the blocks around a cell say."""
-    weights = ramps[members]
     for n in range(total.shape[0]):
         total[n] += np.int32(weights[n] * values[n])
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
+def compensate_plane(first, second, used, corners, block, taps, bits, prediction, doubt):
     """Prediction and doubt of one plane, from its parents, all int16.
 
     Args:
         first: The first parent.
         second: The second one.
         used: Its motion, see `used_vectors`.
+        corners: What corners of blocks show, see `split_kernel`.
         block: Samples a side of a block.
         taps: (phases, 4 or 8), int32.
         bits: Of a vector below a sample.
@@ -211,6 +237,7 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
         np.zeros(block * wide, np.int32),
     )
     total, doubts = np.zeros(block * narrow, np.int32), np.zeros(block * narrow, np.int32)
+    shares, changed = np.zeros(4, np.int64), np.zeros(block * narrow, np.int32)
     ramps, half, scale = _ramps(block, narrow), np.int32(2 * block * block), np.int32(0)
     while (1 << scale) < 4 * block * block:
         scale += 1
@@ -232,6 +259,7 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
                     _put(room.doubted, top, left, block, size, stride, doubt)
             else:
                 total[:], doubts[:] = half, half
+                split = _shares(corners, r, c, shares)
                 for k in range(4):
                     one, alike = _around(rows, cols, r, c, k), 0
                     for m in range(4):
@@ -240,9 +268,13 @@ def compensate_plane(first, second, used, block, taps, bits, prediction, doubt):
                     if alike & ((1 << k) - 1) == 0:
                         forward, backward = blocks[2 * one], blocks[2 * one + 1]
                         _say(parents, top, left, block, narrow, forward, backward, room)
-                        _add_weighed(total, room.said, ramps, alike)
+                        weights = ramps[alike]
+                        if split:
+                            _split_weights(ramps, alike, shares, block, narrow, changed)
+                            weights = changed
+                        _add_weighed(total, room.said, weights)
                         if _doubts(forward, backward):
-                            _add_weighed(doubts, room.doubted, ramps, alike)
+                            _add_weighed(doubts, room.doubted, weights)
                             doubted = True
                 for n in range(block * narrow):
                     total[n] >>= scale

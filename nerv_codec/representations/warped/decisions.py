@@ -82,6 +82,7 @@ class Decisions:
         if decision.field is not None:
             self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
             self._kept[f"{name}/modes"] = torch.from_numpy(decision.field.modes)
+            self._kept[f"{name}/corners"] = _packed(decision.field.corners)
         self.offer()
 
     def offer(self) -> None:
@@ -94,7 +95,8 @@ class Decisions:
         node, field, screen = Node(int(name.rpartition("/")[2]), depth, tuple(parents)), None, None
         brightness = tuple(Brightness(*one) for one in parts.pop("brightness", torch.empty(0, 2)).tolist())
         if "modes" in parts:
-            field = MotionField(parts.pop("vectors").numpy().astype(np.int32), parts.pop("modes").numpy())
+            vectors, corners = parts.pop("vectors").numpy().astype(np.int32), _unpacked(parts.pop("corners"))[0]
+            field = MotionField(vectors, parts.pop("modes").numpy(), corners.astype(np.uint8))
         if "screen" in parts:
             codes = (_unpacked(parts.pop(plane))[0].astype(np.uint8) for plane in _PLANES if plane in parts)
             screen = Screen(parts.pop("screen").numpy(), tuple(codes))

@@ -61,7 +61,7 @@ def read_nodes(
     done: dict[int, Task[Planes]] = {}
     brightness: dict[int, tuple[Brightness, ...]] = {}
     fields: Fields = {}
-    lights, models = BrightnessCounts(), MotionModels()
+    lights, models = BrightnessCounts(), MotionModels(split=head.splits)
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
     screens = screen.ScreenModels()

@@ -33,7 +33,7 @@ from nerv_codec.representations.warped.coding import Ladder, Told, mended, predi
 from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
-from nerv_codec.representations.warped.motion_coder import Estimates, MotionModels, put_field
+from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
 from nerv_codec.representations.warped.screen_choice import Attempt, Seen, with_screen
@@ -171,7 +171,7 @@ class PartEncoder:
         known = [expected(node, shape, behind.fields) if node.parents else None for node in nodes]
         motion = [None if one is None else behind.models.estimates(one) for one in known]
 
-        def drafted(node: Node, expectation: Expectation | None, estimates: Estimates | None) -> _Draft:
+        def drafted(node: Node, expectation: Expectation | None, estimates: MotionEstimates | None) -> _Draft:
             return self._drafted(node, expectation, estimates, behind, effort)
 
         drafts = self.workers.map(drafted, nodes, known, motion)
@@ -209,7 +209,7 @@ class PartEncoder:
         self,
         node: Node,
         known: Expectation | None,
-        motion: Estimates | None,
+        motion: MotionEstimates | None,
         behind: Behind,
         effort: Effort,
     ) -> _Draft:
@@ -284,7 +284,7 @@ def _moved(
     parents: Sequence[Planes],
     price: float,
     known: Expectation,
-    estimates: Estimates,
+    estimates: MotionEstimates,
     reaches: Sequence[int],
     workers: Workers,
 ) -> tuple[tuple[Brightness, ...], MotionField]:
@@ -307,12 +307,14 @@ def encode_part(
     anchors: Sequence[int],
     out: StreamWriter,
     effort: Effort = Effort(),
+    *,
     screens: bool = True,
+    splits: bool = True,
 ) -> Iterator[CodedNode]:
-    """Codes all frames, with anchors that are given: see `tree.waves`; with screen content or without.
+    """Codes all frames, with anchors that are given: see `tree.waves`; with screen content and splits or without.
 
     Raises Interrupted if it was to stop.
     """
-    behind = Behind(out, screens=ScreenModels() if screens else None)
+    behind = Behind(out, models=MotionModels(split=splits), screens=ScreenModels() if screens else None)
     for wave in waves(anchors):
         yield from encoder.wave(wave, behind, effort)

@@ -62,24 +62,35 @@ def _sum_of_coefficients(builder: Any, rows: list[Any]) -> Any:
     return total
 
 
-@intrinsic
-def sum_of_differences(typingctx: Any, one: Any, start: Any, two: Any, begin: Any, pitch: Any) -> Any:
-    """The sum of absolute differences of 8x8 int16 samples, 0 to 4095, from two places on, in rows ``pitch`` apart."""
+def _differences(height: int) -> Any:
+    """The intrinsic for so many rows."""
 
-    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        planes = [cgutils.create_struct_proxy(signature.args[n])(context, builder, args[n]).data for n in (0, 2)]
-        places, total = [args[1], args[3]], ir.Constant(_HALVES, [0] * _LANES)
-        for _ in range(_LANES):
-            pointers = [builder.gep(plane, [place]) for plane, place in zip(planes, places, strict=True)]
-            a, b = (builder.load(builder.bitcast(pointer, _HALVES.as_pointer()), align=2) for pointer in pointers)
-            there, back = builder.sub(a, b), builder.sub(b, a)
-            total = builder.add(total, builder.select(builder.icmp_signed(">", there, back), there, back))
-            places = [builder.add(place, args[4]) for place in places]
-        found = _across(builder, builder.zext(total, _WHOLES))
-        return builder.zext(found, ir.IntType(64))
+    @intrinsic
+    def sum_of_differences(typingctx: Any, one: Any, start: Any, pitch: Any, two: Any, begin: Any, stride: Any) -> Any:
+        """The sum of absolute differences of rows of 8 int16 samples, from two places on, each with its pitch.
 
-    index = types.intp
-    return types.int64(one, index, two, index, index), code
+        A difference is within +-8191.
+        """
+
+        def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            planes = [cgutils.create_struct_proxy(signature.args[n])(context, builder, args[n]).data for n in (0, 3)]
+            places, total = [args[1], args[4]], ir.Constant(_HALVES, [0] * _LANES)
+            for _ in range(height):
+                pointers = [builder.gep(plane, [place]) for plane, place in zip(planes, places, strict=True)]
+                a, b = (builder.load(builder.bitcast(pointer, _HALVES.as_pointer()), align=2) for pointer in pointers)
+                there, back = builder.sub(a, b), builder.sub(b, a)
+                total = builder.add(total, builder.select(builder.icmp_signed(">", there, back), there, back))
+                places = [builder.add(place, pitch) for place, pitch in zip(places, (args[2], args[5]), strict=True)]
+            found = _across(builder, builder.zext(total, _WHOLES))
+            return builder.zext(found, ir.IntType(64))
+
+        index = types.intp
+        return types.int64(one, index, index, two, index, index), code
+
+    return sum_of_differences
+
+
+sum_of_differences, sum_of_four_rows = _differences(8), _differences(4)
 
 
 def _across(builder: Any, value: Any) -> Any:

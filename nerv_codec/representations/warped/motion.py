@@ -19,6 +19,7 @@ FORWARD, BACKWARD, BOTH, NONE = range(4)
 MAX_VECTOR = 1 << 14
 
 Vectors = npt.NDArray[np.int32]
+Corners = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,17 @@ class MotionField:
         vectors: (2, rows, cols, 2): from a block to its place in each parent, down and right, in quarter samples.
             A vector that the mode does not use says where straight motion leads (see :func:`straight`).
         modes: (rows, cols).
+        corners: (2 rows, 2 cols): what corners of blocks show, see `split_kernel`.
     """
 
     vectors: Vectors
     modes: npt.NDArray[np.uint8]
+    corners: Corners
+
+
+def no_corners(shape: tuple[int, ...]) -> Corners:
+    """Of (rows, cols) blocks none of which is split."""
+    return np.zeros([2 * extent for extent in shape], np.uint8)
 
 
 @dataclass(frozen=True)

@@ -7,36 +7,61 @@ import numpy.typing as npt
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
-from nerv_codec.representations.warped import motion_kernel
+from nerv_codec.representations.warped import motion_kernel, split_kernel
 from nerv_codec.representations.warped.decision_kernel import Decisions
-from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, no_corners
 
 Estimates = npt.NDArray[np.int64]
+MotionEstimates = tuple[Estimates, Estimates | None]
+"""Of decisions on motion, and on splits if there may be any: see `decision_kernel.Decisions`."""
 
 
 class MotionModels:
-    """Adaptive models of one part of a GOP: for nodes with one parent, between two parents, and after two parents."""
+    """Adaptive models of one part of a GOP: for nodes with one parent, between two parents, and after two parents.
 
-    def __init__(self) -> None:
+    Args:
+        split: Whether nodes may have blocks that are split.
+
+    Attributes:
+        splits: Of blocks that are split, for all nodes.
+        any_split: Counts of flags whether a node has any, for each set; None where no node may.
+    """
+
+    def __init__(self, *, split: bool = True) -> None:
         self._sets = [motion_kernel.start() for _ in range(3)]
+        self.splits = split_kernel.start()
+        self.any_split = np.zeros((3, 2), np.int64) if split else None
 
     def of(self, expectation: Expectation) -> Decisions:
         """The set for a node."""
-        return self._sets[(expectation.far > 0) + 2 * (expectation.far < 0)]
+        return self._sets[kind_of(expectation)]
 
-    def estimates(self, expectation: Expectation) -> Estimates:
-        """A copy of what the set for a node expects of single decisions: `decision_kernel.Decisions.estimates`."""
-        return self.of(expectation).estimates.copy()
+    def estimates(self, expectation: Expectation) -> MotionEstimates:
+        """Copies of what is expected of single decisions, by the set for a node."""
+        splits = None if self.any_split is None else self.splits.estimates.copy()
+        return self.of(expectation).estimates.copy(), splits
+
+
+def kind_of(expectation: Expectation) -> int:
+    """0 with one parent, 1 between two, 2 after two."""
+    return (expectation.far > 0) + 2 * (expectation.far < 0)
 
 
 def put_field(field: MotionField, expectation: Expectation, models: MotionModels, out: StreamWriter) -> None:
     """Appends a field to a stream."""
-    out.reserve(4 * field.modes.size)
+    out.reserve(6 * field.modes.size)
     out.used = motion_kernel.code_field(
         True, field.vectors.copy(), field.modes.copy(), expectation.vectors, expectation.near, expectation.far,
         models.of(expectation), out.state, out.words, out.used,
     )  # fmt: skip
     assert out.used >= 0
+    if models.any_split is not None:
+        split = bool(field.corners.any())
+        out.flag(split, models.any_split[kind_of(expectation)])
+        if split:
+            out.used = split_kernel.code_splits(
+                True, field.vectors, field.modes, field.corners.copy(), models.splits, out.state, out.words, out.used
+            )
 
 
 def take_field(
@@ -51,4 +76,9 @@ def take_field(
     )  # fmt: skip
     if source.position < 0:
         raise BitstreamError("the motion of a frame leads nowhere")
-    return MotionField(vectors, modes)
+    field = MotionField(vectors, modes, no_corners(shape))
+    if models.any_split is not None and source.flag(models.any_split[kind_of(expectation)]):
+        source.position = split_kernel.code_splits(
+            False, vectors, modes, field.corners, models.splits, source.state, source.words, source.position
+        )
+    return field

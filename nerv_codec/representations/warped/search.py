@@ -2,7 +2,8 @@
 
 A pyramid of searches at whole samples gives starts for each parent. Then every block in turn tries modes and vectors
 with all other blocks as they are, on the true overlapped prediction (iterated conditional modes, Besag 1986): error is
-the sum of absolute Hadamard coefficients over the block's support, bits are those that the coder's models take.
+the sum of absolute Hadamard coefficients over the block's support, and of chroma's differences in the block; bits are
+those that the coder's models take. At last blocks are split where that pays, and all around them have another turn.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from nerv_codec.base.threads import Task, Workers, side_by_side
-from nerv_codec.representations.warped import motion_kernel
+from nerv_codec.representations.warped import motion_kernel, split_choice_kernel, split_kernel
 from nerv_codec.representations.warped.compensate import write_quarters
 from nerv_codec.representations.warped.decision_kernel import ONE
 from nerv_codec.representations.warped.motion import (
@@ -25,8 +27,9 @@ from nerv_codec.representations.warped.motion import (
     Expectation,
     MotionField,
     Vectors,
+    no_corners,
 )
-from nerv_codec.representations.warped.motion_coder import Estimates
+from nerv_codec.representations.warped.motion_coder import Estimates, MotionEstimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.search_kernel import (
@@ -35,6 +38,8 @@ from nerv_codec.representations.warped.search_kernel import (
     size_bits,
     sweep,
 )
+from nerv_codec.representations.warped.split_kernel import OVERLAPPED
+from nerv_codec.representations.warped.tint_kernel import tints
 
 _LEVELS = 3
 """Of the pyramid at least; long ones have more, so that the coarsest reaches a quarter of the longer side."""
@@ -49,6 +54,13 @@ ROUGH_REACHES = (4, 1)
 """Where little depends on it."""
 _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
+_TINT_WEIGHT = 16 * 0.6
+"""Of a difference of chroma, in 1/16 as errors are counted."""
+_SPLIT_BITS = 8
+"""What splitting blocks has to save in a node."""
+_SPLIT_PRICES = (4.0, 2.0)
+"""Of a bit that splits, by whether a node is between two parents: of what it saves there, less would have been coded
+than vectors save."""
 
 
 def search(
@@ -56,7 +68,7 @@ def search(
     parents: Sequence[Planes],
     price: float,
     expectation: Expectation,
-    estimates: Estimates,
+    estimates: MotionEstimates,
     reaches: Sequence[int] = REACHES,
     workers: Workers | None = None,
 ) -> MotionField:
@@ -85,22 +97,43 @@ def search(
     side_by_side(workers, prepared, range(len(parents)), [parent.y for parent in parents])
     modes = np.full(starts.shape[1:3], BOTH if len(parents) == 2 else 0, np.uint8)
     rows, cols = modes.shape
-    total = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32)
+    total, corners = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32), no_corners(modes.shape)
     accumulate(quarters, vectors, modes, total)
+    seen = tints(source, parents, _TINT_WEIGHT)
     near, far = expectation.near, expectation.far
     # a vector straight on from the farthest one that is tried is still a vector
     farthest = MAX_VECTOR // -(-max(near, abs(far)) // min(near, abs(far) or near))
-    chance = np.clip(estimates[: motion_kernel.MODELS, :1] / ONE, 0.001, 0.999)
-    bits = -np.log2(np.hstack([chance, 1 - chance]))
+    bits = _bits(estimates[0], motion_kernel.MODELS)
     sizes = size_bits(bits)
     memory = np.zeros(starts.shape[:3], np.bool_), np.zeros(modes.shape, np.bool_), np.full(modes.shape, -1, np.int64)
 
     def swept(number: int, first: int, last: int) -> None:
-        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reaches[number], farthest
-        sweep(source.y, quarters, vectors, modes, total, terms, memory, number, first, last)
+        reach = reaches[min(number, len(reaches) - 1)]
+        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest
+        sweep(source.y, quarters, seen, vectors, modes, total, corners, terms, memory, number, first, last)
+
+    def split(of_splits: Estimates) -> float:
+        """Splits blocks where that pays; what it saves in bits."""
+        price = _SPLIT_PRICES[far > 0] * 16 * worth
+        split_bits = _bits(of_splits, split_kernel.MODELS)
+        saved = split_choice_kernel.choose(source.y, quarters, seen, vectors, modes, total, corners, split_bits, price)
+        return float(saved / price)
 
     _pipelined(swept, len(reaches), rows, workers)
-    return MotionField(vectors, modes)
+    if estimates[1] is not None and len(reaches) == len(REACHES):
+        if split(estimates[1]) > _SPLIT_BITS:
+            memory[2][corners[::2, ::2] > 0] = len(reaches) - 1
+            swept(len(reaches), 0, rows)
+            split(estimates[1])
+        else:
+            corners[:] = OVERLAPPED
+    return MotionField(vectors, modes, corners)
+
+
+def _bits(estimates: Estimates, models: int) -> npt.NDArray[np.float64]:
+    """Bits of the decisions of so many models, (models, 2)."""
+    chance = np.clip(estimates[:models, :1] / ONE, 0.001, 0.999)
+    return -np.log2(np.hstack([chance, 1 - chance]))
 
 
 def _pipelined(swept: Callable[[int, int, int], None], sweeps: int, rows: int, workers: Workers | None) -> None:

@@ -9,6 +9,8 @@ from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 from nerv_codec.representations.warped.quarter_kernel import PAD
+from nerv_codec.representations.warped.split_choice_kernel import split_weights
+from nerv_codec.representations.warped.tint_kernel import tint_error, tint_goal
 
 _WORTH_A_LOOK = 32
 """Bits that a block's error is worth at least, where all vectors in reach are tried: one from afar takes as many."""
@@ -25,7 +27,7 @@ def _difference(source, reference, top, left, down, right):
     """Sum of absolute differences of a block; both planes have borders of PAD, positions beyond are moved in."""
     height, width = source.shape
     y, x = min(max(top + down, 0), height - BLOCK), min(max(left + right, 0), width - BLOCK)
-    return sum_of_differences(source, top * width + left, reference, y * width + x, width)
+    return sum_of_differences(source, top * width + left, width, reference, y * width + x, width)
 
 
 @njit(nogil=True, cache=True)
@@ -110,7 +112,7 @@ def _error(place, quarters, down, right, other, both, limit):
     It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes;
     or less than that, if it is not below the limit.
     """
-    r, c, rest, weights, _ = place
+    r, c, rest, weights = place[:4]
     height, width = quarters.shape[2:]
     y = min(max(PAD + r * 8 - 4 + (down >> 2), 0), height - 16)
     x = min(max(PAD + c * 8 - 4 + (right >> 2), 0), width - 16)
@@ -206,11 +208,12 @@ def _later_bits(field, number, r, c, v0, v1):
 def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     """The best vector of a block towards one parent, written into the field; its cost without that of the mode.
 
-    both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights.
+    both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights,
+    room for what was tried; chroma of the pictures, and what it should be if the prediction is a mean.
     terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
     (model, bit) and of differences of vectors, price of a bit, reach, limit of the vectors that are tried.
     """
-    r, c, tried = place[0], place[1], place[4]
+    r, c, tried, tints, mean = place[0], place[1], place[4], place[5], place[6]
     expected, starts, near, far, bits_of, sizes, price, reach, farthest = terms
     rows, cols = field.shape[1:3]
     second = both and number == 1
@@ -258,6 +261,8 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             _vector_bits(bits_of, sizes, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
         )
         if paid < best:
+            paid += tint_error(tints, r, c, number, v0, v1, mean, both)
+        if paid < best:
             cost = _error(place, quarters[number], v0, v1, other, both, best - paid) + paid
             if cost < best:
                 best, b0, b1 = cost, v0, v1
@@ -279,7 +284,7 @@ def _mode_bits(modes, two_parents, bits_of, base, r, c, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _best_join(quarters, field, base, options, two, whole, place, terms):
     """The best of the ``options`` joins in ``whole``: its number, and its cost."""
-    r, c = place[:2]
+    r, c, tints, mean = place[0], place[1], place[5], place[6]
     bits_of, _, price = terms[4:7]
     best, least = -1, np.inf
     bits = bits_of[base, 0]
@@ -290,9 +295,11 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
         v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
         if both:
             _fetch(quarters[1], r, c, row[3], row[4], two)
+            tint_goal(tints, r, c, 1, row[3], row[4], mean)
         ending = 0.0 if k == options - 1 else bits_of[base + 1 + k, 0]
         paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
         if np.abs(row[1:]).max() <= MAX_VECTOR:
+            paid += tint_error(tints, r, c, number, v0, v1, mean, both)
             cost = _error(place, quarters[number], v0, v1, two, both, least - paid) + paid
             if cost < least:
                 best, least = k, cost
@@ -304,14 +311,17 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _best_both(quarters, field, chosen, two, found, place, terms):
     """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
-    r, c = place[:2]
+    r, c, tints, mean = place[0], place[1], place[5], place[6]
     expected, _, near, far, bits_of, sizes, price, _, _ = terms
     _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
+    tint_goal(tints, r, c, 0, field[0, r, c, 0], field[0, r, c, 1], mean)
     _refine(quarters, field, chosen, 1, True, two, found, place, terms)
     _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
+    tint_goal(tints, r, c, 1, field[1, r, c, 0], field[1, r, c, 1], mean)
     _refine(quarters, field, chosen, 0, True, two, found, place, terms)
     v0, v1 = field[0, r, c]
     _fetch(quarters[0], r, c, v0, v1, two)
+    tint_goal(tints, r, c, 0, v0, v1, mean)
     count = motion_kernel.candidates(field, expected, 0, r, c, False, near, far, found)
     bits = _vector_bits(bits_of, sizes, found, count, motion_kernel.choice_base(chosen, 0, False, r, c), v0, v1)
     return price * bits + _refine(quarters, field, chosen, 1, True, two, found, place, terms)
@@ -331,15 +341,17 @@ def _settle(field, modes, chosen, joined, mode, found, r, c, expected, near, far
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def sweep(source, quarters, field, modes, total, terms, memory, number, first, last):
+def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, number, first, last):
     """Every block of some rows once, unless nothing has changed since it was tried.
 
     Args:
         source: Luma (rows, cols) of the picture.
         quarters: (parents, 4, 4, rows, cols) from `quarter_kernel.phases`.
+        tints: Chroma, see `tint_kernel`.
         field: Vectors (2, rows, cols, 2), moved.
         modes: (rows, cols), changed.
         total: The weighted prediction of all blocks, with borders of 4 samples.
+        corners: What corners of blocks show, see `split_kernel`.
         terms: See :func:`_refine`.
         memory: What sweeps tell each other of blocks, changed: which took another vector (2, rows, cols) and which
             joined, see `motion_kernel`; in which sweep they changed.
@@ -354,7 +366,7 @@ def sweep(source, quarters, field, modes, total, terms, memory, number, first, l
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
     weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
-    tried = np.zeros((_TRIED + 1, 2), np.int64)
+    tried, mean = np.zeros((_TRIED + 1, 2), np.int64), np.zeros((4, 8), np.int16)
     mode_bits = np.zeros(3)
     before, vectors = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
     kind = -1
@@ -362,11 +374,13 @@ def sweep(source, quarters, field, modes, total, terms, memory, number, first, l
         for c in range(cols):
             if number > 0 and _settled(changed, number, r, c):
                 continue
-            place = (r, c, rest, weights, tried)
+            place = (r, c, rest, weights, tried, tints, mean)
             this = 8 * (r == 0) + 4 * (r == rows - 1) + 2 * (c == 0) + (c == cols - 1)
             if this != kind:
                 kind = this
                 _weights(r, c, rows, cols, weights)
+            if split_weights(corners, r, c, weights):
+                kind = -1
             before[:], mode_before = field[:, r, c], modes[r, c]
             _predict(quarters, field, modes, r, c, one, two)
             _add(total, one, weights, r, c, -1)

@@ -28,7 +28,7 @@ from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.compensate_kernel import GRAY
 from nerv_codec.representations.warped.decisions import Decision, Decisions
 from nerv_codec.representations.warped.mending import Mending
-from nerv_codec.representations.warped.motion import MotionField
+from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import LARGEST, Planes, Samples
 from nerv_codec.representations.warped.tree import Node, evenly
 
@@ -127,7 +127,7 @@ def test_decisions_keep_it(tmp_path):
     latents, squares = {2: np.zeros((3, 1, 1), np.int32)}, Mending(np.array([[True, False]]), (False, True))
     kept = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0))
     for frame, brightness in ((2, told), (3, ())):
-        field = MotionField(np.zeros((2, *shape, 2), np.int32), np.zeros(shape, np.uint8))
+        field = MotionField(np.zeros((2, *shape, 2), np.int32), np.zeros(shape, np.uint8), no_corners(shape))
         kept.add("a", Decision(Node(frame, 2, (0, 4)), brightness, field, latents, squares))
     again = Decisions(FileCheckpoint(tmp_path / "state", lambda: False, 0.0)).of("a")
     assert [again[frame].brightness for frame in (2, 3)] == [told, ()]

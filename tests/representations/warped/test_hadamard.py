@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
+from nerv_codec.representations.warped.hadamard_code import (
+    error_of_both,
+    error_of_one,
+    sum_of_differences,
+    sum_of_four_rows,
+)
 
 HADAMARD = np.array([[1]])
 for _ in range(3):
@@ -20,8 +25,13 @@ def both_error(goal, weights, plane, start, pitch, other, limit):
 
 
 @njit()
-def differences(one, start, two, begin, pitch):
-    return sum_of_differences(one, start, two, begin, pitch)
+def differences(one, start, two, begin):
+    return sum_of_differences(one, start, 20, two, begin, 20)
+
+
+@njit()
+def four_rows(one, start, pitch, two, begin, stride):
+    return sum_of_four_rows(one, start, pitch, two, begin, stride)
 
 
 @pytest.fixture
@@ -55,6 +65,13 @@ def test_the_error_is_the_sum_of_absolute_coefficients(numbers, both):
 
 def test_differences_of_extremes_do_not_overflow():
     white, black = np.full((8, 20), 4095, np.int16), np.zeros((8, 20), np.int16)
-    assert differences(white, 3, black, 9, 20) == differences(black, 0, white, 0, 20) == 64 * 4095
+    assert differences(white, 3, black, 9) == differences(black, 0, white, 0) == 64 * 4095
     white[2, 5] = 4000
-    assert differences(white, 3, black, 9, 20) == 64 * 4095 - 95
+    assert differences(white, 3, black, 9) == 64 * 4095 - 95
+
+
+def test_four_rows_have_pitches_of_their_own():
+    draw = np.random.default_rng(0)
+    one, two = (draw.integers(-4095, 4096, shape).astype(np.int16) for shape in ((6, 9), (5, 30)))
+    found = np.abs(one[1:5, 1:9].astype(int) - two[:4, 20:28]).sum()
+    assert four_rows(one, 10, 9, two, 20, 30) == found

@@ -18,11 +18,13 @@ from nerv_codec.representations.warped.motion import (
     Expectation,
     MotionField,
     expected,
+    no_corners,
     straight,
 )
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field, take_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.split_kernel import OVERLAPPED, SOURCES, is_edge, source_of, sources
 from nerv_codec.representations.warped.tree import Node
 
 Ints = npt.NDArray[np.int64]
@@ -52,7 +54,13 @@ def random_field(rng: np.random.Generator, rows: int, cols: int, near: int, far:
         vectors[0][modes == BACKWARD] = straight(vectors[1], near, far, 0)[modes == BACKWARD]
     else:
         vectors[1] = 0
-    return MotionField(vectors, modes)
+    corners = no_corners(modes.shape)
+    for r, c in np.argwhere(rng.random((rows, cols)) < 0.4):
+        for y, x in np.ndindex(2, 2):
+            at, found = (2 * r + y, 2 * c + x), np.zeros(SOURCES, np.int64)
+            count = sources(vectors, modes, *at, found)
+            corners[at] = found[rng.integers(count)] + 1 if is_edge(vectors, modes, r, c) else OVERLAPPED
+    return MotionField(vectors, modes, corners)
 
 
 def plain(
@@ -73,23 +81,28 @@ def plain(
                 total += int(taps[down & mask, i]) * int(taps[right & mask, j]) * int(plane[row, col])
         return (total + 2048) >> 12
 
+    scale = 4 * block * block
     prediction, doubt = np.zeros((height, width), np.int64), np.zeros((height, width), np.int64)
     for y in range(height):
         for x in range(width):
+            shown = []
             for down in (0, 1):
                 for across in (0, 1):
                     r, c = (y - block // 2) // block + down, (x - block // 2) // block + across
                     part_y = 2 * ((y - block // 2) % block) + 1
                     part_x = 2 * ((x - block // 2) % block) + 1
                     weight = (part_y if down else 2 * block - part_y) * (part_x if across else 2 * block - part_x)
-                    r, c = min(max(r, 0), rows - 1), min(max(c, 0), cols - 1)
-                    mode = field.modes[r, c]
-                    one = read(parents[0], y, x, field.vectors[0, r, c]) if mode in (FORWARD, BOTH) else 0
-                    two = read(parents[-1], y, x, field.vectors[1, r, c]) if mode in (BACKWARD, BOTH) else 0
-                    value = {FORWARD: one, BACKWARD: two, BOTH: (one + two + 1) >> 1, NONE: GRAY}[int(mode)]
-                    prediction[y, x] += weight * value
-                    doubt[y, x] += weight * ((one - two) >> 1) if mode == BOTH else 0
-    scale = 4 * block * block
+                    shown.append((min(max(r, 0), rows - 1), min(max(c, 0), cols - 1), weight))
+            corner = 2 * y // block, 2 * x // block
+            if field.corners[corner] != OVERLAPPED:
+                shown = [(*source_of((rows, cols), *corner, field.corners[corner] - 1), scale)]
+            for r, c, weight in shown:
+                mode = field.modes[r, c]
+                one = read(parents[0], y, x, field.vectors[0, r, c]) if mode in (FORWARD, BOTH) else 0
+                two = read(parents[-1], y, x, field.vectors[1, r, c]) if mode in (BACKWARD, BOTH) else 0
+                value = {FORWARD: one, BACKWARD: two, BOTH: (one + two + 1) >> 1, NONE: GRAY}[int(mode)]
+                prediction[y, x] += weight * value
+                doubt[y, x] += weight * ((one - two) >> 1) if mode == BOTH else 0
     return (prediction + scale // 2) // scale, (doubt + scale // 2) // scale
 
 
@@ -121,7 +134,7 @@ def test_compensation_of_large_areas_is_its_plain_form(mode: int) -> None:
     vectors[0], vectors[1] = (5, -8), (-4, 3)
     vectors[:, 3:, 2:7] = (-40, 0)
     modes[4, 5], vectors[:, 5, 0] = BOTH, 2
-    field = MotionField(vectors, modes)
+    field = MotionField(vectors, modes, no_corners(modes.shape))
     prediction, doubt = compensate(parents, field)
     for name, block, taps, bits in (("y", 8, LUMA_TAPS, 2), ("v", 4, CHROMA_TAPS, 3)):
         one, two = plain([getattr(parent, name) for parent in parents], field, block, taps.astype(np.int64), bits)
@@ -143,12 +156,13 @@ def test_fields_come_back(far: int, reach: int) -> None:
         found = take_field((40, 56), known, reader, source)
         np.testing.assert_array_equal(found.modes, field.modes)
         np.testing.assert_array_equal(found.vectors, field.vectors)
+        np.testing.assert_array_equal(found.corners, field.corners)
     source.check_end()
 
 
 def test_a_field_as_expected_costs_next_to_nothing() -> None:
     expectation = Expectation(np.full((2, 36, 44, 2), 7, np.int32), 4, 4)
-    field = MotionField(expectation.vectors.copy(), np.full((36, 44), BOTH, np.uint8))
+    field = MotionField(expectation.vectors.copy(), np.full((36, 44), BOTH, np.uint8), no_corners((36, 44)))
     out, models = StreamWriter(), MotionModels()
     for _ in range(10):
         put_field(field, expectation, models, out)
@@ -178,7 +192,7 @@ def test_motion_before_is_divided_by_time() -> None:
     way[0] = 16, -8
     fields = {
         0: (Node(0, 0, ()), None),
-        8: (Node(8, 1, (0,)), MotionField(way, np.zeros((1, 1), np.uint8))),
+        8: (Node(8, 1, (0,)), MotionField(way, np.zeros((1, 1), np.uint8), no_corners((1, 1)))),
     }
     inner = expected(Node(2, 2, (0, 8)), (1, 1), fields)
     assert (inner.near, inner.far) == (2, 6)
@@ -206,3 +220,40 @@ def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> N
     assert np.sqrt((error**2).mean()) < 16 * 1.5
     put_field(field, known, models, out)
     assert 32 * out.used < (64 if shift == (0.0, 0.0) else 480)
+
+
+def test_hard_edges_that_move_on_their_own_split_blocks() -> None:
+    """A rectangle over a ground that stands, off the grid of blocks: where blocks overlap both would blur."""
+    y, x = np.mgrid[:96, :128]
+    ground = 1500 + 400 * np.sin(y / 4) * np.cos(x / 5)
+    half = np.full((48, 64), 2048, np.int16)
+
+    def shown(top: int, left: int) -> Planes:
+        luma = ground.copy()
+        luma[top : top + 24, left : left + 28] = 3600
+        return Planes(luma.astype(np.int16), half, half)
+
+    source, parents = shown(36, 44), [shown(33, 38), shown(39, 50)]
+    known, models, out = Expectation(np.zeros((2, 12, 16, 2), np.int32), 1, 1), MotionModels(), StreamWriter()
+    field = search(source, parents, 1e-4, known, models.estimates(known))
+    assert field.corners.any()
+
+    def error(one: MotionField) -> float:
+        return float(((compensate(parents, one)[0].y.astype(float) - source.y) ** 2).mean())
+
+    assert error(field) < 0.5 * error(MotionField(field.vectors, field.modes, no_corners(field.modes.shape)))
+    put_field(field, known, models, out)
+    found = take_field((96, 128), known, MotionModels(), StreamReader(out.bytes()))
+    np.testing.assert_array_equal(found.corners, field.corners)
+
+
+def test_colour_that_moves_is_found_where_luma_says_nothing() -> None:
+    def shown(left: int) -> Planes:
+        u = np.full((48, 64), 2048, np.int16)
+        u[20:28, left : left + 8] = 3300
+        return Planes(np.full((96, 128), 1600, np.int16), u, np.full((48, 64), 2048, np.int16))
+
+    source, parents = shown(24), [shown(20), shown(28)]
+    known, models = Expectation(np.zeros((2, 12, 16, 2), np.int32), 1, 1), MotionModels()
+    prediction, _ = compensate(parents, search(source, parents, 1e-4, known, models.estimates(known)))
+    assert np.abs(prediction.u[22:26, 26:30].astype(int) - 3300).max() < 100
