@@ -511,6 +511,14 @@ def weights_of_lines(block: int, number: int, count: int) -> Array:
     return np.where(i < block, rising, falling)
 
 
+def shown_mode(field: Field, r: int, c: int) -> int:
+    """The mode of a block, 2 only if both vectors lead its centre into the picture or neither does (10.6)."""
+    size = 32 * len(field.modes), 32 * len(field.modes[0])
+    centres = [(32 * r + 16 + v[r][c][0], 32 * c + 16 + v[r][c][1]) for v in field.vectors]
+    inside = [all(0 <= x < extent for x, extent in zip(centre, size, strict=True)) for centre in centres]
+    return int(inside[1]) if field.modes[r][c] == 2 and inside[0] != inside[1] else field.modes[r][c]
+
+
 def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Picture]:
     """Prediction and doubt (10.6)."""
     shape = len(field.modes), len(field.modes[0])
@@ -520,7 +528,7 @@ def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Pictur
         margin, size = block // 2, (block * shape[0], block * shape[1])
         total = np.zeros((2, size[0] + 2 * margin, size[1] + 2 * margin), np.int64)
         for r, c in np.ndindex(*shape):
-            mode, two = field.modes[r][c], np.zeros((2, 2 * block, 2 * block), np.int64)
+            mode, two = shown_mode(field, r, c), np.zeros((2, 2 * block, 2 * block), np.int64)
             used = ((0,), (1,), (0, 1), ())[mode]
             reads = [reading(parents[k][plane], block, (r, c), field.vectors[k][r][c]) for k in used]
             two[0] = reads[0] if reads else GRAY
@@ -812,10 +820,10 @@ def residual(
 class PartDecoder:
     """A part of all frames: planes and motion by frame (10.1, 10.3)."""
 
-    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool, kinds: int) -> None:
+    def __init__(self, data: bytes, networks: Networks, size: tuple[int, int], one: bool, screens: bool) -> None:
         assert len(data) % 4 == 0, "whole words"
         self.decoder, self.networks, self.one = RangeDecoder(data), networks, one
-        self.screens, self.splits = kinds >= 128, kinds % 128 >= 64
+        self.screens = screens
         self.screen = ScreenDecoder(self.decoder)
         self.extent = -(-size[0] // 16) * 16, -(-size[1] // 16) * 16
         self.decisions, self.split = {sign: Decisions() for sign in (-1, 0, 1)}, Decisions(kind_of_split)
@@ -832,7 +840,7 @@ class PartDecoder:
                 self.brightness[node.frame] = self.gains_and_offsets(len(node.parents))
                 decisions = self.decisions[int(np.sign(known.q))]
                 field = FieldDecoder(self.decoder, decisions, known).field()
-                if self.splits and self.decoder.flag(self.counts["split", int(np.sign(known.q))]):
+                if self.decoder.flag(self.counts["split", int(np.sign(known.q))]):
                     SplitDecoder(self.decoder, self.split, field).corners()
                 self.fields[node.frame] = node, field
         for node, index in zip(nodes, indices, strict=True):
@@ -1037,7 +1045,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     reader = Reader(payload)
     networks = Networks(reader.take(8))
     depth, *shifts = reader.take(5)
-    kinds, depth = depth, depth % 64
+    screens, depth = depth >= 128, depth % 128 - 64
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]
@@ -1057,7 +1065,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     found: list[Picture] = [[] for _ in range(frames)]
     decoders = []
     for (numbers, price), data in zip(divided, streams, strict=True):
-        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, kinds)
+        decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, screens)
         index = held(anchor_index + price, 0, 80)
         for wave in waves(anchors):
             decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])

@@ -72,7 +72,7 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
     """The payload, the coded nodes of every part, and what they belong to."""
     fmt, layout, height, width, count, span, fade, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
-    screens, splits = "screen" in name, "10 bits" not in name
+    screens = "screen" in name
     frames = _letters(fmt, height, width, count) if screens else _frames(fmt, height, width, count, fade)
     weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
@@ -80,7 +80,7 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]
             encoder = PartEncoder(canvases, part, ladder, weights, workers)
-            coded.append(list(encode_part(encoder, anchors, out, screens=screens, splits=splits)))
+            coded.append(list(encode_part(encoder, anchors, out, screens=screens)))
             streams.append(out.bytes())
     if fade:
         assert sum(bool(node.decision.brightness) for nodes in coded for node in nodes) > 1
@@ -88,7 +88,7 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
         assert any(node.decision.field is not None and node.decision.field.corners.any() for node in coded[0])
     if screens:
         assert [node.decision.screen is not None for node in coded[0]].count(True) > 1
-    head = Head(weights.digest, layout, ladder, anchors, screens, splits)
+    head = Head(weights.digest, layout, ladder, anchors, screens)
     checksum = head.checksum(node.planes for nodes in coded for node in nodes)
     return Payload(head, checksum, tuple(streams)).pack(), coded, layout, geometry
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.shared.vector_code import LANES, weigh_1, weigh_4, weigh_8
 from nerv_codec.representations.warped.motion import BACKWARD, FORWARD, NONE
+from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.planes import UNIT
 from nerv_codec.representations.warped.split_kernel import OVERLAPPED
 
@@ -53,8 +54,9 @@ def used_vectors(vectors, modes, out):
     """Both vectors of every block, (rows, cols, 2), as one number each; one that is not used is _UNUSED."""
     for r in range(modes.shape[0]):
         for c in range(modes.shape[1]):
+            mode = mode_of(vectors, modes, r, c)
             for number, other in ((0, BACKWARD), (1, FORWARD)):
-                used = modes[r, c] != other and modes[r, c] != NONE
+                used = mode != other and mode != NONE  # noqa: PLR1714 - a tuple is slow to compile
                 down, right = np.int64(vectors[number, r, c, 0]), np.int64(vectors[number, r, c, 1])
                 out[r, c, number] = (down << 32) | (right & 0xFFFFFFFF) if used else _UNUSED
 

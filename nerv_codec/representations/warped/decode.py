@@ -61,7 +61,7 @@ def read_nodes(
     done: dict[int, Task[Planes]] = {}
     brightness: dict[int, tuple[Brightness, ...]] = {}
     fields: Fields = {}
-    lights, models = BrightnessCounts(), MotionModels(split=head.splits)
+    lights, models = BrightnessCounts(), MotionModels()
     counts: dict[int, dict[int, Counts]] = {}
     squares: dict[int, Counts] = {}
     screens = screen.ScreenModels()

@@ -307,14 +307,12 @@ def encode_part(
     anchors: Sequence[int],
     out: StreamWriter,
     effort: Effort = Effort(),
-    *,
     screens: bool = True,
-    splits: bool = True,
 ) -> Iterator[CodedNode]:
-    """Codes all frames, with anchors that are given: see `tree.waves`; with screen content and splits or without.
+    """Codes all frames, with anchors that are given: see `tree.waves`; with screen content or without.
 
     Raises Interrupted if it was to stop.
     """
-    behind = Behind(out, models=MotionModels(split=splits), screens=ScreenModels() if screens else None)
+    behind = Behind(out, screens=ScreenModels() if screens else None)
     for wave in waves(anchors):
         yield from encoder.wave(wave, behind, effort)

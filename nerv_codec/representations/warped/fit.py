@@ -196,19 +196,17 @@ def _encoded(
                 anchors = tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
             encoders.append((encoder, dataclasses.replace(effort, decided=decisions.of(trial))))
         assert anchors is not None
-        chosen = [one for _, effort in encoders for one in effort.decided.values()]
-        screens = any(one.screen is not None for one in chosen)
-        splits = any(one.field is not None and one.field.corners.any() for one in chosen)
+        screens = any(one.screen is not None for _, effort in encoders for one in effort.decided.values())
         streams: list[bytes] = []
         done: list[dict[int, Planes]] = []
         for encoder, effort in encoders:  # as decided: in the order of the stream, and with no flag that none needs
             out, nodes = StreamWriter(), {}
-            for coded in encode_part(encoder, anchors, out, effort, screens=screens, splits=splits):
+            for coded in encode_part(encoder, anchors, out, effort, screens):
                 nodes[coded.node.frame] = coded.planes
                 decisions.offer()
             streams.append(out.bytes())
             done.append(nodes)
-    head = Head(weights.digest, layout, prices, tuple(anchors), screens, splits)
+    head = Head(weights.digest, layout, prices, tuple(anchors), screens)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
     return _Encoded(payload, tuple(anchors), make_function(geometry, head, weights, done, fields))

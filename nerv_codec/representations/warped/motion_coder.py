@@ -12,25 +12,22 @@ from nerv_codec.representations.warped.decision_kernel import Decisions
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, no_corners
 
 Estimates = npt.NDArray[np.int64]
-MotionEstimates = tuple[Estimates, Estimates | None]
-"""Of decisions on motion, and on splits if there may be any: see `decision_kernel.Decisions`."""
+MotionEstimates = tuple[Estimates, Estimates]
+"""Of decisions on motion and on splits: see `decision_kernel.Decisions`."""
 
 
 class MotionModels:
     """Adaptive models of one part of a GOP: for nodes with one parent, between two parents, and after two parents.
 
-    Args:
-        split: Whether nodes may have blocks that are split.
-
     Attributes:
         splits: Of blocks that are split, for all nodes.
-        any_split: Counts of flags whether a node has any, for each set; None where no node may.
+        any_split: Counts of flags whether a node has any, for each set.
     """
 
-    def __init__(self, *, split: bool = True) -> None:
+    def __init__(self) -> None:
         self._sets = [motion_kernel.start() for _ in range(3)]
         self.splits = split_kernel.start()
-        self.any_split = np.zeros((3, 2), np.int64) if split else None
+        self.any_split = np.zeros((3, 2), np.int64)
 
     def of(self, expectation: Expectation) -> Decisions:
         """The set for a node."""
@@ -38,8 +35,7 @@ class MotionModels:
 
     def estimates(self, expectation: Expectation) -> MotionEstimates:
         """Copies of what is expected of single decisions, by the set for a node."""
-        splits = None if self.any_split is None else self.splits.estimates.copy()
-        return self.of(expectation).estimates.copy(), splits
+        return self.of(expectation).estimates.copy(), self.splits.estimates.copy()
 
 
 def kind_of(expectation: Expectation) -> int:
@@ -55,13 +51,12 @@ def put_field(field: MotionField, expectation: Expectation, models: MotionModels
         models.of(expectation), out.state, out.words, out.used,
     )  # fmt: skip
     assert out.used >= 0
-    if models.any_split is not None:
-        split = bool(field.corners.any())
-        out.flag(split, models.any_split[kind_of(expectation)])
-        if split:
-            out.used = split_kernel.code_splits(
-                True, field.vectors, field.modes, field.corners.copy(), models.splits, out.state, out.words, out.used
-            )
+    split = bool(field.corners.any())
+    out.flag(split, models.any_split[kind_of(expectation)])
+    if split:
+        out.used = split_kernel.code_splits(
+            True, field.vectors, field.modes, field.corners.copy(), models.splits, out.state, out.words, out.used
+        )
 
 
 def take_field(
@@ -77,7 +72,7 @@ def take_field(
     if source.position < 0:
         raise BitstreamError("the motion of a frame leads nowhere")
     field = MotionField(vectors, modes, no_corners(shape))
-    if models.any_split is not None and source.flag(models.any_split[kind_of(expectation)]):
+    if source.flag(models.any_split[kind_of(expectation)]):
         source.position = split_kernel.code_splits(
             False, vectors, modes, field.corners, models.splits, source.state, source.words, source.position
         )

@@ -348,6 +348,34 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
 
 
 @njit(nogil=True, cache=True)
+def leads_out(shape, r, c, down, right):
+    """Whether a vector leads the centre of a block out of the picture, which has (rows, cols) blocks."""
+    y, x = 32 * r + 16 + down, 32 * c + 16 + right
+    return y < 0 or x < 0 or y >= 32 * shape[0] or x >= 32 * shape[1]
+
+
+@njit(nogil=True, cache=True)
+def seen_mode(shape, mode, r, c, v0, v1, w0, w1):
+    """The mode that counts, with the vectors v and w: of two parents, one that does not show the block is left out.
+
+    So a block moves as its neighbours where the picture's border hides it in one parent (bi-prediction beyond the
+    boundary, as the ECM of JVET drops it).
+    """
+    if mode == BOTH:
+        first, second = leads_out(shape, r, c, v0, v1), leads_out(shape, r, c, w0, w1)
+        if first != second:
+            return BACKWARD if first else FORWARD
+    return mode
+
+
+@njit(nogil=True, cache=True)
+def mode_of(vectors, modes, r, c):
+    """`seen_mode` of a block of a field."""
+    v0, v1, w0, w1 = vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1]
+    return seen_mode(modes.shape, modes[r, c], r, c, v0, v1, w0, w1)
+
+
+@njit(nogil=True, cache=True)
 def fill(vectors, expected, mode, r, c, near, far):
     """Gives the vectors that a mode does not use the values that everybody can know."""
     for k in range(2):

@@ -23,8 +23,8 @@ from nerv_codec.representations.warped.function import Lattice, macs_per_sample
 from nerv_codec.representations.warped.planes import Planes
 
 _PLACES = 3
-_SCREENS, _SPLITS = 128, 64
-"""Added to the depth where nodes may show screen content, and where their blocks may be split."""
+_SCREENS, _MARK = 128, 64
+"""Added to the depth: where nodes may show screen content, and always, since motion is what it is."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,6 @@ class Head:
         ladder: Prices.
         anchors: Frames of the anchors, the root among them.
         screens: Whether nodes may show screen content.
-        splits: Whether nodes may have blocks that are split.
     """
 
     networks: bytes
@@ -90,13 +89,12 @@ class Head:
     ladder: Ladder
     anchors: tuple[int, ...]
     screens: bool = False
-    splits: bool = False
 
     def pack(self) -> bytes:
         """The bytes."""
         out, layout = ByteWriter(), self.layout
         out.raw(self.networks)
-        out.u8(layout.depth + _SCREENS * self.screens + _SPLITS * self.splits)
+        out.u8(layout.depth + _SCREENS * self.screens + _MARK)
         sites = (layout.row_shift, layout.col_shift, layout.row_place, layout.col_place)
         for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets)):
             out.u8(value)
@@ -146,7 +144,9 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     networks = reader.raw(DIGEST_BYTES)
     depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
     screens, depth = divmod(depth, _SCREENS)
-    splits, depth = divmod(depth, _SPLITS)
+    mark, depth = divmod(depth, _MARK)
+    if not mark:
+        raise BitstreamError("the GOP was made by an older codec, whose motion this one cannot read")
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
     if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
         raise BitstreamError("the head of the GOP is damaged")
@@ -164,9 +164,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)
-    return Payload(
-        Head(networks, layout, ladder, tuple(anchors), screens > 0, splits > 0), checksum, (*streams, reader.rest())
-    )
+    return Payload(Head(networks, layout, ladder, tuple(anchors), screens > 0), checksum, (*streams, reader.rest()))
 
 
 def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:

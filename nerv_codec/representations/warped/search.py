@@ -112,19 +112,19 @@ def search(
         terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest
         sweep(source.y, quarters, seen, vectors, modes, total, corners, terms, memory, number, first, last)
 
-    def split(of_splits: Estimates) -> float:
+    def split() -> float:
         """Splits blocks where that pays; what it saves in bits."""
         price = _SPLIT_PRICES[far > 0] * 16 * worth
-        split_bits = _bits(of_splits, split_kernel.MODELS)
+        split_bits = _bits(estimates[1], split_kernel.MODELS)
         saved = split_choice_kernel.choose(source.y, quarters, seen, vectors, modes, total, corners, split_bits, price)
         return float(saved / price)
 
     _pipelined(swept, len(reaches), rows, workers)
-    if estimates[1] is not None and len(reaches) == len(REACHES):
-        if split(estimates[1]) > _SPLIT_BITS:
+    if len(reaches) == len(REACHES):
+        if split() > _SPLIT_BITS:
             memory[2][corners[::2, ::2] > 0] = len(reaches) - 1
             swept(len(reaches), 0, rows)
-            split(estimates[1])
+            split()
         else:
             corners[:] = OVERLAPPED
     return MotionField(vectors, modes, corners)

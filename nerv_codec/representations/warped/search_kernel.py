@@ -146,9 +146,10 @@ def _weights(r, c, rows, cols, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _predict(quarters, field, modes, r, c, one, two):
     """What a block predicts now, into ``one``."""
-    number = 1 if modes[r, c] == BACKWARD else 0
+    mode = motion_kernel.mode_of(field, modes, r, c)
+    number = 1 if mode == BACKWARD else 0
     _fetch(quarters[number], r, c, field[number, r, c, 0], field[number, r, c, 1], one)
-    if modes[r, c] == BOTH:
+    if mode == BOTH:
         _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
         for i in range(16):
             for j in range(16):
@@ -220,6 +221,9 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
     base = motion_kernel.choice_base(chosen, number, second, r, c)
     best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
+    shape = (rows, cols)
+    # where the other parent does not show the block, this one alone counts, if it shows it
+    hidden = both and motion_kernel.leads_out(shape, r, c, field[1 - number, r, c, 0], field[1 - number, r, c, 1])
     turns = tried[_TRIED, 0] + 1
     tried[_TRIED, 0] = turns
     for k in range(count + 5 + 6 * 8):
@@ -249,6 +253,10 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             continue
         if max(abs(v0), abs(v1)) > farthest:
             continue
+        out = both and motion_kernel.leads_out(shape, r, c, v0, v1)
+        if out and not hidden:
+            continue
+        mean_of_two = both and out == hidden
         # a table without order; the row behind it says which entries are of this call
         name = (v0 << 32) ^ (v1 & 0xFFFFFFFF)
         slot = (v0 * 29 + v1) & (_TRIED - 1)
@@ -261,9 +269,9 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             _vector_bits(bits_of, sizes, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
         )
         if paid < best:
-            paid += tint_error(tints, r, c, number, v0, v1, mean, both)
+            paid += tint_error(tints, r, c, number, v0, v1, mean, mean_of_two)
         if paid < best:
-            cost = _error(place, quarters[number], v0, v1, other, both, best - paid) + paid
+            cost = _error(place, quarters[number], v0, v1, other, mean_of_two, best - paid) + paid
             if cost < best:
                 best, b0, b1 = cost, v0, v1
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1
@@ -290,8 +298,9 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
     bits = bits_of[base, 0]
     for k in range(options):
         row = whole[k]
-        both = row[0] == BOTH
-        number = 1 if row[0] == BACKWARD else 0
+        mode = motion_kernel.seen_mode(field.shape[1:3], row[0], r, c, row[1], row[2], row[3], row[4])
+        both = mode == BOTH
+        number = 1 if mode == BACKWARD else 0
         v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
         if both:
             _fetch(quarters[1], r, c, row[3], row[4], two)

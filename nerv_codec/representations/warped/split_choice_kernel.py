@@ -6,6 +6,7 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH
+from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.split_kernel import (
     OVERLAPPED,
@@ -123,8 +124,9 @@ def _read(quarters, field, number, r, c, y, x, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _say(quarters, field, modes, r, c, y, x, other, out):
     """What a block says of a corner."""
-    _read(quarters, field, 1 if modes[r, c] == BACKWARD else 0, r, c, y, x, out)
-    if modes[r, c] == BOTH:
+    mode = mode_of(field, modes, r, c)
+    _read(quarters, field, 1 if mode == BACKWARD else 0, r, c, y, x, out)
+    if mode == BOTH:
         _read(quarters, field, 1, r, c, y, x, other)
         for i in range(_CORNER):
             for j in range(_CORNER):

