@@ -211,6 +211,13 @@ def test_anchors_that_lead_nowhere_are_refused(numbers: tuple[int, ...]) -> None
         split(_with_anchors(*numbers), GopGeometry(10, 32, 48, 1))
 
 
+def test_motion_of_an_older_format_is_refused_in_one_line() -> None:
+    packed = bytearray(Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), (0,)), 0, (b"",)).pack())
+    packed[8] -= 64
+    with pytest.raises(BitstreamError, match="older codec"):
+        split(bytes(packed), GopGeometry(1, 32, 48, 1))
+
+
 def test_layout_keeps_where_chroma_sits() -> None:
     info = dataclasses.replace(INFO, color=dataclasses.replace(INFO.color, chroma_location=2))
     assert [layout_of(one).col_place for one in (INFO, info)] == [0, 1]
