@@ -11,7 +11,7 @@ from nerv_codec.base.errors import UsageError
 from nerv_codec.base.progress import ProgressSink, ignore_progress, part_of
 from nerv_codec.encoding.config import EncoderConfig, at_crf
 from nerv_codec.encoding.encode import encode
-from nerv_codec.encoding.workspace import source_digest
+from nerv_codec.encoding.workspace import program_digest, source_digest
 
 
 def encode_points(
@@ -85,7 +85,7 @@ def encode_point(
     folder = work / "ours"
     folder.mkdir(parents=True, exist_ok=True)
     config = at_crf(config, crf)
-    key = repr((source_digest(Path(reference)), first, count, config, device, fps))
+    key = repr((program_digest(), source_digest(Path(reference)), first, count, config, device, fps))
     path = folder / f"{Path(reference).stem}.crf{crf:g}.{hashlib.sha256(key.encode()).hexdigest()[:16]}.nvc"
     if not path.exists():
         encode(

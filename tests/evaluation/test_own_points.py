@@ -10,6 +10,7 @@ from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PixelFormat, VideoInfo
 from nerv_codec.cli.main import run
 from nerv_codec.encoding.config import EncoderConfig, SirenConfig
+from nerv_codec.evaluation import own_points
 from nerv_codec.evaluation.own_points import encode_points
 from nerv_codec.evaluation.study import StudyPlan, study
 from nerv_codec.media.writer import open_writer
@@ -31,6 +32,13 @@ def test_a_lower_crf_gives_a_larger_file_of_the_same_frames_and_is_kept(clip, tm
     before = large.stat().st_mtime_ns
     assert encode_points(clip, range(1, 5), (34.0, 22.0), config=CONFIG, work=tmp_path) == (small, large)
     assert large.stat().st_mtime_ns == before
+
+
+def test_another_state_of_the_program_makes_its_own(clip, tmp_path, monkeypatch):
+    (before,) = encode_points(clip, range(2), (34.0,), config=CONFIG, work=tmp_path)
+    monkeypatch.setattr(own_points, "program_digest", lambda: "another")
+    (after,) = encode_points(clip, range(2), (34.0,), config=CONFIG, work=tmp_path)
+    assert after != before and after.exists()
 
 
 def test_frames_with_gaps_cannot_be_encoded_again(clip, tmp_path):
