@@ -349,7 +349,7 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
 
 @njit(nogil=True, cache=True)
 def leads_out(shape, r, c, down, right):
-    """Whether a vector leads the centre of a block out of the picture, which has (rows, cols) blocks."""
+    """Whether a vector leads the centre of a block out of the canvas, which has (rows, cols) blocks."""
     y, x = 32 * r + 16 + down, 32 * c + 16 + right
     return y < 0 or x < 0 or y >= 32 * shape[0] or x >= 32 * shape[1]
 
