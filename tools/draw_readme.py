@@ -44,14 +44,16 @@ NAMES = {
 
 
 def curves(results: Sequence[Path], target: Path) -> None:
-    """PSNR over rate, a panel for each clip that has points of ours."""
+    """PSNR over rate, a panel for each clip that has points of ours and is in all files."""
     import matplotlib
 
     matplotlib.use("svg")
     matplotlib.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "nerv-codec", "font.size": 9})
     from matplotlib import pyplot
 
-    points = [point for path in results for point in json.loads(path.read_text()) if point["settings"] in NAMES]
+    files = [json.loads(path.read_text()) for path in results]
+    shared = set.intersection(*({point["clip"] for point in file} for file in files))
+    points = [p for file in files for p in file if p["settings"] in NAMES and p["clip"] in shared]
     clips = list(dict.fromkeys(point["clip"] for point in points if point["settings"] == OWN))
     codecs = sorted({(point["codec"], point["settings"]) for point in points}, key=lambda one: (one[1] != OWN, one[0]))
     figure, panels = pyplot.subplots(1, len(clips), figsize=(3.4 * len(clips), 3), layout="constrained")
