@@ -31,15 +31,15 @@ class MotionModels:
 
     def of(self, expectation: Expectation) -> Decisions:
         """The set for a node."""
-        return self._sets[kind_of(expectation)]
+        return self._sets[_kind_of(expectation)]
 
     def estimates(self, expectation: Expectation) -> MotionEstimates:
         """Copies of what is expected of single decisions, by the set for a node."""
         return self.of(expectation).estimates.copy(), self.splits.estimates.copy()
 
 
-def kind_of(expectation: Expectation) -> int:
-    """0 with one parent, 1 between two, 2 after two."""
+def _kind_of(expectation: Expectation) -> int:
+    """Which set: 0 with one parent, 1 between two, 2 after two."""
     return (expectation.far > 0) + 2 * (expectation.far < 0)
 
 
@@ -52,7 +52,7 @@ def put_field(field: MotionField, expectation: Expectation, models: MotionModels
     )  # fmt: skip
     assert out.used >= 0
     split = bool(field.corners.any())
-    out.flag(split, models.any_split[kind_of(expectation)])
+    out.flag(split, models.any_split[_kind_of(expectation)])
     if split:
         out.used = split_kernel.code_splits(
             True, field.vectors, field.modes, field.corners.copy(), models.splits, out.state, out.words, out.used
@@ -72,7 +72,7 @@ def take_field(
     if source.position < 0:
         raise BitstreamError("the motion of a frame leads nowhere")
     field = MotionField(vectors, modes, no_corners(shape))
-    if source.flag(models.any_split[kind_of(expectation)]):
+    if source.flag(models.any_split[_kind_of(expectation)]):
         source.position = split_kernel.code_splits(
             False, vectors, modes, field.corners, models.splits, source.state, source.words, source.position
         )

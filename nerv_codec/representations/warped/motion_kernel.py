@@ -51,7 +51,7 @@ def _bit(encoding, bit, model, decisions, state, words, at):
 
 
 @njit(nogil=True, cache=True)
-def _alike(vectors, modes, r, c, y, x):
+def alike(vectors, modes, r, c, y, x):
     """Whether two blocks exist and move alike."""
     cols = modes.shape[1]
     if min(r, c, y, x) < 0 or max(c, x) >= cols or modes[r, c] != modes[y, x]:
@@ -87,8 +87,8 @@ def _roughness(expected, r, c):
 def _look(vectors, modes, expected, joined, usual, r, c, views):
     """What the views see of a block."""
     views[0] = (
-        _alike(vectors, modes, r, c - 1, r - 1, c)
-        + 2 * _alike(vectors, modes, r - 1, c, r - 1, c + 1)
+        alike(vectors, modes, r, c - 1, r - 1, c)
+        + 2 * alike(vectors, modes, r - 1, c, r - 1, c + 1)
         + 4 * _as_expected(vectors, expected, r, c, r, c - 1)
         + 8 * _as_expected(vectors, expected, r, c, r - 1, c)
     )

@@ -9,7 +9,7 @@ from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.hadamard_code import error_of_both, error_of_one, sum_of_differences
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 from nerv_codec.representations.warped.quarter_kernel import PAD
-from nerv_codec.representations.warped.split_choice_kernel import split_weights
+from nerv_codec.representations.warped.split_kernel import OVERLAPPED, source_of
 from nerv_codec.representations.warped.tint_kernel import tint_error, tint_goal
 
 _WORTH_A_LOOK = 32
@@ -125,7 +125,7 @@ def _error(place, quarters, down, right, other, both, limit):
 
 
 @njit(nogil=True, cache=True)
-def _ramp(index, size, first, last):
+def ramp(index, size, first, last):
     """Weight of a block for line ``index`` of its support (twice its size); first and last blocks fill their border."""
     half = size // 2
     if index < half:
@@ -136,11 +136,27 @@ def _ramp(index, size, first, last):
 @njit(nogil=True, cache=True)
 def _weights(r, c, rows, cols, out):
     for i in range(16):
-        down = _ramp(i, 16, r == 0, r == rows - 1)
+        down = ramp(i, 16, r == 0, r == rows - 1)
         for j in range(16):
-            out[i, j] = down * _ramp(j, 16, c == 0, c == cols - 1)
+            out[i, j] = down * ramp(j, 16, c == 0, c == cols - 1)
             if (r == 0 and i < 4) or (r == rows - 1 and i >= 12) or (c == 0 and j < 4) or (c == cols - 1 and j >= 12):
                 out[i, j] = 0
+
+
+@njit(nogil=True, cache=True)
+def _split_weights(corners, r, c, out):
+    """Changes weights (16, 16) of a block's support where it lies in blocks that are split; whether there are any."""
+    rows, cols = corners.shape[0] // 2, corners.shape[1] // 2
+    seen = False
+    for i in range(4):
+        for j in range(4):
+            y, x = 2 * r - 1 + i, 2 * c - 1 + j
+            if 0 <= y < 2 * rows and 0 <= x < 2 * cols and corners[y, x] != OVERLAPPED:
+                seen = True
+                shown = source_of((rows, cols), y, x, corners[y, x] - 1)
+                weight = 4 * BLOCK * BLOCK if shown[0] == r and shown[1] == c else 0
+                out[4 * i : 4 * (i + 1), 4 * j : 4 * (j + 1)] = weight
+    return seen
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -388,7 +404,7 @@ def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, 
             if this != kind:
                 kind = this
                 _weights(r, c, rows, cols, weights)
-            if split_weights(corners, r, c, weights):
+            if _split_weights(corners, r, c, weights):
                 kind = -1
             before[:], mode_before = field[:, r, c], modes[r, c]
             _predict(quarters, field, modes, r, c, one, two)

@@ -8,6 +8,7 @@ from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH
 from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.quarter_kernel import PAD
+from nerv_codec.representations.warped.search_kernel import ramp
 from nerv_codec.representations.warped.split_kernel import (
     OVERLAPPED,
     SOURCES,
@@ -22,22 +23,6 @@ from nerv_codec.representations.warped.tint_kernel import corner_error, read_cor
 _CORNER = BLOCK // 2
 _WHOLE = 4 * BLOCK * BLOCK
 """The weight of one block alone."""
-
-
-@njit(nogil=True, cache=True)
-def split_weights(corners, r, c, out):
-    """Changes weights (16, 16) of a block's support where it lies in blocks that are split; whether there are any."""
-    rows, cols = corners.shape[0] // 2, corners.shape[1] // 2
-    seen = False
-    for i in range(4):
-        for j in range(4):
-            y, x = 2 * r - 1 + i, 2 * c - 1 + j
-            if 0 <= y < 2 * rows and 0 <= x < 2 * cols and corners[y, x] != OVERLAPPED:
-                seen = True
-                shown = source_of((rows, cols), y, x, corners[y, x] - 1)
-                weight = _WHOLE if shown[0] == r and shown[1] == c else 0
-                out[_CORNER * i : _CORNER * (i + 1), _CORNER * j : _CORNER * (j + 1)] = weight
-    return seen
 
 
 @njit(nogil=True, cache=True)
@@ -135,8 +120,8 @@ def _say(quarters, field, modes, r, c, y, x, other, out):
 
 @njit(nogil=True, cache=True)
 def _ramp(index, half, later, other):
-    """Weight of a corner's own block, or of the other one, in a line of the corner, the later half of the block."""
-    own = 4 * half - 1 - 2 * index if later else 2 * half + 2 * index + 1
+    """Weight in a line of a corner, of so many, the later half of its block: of the own block, or of the other one."""
+    own = ramp((half if not later else 2 * half) + index, 4 * half, False, False)
     return 4 * half - own if other else own
 
 

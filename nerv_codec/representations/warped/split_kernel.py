@@ -12,6 +12,7 @@ import numpy as np
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped import decision_kernel
 from nerv_codec.representations.warped.decision_kernel import Decisions, code_bit
+from nerv_codec.representations.warped.motion_kernel import alike
 
 OVERLAPPED = 0
 """What a corner of a block shows that is not split; else one more than the number of what it shows: see `sources`."""
@@ -24,18 +25,6 @@ KIND = np.array([0] * NOT_OWN + [1] * (NOT_SECOND - NOT_OWN) + [2] * (NOT_THIRD 
 def start() -> Decisions:
     """Before the first field."""
     return decision_kernel.start(MODELS, int(KIND.max()) + 1)
-
-
-@njit(nogil=True, cache=True)
-def _alike(vectors, modes, r, c, y, x):
-    """Whether two blocks move alike."""
-    if modes[r, c] != modes[y, x]:
-        return False
-    for number in range(2):
-        for k in range(2):
-            if vectors[number, r, c, k] != vectors[number, y, x, k]:
-                return False
-    return True
 
 
 @njit(nogil=True, cache=True)
@@ -58,7 +47,7 @@ def sources(vectors, modes, y, x, found):
         new = True
         for k in range(count):
             other = source_of(modes.shape, y, x, found[k])
-            if _alike(vectors, modes, r, c, other[0], other[1]):
+            if alike(vectors, modes, r, c, other[0], other[1]):
                 new = False
         if new:
             found[count] = number
@@ -72,18 +61,18 @@ def is_edge(vectors, modes, r, c):
     rows, cols = modes.shape
     for y in range(max(r - 1, 0), min(r + 2, rows)):
         for x in range(max(c - 1, 0), min(c + 2, cols)):
-            if not _alike(vectors, modes, r, c, y, x):
+            if not alike(vectors, modes, r, c, y, x):
                 return True
     return False
 
 
 @njit(nogil=True, cache=True)
 def _shows(vectors, modes, corners, y, x, r, c):
-    """Whether a corner exists, belongs to a block that is split, and shows what moves as a block does; 2: unlike it."""
+    """1 if a corner shows what moves as a block does, 2 if unlike it, 0 if there is none or it is overlapped."""
     if min(y, x) < 0 or corners[y, x] == OVERLAPPED:
         return 0
     shown = source_of(modes.shape, y, x, corners[y, x] - 1)
-    return 1 if _alike(vectors, modes, shown[0], shown[1], r, c) else 2
+    return 1 if alike(vectors, modes, shown[0], shown[1], r, c) else 2
 
 
 @njit(nogil=True, cache=True)
@@ -99,14 +88,11 @@ def split_model(corners, r, c):
 @njit(nogil=True, cache=True)
 def corner_models(vectors, modes, corners, y, x, found, out):
     """Fills out (3,) with the models of the decisions on what a corner of a split block shows."""
-    r, c = source_of(modes.shape, y, x, found[1])
-    left = _shows(vectors, modes, corners, y, x - 1, y // 2, x // 2)
-    upper = _shows(vectors, modes, corners, y - 1, x, y // 2, x // 2)
-    out[0] = NOT_OWN + 3 * left + upper
-    second = _shows(vectors, modes, corners, y, x - 1, r, c) == 1
-    out[1] = NOT_SECOND + (1 if second else 0)
-    out[1] += 1 if _shows(vectors, modes, corners, y - 1, x, r, c) == 1 else 0
-    out[2] = NOT_THIRD
+    second = source_of(modes.shape, y, x, found[1])
+    out[0], out[1], out[2] = NOT_OWN, NOT_SECOND, NOT_THIRD
+    for left, a, b in ((3, y, x - 1), (1, y - 1, x)):
+        out[0] += left * _shows(vectors, modes, corners, a, b, y // 2, x // 2)
+        out[1] += 1 if _shows(vectors, modes, corners, a, b, second[0], second[1]) == 1 else 0
 
 
 @njit(nogil=True, cache=True)
@@ -115,7 +101,7 @@ def _look(vectors, modes, corners, r, c, views):
     rows, cols = modes.shape
     views[:] = 0
     for k, (y, x) in enumerate(((r, c - 1), (r - 1, c), (r, c + 1), (r + 1, c))):
-        if 0 <= y < rows and 0 <= x < cols and not _alike(vectors, modes, r, c, y, x):
+        if 0 <= y < rows and 0 <= x < cols and not alike(vectors, modes, r, c, y, x):
             views[0] += 1 << k
     for k, (y, x) in enumerate(((r, c - 1), (r - 1, c), (r - 1, c - 1), (r - 1, c + 1))):
         if y >= 0 and 0 <= x < cols and corners[2 * y, 2 * x] != OVERLAPPED:

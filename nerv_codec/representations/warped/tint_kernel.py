@@ -39,7 +39,13 @@ class Tints(NamedTuple):
 
 
 def tints(source: Planes, parents: Sequence[Planes], weight: float) -> Tints:
-    """Those that a search looks at."""
+    """Those that a search looks at.
+
+    Args:
+        source: The picture.
+        parents: One or two reconstructions of its size.
+        weight: See `Tints`.
+    """
     return Tints(_interleaved(source.u, source.v), np.stack([_halves(parent) for parent in parents]), weight)
 
 

@@ -212,8 +212,10 @@ def drawn(shift: tuple[float, float], rows: int = 96, cols: int = 128) -> Planes
     return Planes(luma.astype(np.int16), half, half)
 
 
-@pytest.mark.parametrize("shift", [(0.0, 0.0), (1.25, -0.5), (0.0, 21.0), (-17.0, 9.0)])
-def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> None:
+@pytest.mark.parametrize(
+    ("shift", "most"), [((0.0, 0.0), 32), ((1.25, -0.5), 32), ((0.0, 21.0), 96), ((-17.0, 9.0), 480)]
+)
+def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float], most: int) -> None:
     source, parents = drawn((0.0, 0.0)), [drawn(shift), drawn((-shift[0], -shift[1]))]
     known = Expectation(np.zeros((2, 12, 16, 2), np.int32), 4, 4)
     models, out = MotionModels(), StreamWriter()
@@ -223,7 +225,7 @@ def test_a_scene_that_slides_is_found_and_cheap(shift: tuple[float, float]) -> N
     error = (prediction.y.astype(float) - source.y)[inner, inner]
     assert np.sqrt((error**2).mean()) < 16 * 1.5
     put_field(field, known, models, out)
-    assert 32 * out.used <= (64 if shift == (0.0, 0.0) else 480)
+    assert 32 * out.used <= most
 
 
 def test_hard_edges_that_move_on_their_own_split_blocks() -> None:
