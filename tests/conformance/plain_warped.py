@@ -34,7 +34,9 @@ Tap = tuple[tuple[str, ...], bool, int, int]
 
 WEIGHTS = Path(__file__).parents[2] / "nerv_codec" / "representations" / "shared" / "weights"
 GRIDS = (16, 8, 4, 2)
-BLOCKS = {"alone": {16: 1, 8: 2, 4: 3, 2: 2}, "predicted": {16: 1, 8: 1, 4: 1, 2: 1}}
+DESIGNS = ("alone", "one_sided", "two_sided")
+_BLOCKS = ({16: 1, 8: 2, 4: 3, 2: 2}, {16: 1, 8: 2, 4: 2, 2: 1}, dict.fromkeys(GRIDS, 1))
+BLOCKS = dict(zip(DESIGNS, _BLOCKS, strict=True))
 GRAY = 2040
 EXACT = Context(prec=50)
 G = [round(256 * EXACT.ln(EXACT.divide(2 * j + 1, 8191 - 2 * j))) for j in range(4096)]
@@ -87,7 +89,7 @@ class Networks:
 
 def design(sides: int) -> str:
     """Whose arrays a node with parents on so many sides has (10.2)."""
-    return "predicted" if sides else "alone"
+    return DESIGNS[sides]
 
 
 def mixed(rows: Array, index: int, sides: int) -> Array:

@@ -9,10 +9,10 @@ import torch
 
 from nerv_codec.representations.shared.between import Between
 from nerv_codec.representations.shared.integer_between import IntegerBetween
-from nerv_codec.representations.shared.layout import ALONE, PREDICTED
+from nerv_codec.representations.shared.layout import DESIGNS
 from nerv_codec.representations.shared.networks import SharedNetworks
 
-DESIGNS = {design.name: design for design in (ALONE, PREDICTED)}
+NAMED = {design.name: design for design in DESIGNS}
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ def load(path: Path) -> dict[str, Any]:
 def averaged_networks(path: Path) -> SharedNetworks:
     """The networks of a checkpoint with averaged weights, ready to code."""
     state = load(path)
-    networks = SharedNetworks(DESIGNS[state["settings"]["design"]])
+    networks = SharedNetworks(NAMED[state["settings"]["design"]])
     networks.load_state_dict(state["average"])
     return networks.eval()
 

@@ -31,8 +31,8 @@ from nerv_codec.representations.warped.tree import evenly
 from tools.training import pictures
 from tools.training.nodes import PRICES, SPANS
 
-NODES = 4
-"""Of an encode that are kept."""
+NODES = 3
+"""Of an encode that are kept, of those with parents on one side in time and of those with parents on both."""
 _SCALE = 255 * 16
 _SQUARE = 16
 """Samples of the half-size planes a side of the squares that are mended or not."""
@@ -60,8 +60,8 @@ class Coded:
 
 
 def nodes_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> list[Arrays]:
-    """Some nodes of one encode of a clip, at a random price and span."""
-    clip = pictures.read_clip(path, tuple(range(17)))
+    """Some nodes of one encode of a clip, forwards or backwards, at a random price and span."""
+    clip = pictures.read_clip(path, tuple(range(17)))[:: int(rng.choice((1, -1)))]
     part = parts([plane.shape for plane in clip[0]])[0]
     prices = ladder(WarpedConfig(), 2 * int(rng.integers(*PRICES)))
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
@@ -69,8 +69,9 @@ def nodes_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> li
         encoder = PartEncoder(sources, part, prices, weights, workers)
         coded = [one for one in encode_part(encoder, evenly(len(sources), span), StreamWriter()) if one.node.parents]
     found = []
-    for number in rng.choice(len(coded), min(NODES, len(coded)), replace=False):
-        node, told = coded[number], coded[number].told
+    of_sides = [[one for one in coded if one.node.sides == sides] for sides in (1, 2)]
+    for node in (many[k] for many in of_sides for k in rng.permutation(len(many))[:NODES]):
+        told = node.told
         known = told.prediction.floating()
         seen = torch.cat([sources[node.node.frame], known.planes, known.doubt])
         arrays: Arrays = {
@@ -91,11 +92,13 @@ def keep(path: Path, nodes: list[Arrays]) -> None:
     partial.replace(path)
 
 
-def read(path: Path) -> list[Coded]:
-    """The nodes of an encode that were kept."""
+def read(path: Path, sides: int) -> list[Coded]:
+    """The nodes of an encode that were kept and have parents on so many sides in time."""
     found = []
     with np.load(path) as file:
         for number in range(len([name for name in file.files if name.endswith("told")])):
+            if file[f"{number}/told"][1] != sides:
+                continue
             arrays = {name.partition("/")[2]: file[name] for name in file.files if name.startswith(f"{number}/")}
             planes, expected, doubt = torch.from_numpy(arrays["pictures"]).float().div(_SCALE)[:, None].unbind()
             index, parents = torch.from_numpy(arrays["told"]).float()

@@ -1,7 +1,7 @@
 """Puts trained networks into the package: ``python -m tools.training.export_shared CHECKPOINT ...``.
 
-Checkpoints are those of `train_shared` (for pictures alone, or for predicted ones), of `train_decoder`, which goes on
-with shipped ones, and of `train_between`; what none is given of stays as it is. Writes the weights file, names it by
+Checkpoints are those of `train_shared` (of any design), of `train_decoder`, which goes on with shipped networks, and of
+`train_between`; what none is given of stays as it is. Writes the weights file, names it by
 its digest, makes it the current one, and writes the card beside it from what the file says of how each network was
 made.
 """
@@ -13,7 +13,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.representations.shared.layout import ALONE, PREDICTED, macs_per_pixel, macs_per_symbol
+from nerv_codec.representations.shared.layout import DESIGNS, macs_per_pixel, macs_per_symbol
 from nerv_codec.representations.shared.weights import FOLDER, arrays_of, install, made, shipped, to_bytes
 from tools.training import checkpoint
 from tools.training.train_shared import Settings
@@ -23,9 +23,7 @@ _CARD = """# Shared networks {digest}
 {size} bytes: of each design an analysis (encoder only), a synthesis and an integer context model; and a small network
 for places between samples. Weights of 8 bits (analysis, context model), or of as many as 32-bit sums allow (the rest).
 
-* **Pictures alone** ({alone_macs:.0f} multiplications a luma sample that decodes, context model {alone_symbol:.0f} a
-  symbol): {alone}
-* **Predicted pictures** ({predicted_macs:.0f}, context model {predicted_symbol:.0f}): {predicted}
+{designs}
 * **Between samples**: {between}
 * **Loss**: D / lambda + R, D = (6 Y + c (U + V)) / 8 mean squared error, lambda drawn for each crop; weights are the
   running mean of the last 1 000 steps or so. Timing decides where the rates fall, so a second run gives other weights
@@ -40,6 +38,7 @@ for places between samples. Weights of 8 bits (analysis, context model), or of a
 * **Limits**: made for 8- to 10-bit pictures in 4:2:0; other formats go plane by plane. Figures on open clips:
   `docs/experiments/shared-networks.md`.
 """
+_DESIGNS = ("Pictures alone", "Pictures with parents on one side in time", "Pictures with parents on both")
 _DEVICES = {"cpu": "a CPU", "cuda": "a GPU"}
 
 
@@ -85,11 +84,14 @@ def main() -> None:
     for old in FOLDER.glob("*.safetensors"):
         old.unlink()
     digest = install(data).hex()
-    card = _CARD.format(
-        digest=digest, size=len(data), alone_macs=macs_per_pixel(ALONE), alone_symbol=macs_per_symbol(ALONE),
-        predicted_macs=macs_per_pixel(PREDICTED), predicted_symbol=macs_per_symbol(PREDICTED), **told,
-    )  # fmt: skip
-    (FOLDER / "CARD.md").write_text(card)
+    designs = "\n".join(
+        f"* **{title}** ({macs_per_pixel(design):.0f} multiplications a luma sample that decodes, context model "
+        f"{macs_per_symbol(design):.0f} a symbol): {told[design.name]}"
+        for title, design in zip(_DESIGNS, DESIGNS, strict=True)
+    )
+    (FOLDER / "CARD.md").write_text(
+        _CARD.format(digest=digest, size=len(data), designs=designs, between=told["between"])
+    )
     print(f"{digest}: {len(data)} bytes")
 
 

@@ -1,7 +1,8 @@
-"""Predicted pictures to train on: ``python -m tools.training.nodes --data <folder>`` encodes the clips and keeps crops.
+"""Predicted pictures to train on: ``python -m tools.training.nodes --data <folder>`` encodes clips and keeps crops.
 
-Every clip is encoded with the networks as they are, at random prices and spans; of each node that has parents a few
-crops of source, prediction and doubt are kept. May be killed at any time; the same command goes on with the next clip.
+Every clip is encoded with the networks as they are, forwards or backwards, at random prices and spans; of each node
+that has parents a few crops of source, prediction and doubt are kept. May be killed at any time; the same command goes
+on with the next clip.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from tqdm import tqdm
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.canvas import parts, to_canvas
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE
 from nerv_codec.representations.shared.stream import StreamWriter
+from nerv_codec.representations.shared.transform import GRAY
 from nerv_codec.representations.shared.weights import (
     SharedWeights,
     arrays_of,
@@ -37,10 +39,15 @@ from tools.training.pictures import is_held_out, read_clip, source_of, turned
 
 SIDE = 128
 """Of the crops, in luma samples."""
-CROPS_OF_A_NODE = 2
+CROPS_OF_A_NODE, MOST_OF_AN_ANCHOR = 2, 6
+"""An anchor gives one for each frame of its span, at most so many: those of short spans are many."""
 SPANS = (1, 2, 4, 8, 8, 16)
 PRICES = (20, 60)
 _SCALE = 255 * 16
+_TONED = 0.5
+"""Share of crops whose tones change: few sources are made more."""
+_CONTRAST, _SATURATION = (0.6, 1.15), (0.6, 1.3)
+"""Factors of luma around its mean and of chroma."""
 
 
 def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> dict[str, npt.NDArray[np.int16]]:
@@ -50,7 +57,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
         ``pictures`` (crops, 3, 6, SIDE / 2, SIDE / 2): source, prediction and doubt in 1/16 of a code value;
         ``told`` (crops, 2): lambda index and on how many sides parents lie.
     """
-    clip = read_clip(path, tuple(range(17)))
+    clip = read_clip(path, tuple(range(17)))[:: int(rng.choice((1, -1)))]
     part = parts([plane.shape for plane in clip[0]])[0]
     prices = ladder(WarpedConfig(), 2 * int(rng.integers(*PRICES)))
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
@@ -66,7 +73,7 @@ def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> di
         rows, cols = planes.shape[-2:]
         if min(rows, cols) < SIDE // 2:
             continue
-        for _ in range(CROPS_OF_A_NODE):
+        for _ in range(CROPS_OF_A_NODE if node.node.sides == 2 else min(span, MOST_OF_AN_ANCHOR)):
             top, left = rng.integers(0, rows - SIDE // 2 + 1), rng.integers(0, cols - SIDE // 2 + 1)
             crop = planes[:, :, top : top + SIDE // 2, left : left + SIDE // 2]
             pictures.append(torch.round(crop * _SCALE).numpy().astype(np.int16))
@@ -92,10 +99,18 @@ class Batch:
 
 
 class NodeCrops:
-    """Draws random crops of what the folder holds, mirrored or transposed; held-out sources are left out, or alone."""
+    """Draws random crops of what the folder holds, mirrored or transposed.
 
-    def __init__(self, folder: Path, size: int, rng: torch.Generator, held_out: bool = False) -> None:
-        self._folder, self._size, self._rng, self._held_out = folder, size, rng, held_out
+    Args:
+        folder: Of files of crops.
+        size: Of what is drawn, in luma samples.
+        rng: On the device where crops are to be.
+        sides: Those with parents on so many sides in time only.
+        held_out: Those of held-out sources, or all others; these in other tones, too.
+    """
+
+    def __init__(self, folder: Path, size: int, rng: torch.Generator, sides: int, held_out: bool = False) -> None:
+        self._folder, self._size, self._rng, self._sides, self._held_out = folder, size, rng, sides, held_out
         self._read: set[Path] = set()
         self._pictures = torch.zeros((0, 3, 6, SIDE // 2, SIDE // 2), dtype=torch.int16, device=rng.device)
         self._told = torch.zeros((0, 2), device=rng.device)
@@ -112,8 +127,9 @@ class NodeCrops:
             source = "clip/" + source_of(Path(path.stem.rpartition("@")[0]))
             if is_held_out(source) == self._held_out:
                 with np.load(path) as file:
-                    pictures.append(torch.from_numpy(file["pictures"]).to(self._rng.device))
-                    told.append(torch.from_numpy(file["told"]).to(self._rng.device, torch.float32))
+                    chosen = file["told"][:, 1] == self._sides
+                    pictures.append(torch.from_numpy(file["pictures"][chosen]).to(self._rng.device))
+                    told.append(torch.from_numpy(file["told"][chosen]).to(self._rng.device, torch.float32))
         if len(pictures) > 1:
             self._pictures, self._told = torch.cat(pictures), torch.cat(told)
 
@@ -126,9 +142,29 @@ class NodeCrops:
         found = self._pictures[chosen[:, None, None], :, :, rows[:, :, None], cols[:, None, :]]
         planes = turned(found.permute(0, 3, 4, 1, 2).float() / _SCALE, rng)
         told = self._told[chosen]
-        jitter = 8 * torch.rand(count, device=rng.device, generator=rng) - 4
-        index = (told[:, 0] + jitter).clamp(0, NUM_LAMBDAS - 1)
-        return Batch(*planes.unbind(1), index, told[:, 1])
+        index = told[:, 0] + self._uniform(count, -4, 4)
+        if not self._held_out:
+            planes, octaves = self._toned(planes)
+            index = index + STEPS_PER_OCTAVE * octaves
+        return Batch(*planes.unbind(1), index.clamp(0, NUM_LAMBDAS - 1), told[:, 1])
+
+    def _toned(self, planes: Tensor) -> tuple[Tensor, Tensor]:
+        """Other contrast and colours, by chance, and by how many octaves squared errors of luma change.
+
+        Those of the prediction do, too, so that it is what another lambda would have left. Planes are
+        (count, 3, 6, rows, cols).
+        """
+        count = len(planes)
+        changed = self._uniform(count, 0, 1) < _TONED
+        luma, chroma = (torch.where(changed, self._uniform(count, *limits), 1.0) for limits in (_CONTRAST, _SATURATION))
+        factors = torch.stack([luma] * 4 + [chroma] * 2, 1)[:, None, :, None, None]
+        middle = torch.full_like(planes, GRAY)
+        middle[:, :, :4] = planes[:, :1, :4].mean((2, 3, 4), keepdim=True)
+        middle[:, 2] = 0  # doubt is a difference
+        return middle + (planes - middle) * factors, 2 * torch.log2(luma)
+
+    def _uniform(self, count: int, low: float, high: float) -> Tensor:
+        return torch.rand(count, device=self._rng.device, generator=self._rng) * (high - low) + low
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Fits what decodes to what encoders decide: ``python -m tools.training.train_decoder --minutes 15``.
+"""Fits what decodes to what encoders decide: ``python -m tools.training.train_decoder --design one_sided``.
 
 The shipped networks go on with the latents of `tools.training.coded`, which stay as they are: the context model with
 their bits, the finest stage of the synthesis (which no analysis looks at) with the error where pictures are mended.
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from nerv_codec.representations.shared.layout import LEVELS, PREDICTED
+from nerv_codec.representations.shared.layout import DESIGNS, LEVELS, Design
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.quality import CENTRE, conditions, lambda_value, lambda_values
 from nerv_codec.representations.shared.weights import load_weights
@@ -39,7 +39,9 @@ SAVE_SECONDS = 120.0
 def costs(networks: SharedNetworks, coded: Coded) -> tuple[Tensor, Tensor]:
     """Bits per luma sample, and the error of the mended squares over lambda, both of a picture."""
     samples = 4 * coded.planes[0, 0].numel()
-    bits = torch.stack([grid.sum() for grid in networks.rates(coded.latents, coded.prediction, coded.index).values()])
+    rates = networks.rates(coded.latents, coded.prediction, coded.index)
+    # a band that is empty takes a flag and nothing else
+    bits = torch.stack([(rates[n] * grid.any(-1, True).any(-2, True)).sum() for n, grid in coded.latents.items()])
     given = conditions(coded.index, coded.prediction.parents)
     found = networks.synthesis(coded.latents, coded.prediction, given)
     shown = torch.where(coded.mended, found, coded.planes)
@@ -48,16 +50,18 @@ def costs(networks: SharedNetworks, coded: Coded) -> tuple[Tensor, Tensor]:
 
 
 class Run:
-    """Networks, their optimiser, and nodes: one step after another."""
+    """Networks, their optimiser, and nodes with parents on as many sides in time: one step after another."""
 
-    def __init__(self, nodes: Path, path: Path, minutes: float) -> None:
+    def __init__(self, design: Design, nodes: Path, path: Path, minutes: float) -> None:
         torch.manual_seed(0)
         files = sorted(nodes.glob("*.npz"))
-        self.known = [one for file in files if not is_held_out(file) for one in read(file)]
-        self.held_out = [one for file in files if is_held_out(file) for one in read(file)]
-        self.path, self.minutes = path, minutes
-        self.networks = SharedNetworks(PREDICTED)
-        self.networks.load_state_dict(load_weights().predicted.floating.state_dict())
+        self.known, self.held_out = (
+            [one for file in files if is_held_out(file) == held for one in read(file, design.sides)]
+            for held in (False, True)
+        )
+        self.design, self.path, self.minutes = design, path, minutes
+        self.networks = SharedNetworks(design)
+        self.networks.load_state_dict(load_weights().of(design.sides).floating.state_dict())
         self.networks.requires_grad_(False).eval()
         moved = [one for name, one in self.networks.named_parameters() if MOVED.match(name)]
         for parameter in moved:
@@ -88,7 +92,7 @@ class Run:
     @torch.no_grad()
     def judge(self) -> list[float]:
         """Bits, and error over lambda, of held-out pictures with averaged weights."""
-        networks = SharedNetworks(PREDICTED).eval()
+        networks = SharedNetworks(self.design).eval()
         networks.load_state_dict(self.average.weights)
         found = torch.tensor([costs(networks, one) for one in self.held_out]).reshape(-1, 2)
         return [round(value, 6) for value in found.mean(0).tolist()]
@@ -117,13 +121,14 @@ class Run:
         (first, last) = (entry[2] + entry[3] for entry in (self.log[0], self.log[-1]))
         then = (
             f"Then what decodes was fitted to {len(self.known)} pictures as the encoder codes them "
-            f"(`tools.training.coded`, `tools.training.train_decoder --minutes {self.minutes:g}`, {self.step} steps of "
-            f"{BATCH}): held-out pictures {100 * (last / first - 1):+.1f} % bits and error over lambda."
+            f"(`tools.training.coded`, `tools.training.train_decoder --design {self.design.name} --minutes "
+            f"{self.minutes:g}`, {self.step} steps of {BATCH}): held-out pictures {100 * (last / first - 1):+.1f} % "
+            "bits and error over lambda."
         )
         checkpoint.save(
             self.path,
             {
-                "settings": {"design": PREDICTED.name},
+                "settings": {"design": self.design.name},
                 "then": then,
                 "networks": self.networks.state_dict(),
                 "average": self.average.weights,
@@ -147,14 +152,16 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--design", choices=[design.name for design in DESIGNS if design.predicted], required=True)
     parser.add_argument("--nodes", type=Path, default=Path(".training/coded"), help="folder of `tools.training.coded`")
-    parser.add_argument("--out", type=Path, default=Path(".training/decoder"), help="folder of the checkpoint")
+    parser.add_argument("--out", type=Path, default=Path(".training/decoder"), help="folder of the checkpoints")
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
-    Run(options.nodes, options.out / "checkpoint.pt", options.minutes).train()
+    path = options.out / f"{options.design}.pt"
+    Run(checkpoint.NAMED[options.design], options.nodes, path, options.minutes).train()
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Settings:
     """What shapes a run.
 
     Attributes:
-        design: Name of what is trained: for pictures alone, or for nodes that motion predicts.
+        design: Name of what is trained: for pictures alone, or for nodes with parents on one side or on both.
         minutes: Time of all runs of the checkpoint together.
         batch: Crops a step.
         crop: Their side in luma samples, a multiple of 16.
@@ -122,7 +122,7 @@ class Run:
     ) -> None:
         torch.manual_seed(settings.seed)
         self.settings, self.device, self.path = settings, device, folder / "checkpoint.pt"
-        self.rng, self.design = torch.Generator(device).manual_seed(settings.seed), checkpoint.DESIGNS[settings.design]
+        self.rng, self.design = torch.Generator(device).manual_seed(settings.seed), checkpoint.NAMED[settings.design]
         self.data, self.held_out = self._sources(data, more, folder.parent)
         self.networks = self._networks().train()
         if device.type == "cuda":
@@ -150,8 +150,7 @@ class Run:
     def _known(self) -> dict[str, Tensor]:
         """The weights of the networks to begin with."""
         if self.settings.start == PACKAGE:
-            weights = load_weights()
-            return (weights.predicted if self.design.predicted else weights.alone).floating.state_dict()
+            return load_weights().of(self.design.sides).floating.state_dict()
         return checkpoint.load(Path(self.settings.start))["average"]
 
     def _networks(self) -> SharedNetworks:
@@ -163,7 +162,8 @@ class Run:
         crop, rngs = self.settings.crop, (self.rng, torch.Generator(self.device))
         if self.design.predicted:
             found = [
-                NodeCrops(folder / "nodes", crop, rng, held) for rng, held in zip(rngs, (False, True), strict=True)
+                NodeCrops(folder / "nodes", crop, rng, self.design.sides, held)
+                for rng, held in zip(rngs, (False, True), strict=True)
             ]
             data_of = [Data(nodes, rng) if len(nodes) else None for nodes, rng in zip(found, rngs, strict=True)]
         else:

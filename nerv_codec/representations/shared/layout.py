@@ -70,7 +70,8 @@ class Design:
 
     Attributes:
         name: Of their arrays in the file of weights.
-        predicted: Whether they see a prediction and its doubt.
+        sides: On how many sides in time parents lie of the pictures that they are for; with any, they see a prediction
+            and its doubt.
         hidden: Units of the context model; with the two outputs' direct path, a multiple of 8 lanes.
         widths: Features of the synthesis, a multiple of 8.
         blocks: Pairs of its convolutions.
@@ -79,12 +80,17 @@ class Design:
     """
 
     name: str
-    predicted: bool
+    sides: int
     hidden: dict[int, int]
     widths: dict[int, int]
     blocks: dict[int, int]
     analysis_widths: dict[int, int]
     analysis_blocks: dict[int, int]
+
+    @property
+    def predicted(self) -> bool:
+        """Whether there is a prediction."""
+        return self.sides > 0
 
     def seen(self, level: int) -> int:
         """What the synthesis sees of a grid: bands and, at the finest, planes; those of prediction and doubt, too."""
@@ -92,19 +98,9 @@ class Design:
         return 3 * len(bands(level)) + 2 * planes if self.predicted else len(bands(level)) + planes
 
 
-PREDICTED = Design(
-    "predicted",
-    predicted=True,
-    hidden={16: 22, 8: 22, 4: 14, 2: 14},
-    widths={16: 48, 8: 48, 4: 48, 2: 24},
-    blocks={16: 1, 8: 1, 4: 1, 2: 1},
-    analysis_widths={16: 64, 8: 64, 4: 64, 2: 48},
-    analysis_blocks={16: 1, 8: 1, 4: 1, 2: 1},
-)
-"""Of pictures that motion predicts: all of a video but one in many, so they are small."""
 ALONE = Design(
     "alone",
-    predicted=False,
+    sides=0,
     hidden={16: 46, 8: 46, 4: 30, 2: 30},
     widths={16: 96, 8: 96, 4: 96, 2: 72},
     blocks={16: 1, 8: 2, 4: 3, 2: 2},
@@ -112,6 +108,28 @@ ALONE = Design(
     analysis_blocks={16: 1, 8: 2, 4: 2, 2: 2},
 )
 """Of pictures without parents, which take the most bytes and come once a GOP."""
+ONE_SIDED = Design(
+    "one_sided",
+    sides=1,
+    hidden={16: 22, 8: 22, 4: 14, 2: 14},
+    widths={16: 64, 8: 64, 4: 64, 2: 40},
+    blocks={16: 1, 8: 2, 4: 2, 2: 1},
+    analysis_widths={16: 96, 8: 96, 4: 96, 2: 64},
+    analysis_blocks={16: 1, 8: 2, 4: 2, 2: 1},
+)
+"""Of anchors, which all frames between them lean on."""
+TWO_SIDED = Design(
+    "two_sided",
+    sides=2,
+    hidden={16: 22, 8: 22, 4: 14, 2: 14},
+    widths={16: 48, 8: 48, 4: 48, 2: 24},
+    blocks={16: 1, 8: 1, 4: 1, 2: 1},
+    analysis_widths={16: 64, 8: 64, 4: 64, 2: 48},
+    analysis_blocks={16: 1, 8: 1, 4: 1, 2: 1},
+)
+"""Of pictures between two known ones: most of a video and few of its bytes, so they are small."""
+DESIGNS = (ALONE, ONE_SIDED, TWO_SIDED)
+"""By the number of sides."""
 _POINT = ((0, 0),)
 _PLUS = ((-1, 0), (0, -1), (0, 0), (0, 1), (1, 0))
 _SQUARE = tuple((r, c) for r in (-1, 0, 1) for c in (-1, 0, 1))

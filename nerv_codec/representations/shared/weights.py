@@ -2,9 +2,9 @@
 
 What decodes (synthesis, context model, what reads between samples) is stored in its integer form. Of the analysis,
 convolutions are int8 with a float32 scale per output channel (`<name>.scale`), the rest (biases, gains, modulation) is
-float32. There are two of each but the last, `alone.…` and `predicted.…` (`layout.Design`). The file's metadata say how
-each was made. The digest is the first 8 bytes of the file's SHA-256; streams carry it, and a decoder that does not have
-the file refuses them.
+float32. There are three of each but the last, `alone.…`, `one_sided.…` and `two_sided.…` (`layout.Design`). The file's
+metadata say how each was made. The digest is the first 8 bytes of the file's SHA-256; streams carry it, and a decoder
+that does not have the file refuses them.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.integer_between import IntegerBetween
 from nerv_codec.representations.shared.integer_context import Arrays, IntegerContext
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
-from nerv_codec.representations.shared.layout import ALONE, PREDICTED, Design
+from nerv_codec.representations.shared.layout import DESIGNS, Design
 from nerv_codec.representations.shared.networks import SharedNetworks
 
 FOLDER = Path(__file__).parent / "weights"
 CURRENT = FOLDER / "current.txt"
 """Says the digest of the file that encoders use."""
 DIGEST_BYTES = 8
-FORMAT = "nerv-codec shared networks, version 4"
+FORMAT = "nerv-codec shared networks, version 5"
 
 
 @dataclass(frozen=True)
@@ -66,19 +66,22 @@ class SharedWeights:
 
     Attributes:
         digest: What streams call them, DIGEST_BYTES bytes.
-        alone: For pictures without parents.
-        predicted: For those that motion predicts.
+        codings: For pictures with parents on 0, 1 and 2 sides in time.
         between: What planes show between their samples, in integers.
     """
 
     digest: bytes
-    alone: Coding
-    predicted: Coding
+    codings: tuple[Coding, ...]
     between: IntegerBetween
 
-    def of(self, parents: int) -> Coding:
+    @property
+    def alone(self) -> Coding:
+        """For pictures without parents."""
+        return self.of(0)
+
+    def of(self, sides: int) -> Coding:
         """Those for a picture with parents on so many sides in time."""
-        return self.predicted if parents else self.alone
+        return self.codings[sides]
 
 
 def arrays_of(networks: SharedNetworks) -> Arrays:
@@ -97,7 +100,7 @@ def arrays_of(networks: SharedNetworks) -> Arrays:
 
 
 def to_bytes(arrays: Arrays, told: dict[str, str] | None = None) -> bytes:
-    """The file of the arrays of both designs (:func:`arrays_of`) and of `IntegerBetween.arrays`.
+    """The file of the arrays of all designs (:func:`arrays_of`) and of `IntegerBetween.arrays`.
 
     Args:
         arrays: By name.
@@ -113,8 +116,8 @@ def from_bytes(data: bytes) -> SharedWeights:
         BitstreamError: It is not such a file, or something is missing or has a wrong shape.
     """
     arrays = read_arrays(data)
-    alone, predicted = (_coding(arrays, design) for design in (ALONE, PREDICTED))
-    return SharedWeights(digest(data), alone, predicted, IntegerBetween.from_arrays(arrays))
+    codings = tuple(_coding(arrays, design) for design in DESIGNS)
+    return SharedWeights(digest(data), codings, IntegerBetween.from_arrays(arrays))
 
 
 def read_arrays(data: bytes) -> Arrays:
@@ -130,9 +133,8 @@ def read_arrays(data: bytes) -> Arrays:
 
 
 def _coding(arrays: Arrays, design: Design) -> Coding:
-    own = {
-        name.removeprefix(f"{design.name}."): array for name, array in arrays.items() if name.startswith(design.name)
-    }
+    prefix = f"{design.name}."
+    own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
     analysis = Analysis(design)
     _fill(analysis, {name.removeprefix("analysis."): array for name, array in own.items()})
     return Coding(analysis, IntegerSynthesis.from_arrays(own, design), IntegerContext.from_arrays(own, design))

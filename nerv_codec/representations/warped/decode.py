@@ -174,7 +174,7 @@ def make_function(
     ]
     flows = {frame: _flow(frame, fields) for frame in range(geometry.num_frames - 1)}
     lattices, index = layout.lattices(geometry), head.ladder.lambda_index
-    return Warped(geometry, layout.depth, lattices, planes, weights.between, index, flows)
+    return Warped(geometry, layout.depth, lattices, planes, weights.between, index, len(head.anchors), flows)
 
 
 def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> Vectors:

@@ -16,7 +16,7 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.representation import BAND_SAMPLES, plane_numbers
 from nerv_codec.representations.shared.integer_between import DETAIL, IntegerBetween
 from nerv_codec.representations.shared.integer_convolution import Halves
-from nerv_codec.representations.shared.layout import ALONE, PREDICTED, macs_per_pixel
+from nerv_codec.representations.shared.layout import DESIGNS, macs_per_pixel
 from nerv_codec.representations.warped.bilateral import Moves, moves_between
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
@@ -34,9 +34,15 @@ Floats = npt.NDArray[np.float32]
 Positions = npt.NDArray[np.float64]
 
 
-def macs_per_sample(num_frames: int) -> int:
-    """Multiplications for one coordinate of a GOP, about: networks of its frames over their samples, all mended."""
-    of_all = macs_per_pixel(ALONE) + (num_frames - 1) * macs_per_pixel(PREDICTED)
+def macs_per_sample(num_frames: int, num_anchors: int) -> int:
+    """Multiplications for one coordinate of a GOP, about: networks of its frames over their samples, all mended.
+
+    Args:
+        num_frames: Of the GOP.
+        num_anchors: Of these, the root among them.
+    """
+    counts = (1, num_anchors - 1, num_frames - num_anchors)
+    of_all = sum(count * macs_per_pixel(design) for count, design in zip(counts, DESIGNS, strict=True))
     return round(of_all / num_frames / _COORDINATES)
 
 
@@ -65,6 +71,7 @@ class Warped:
         planes: Frame to its planes, cut to their sizes.
         between: What planes show between their samples; those of reduced chroma do not ask.
         lambda_index: Price of bits of the anchors, which it is told.
+        num_anchors: Of the GOP, the root among them.
         flows: Frame ``n`` to half of the motion from it to frame ``n + 1`` as it was coded, in quarter samples,
             (rows of blocks, cols, 2).
     """
@@ -75,6 +82,7 @@ class Warped:
     planes: Sequence[Sequence[Samples]]
     between: IntegerBetween
     lambda_index: int
+    num_anchors: int
     flows: Mapping[int, Vectors]
 
     _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
@@ -100,7 +108,7 @@ class Warped:
     @property
     def macs_per_sample(self) -> int:
         """See :func:`macs_per_sample`."""
-        return macs_per_sample(self.geometry.num_frames)
+        return macs_per_sample(self.geometry.num_frames, self.num_anchors)
 
     @property
     def _scale(self) -> np.float32:

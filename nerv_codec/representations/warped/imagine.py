@@ -69,6 +69,6 @@ def redraw(
 
     def picture(kind: str) -> Warped:
         lattices, index = head.layout.lattices(box), head.ladder.lambda_index
-        return Warped(box, head.layout.depth, lattices, [planes[kind]], weights.between, index, {})
+        return Warped(box, head.layout.depth, lattices, [planes[kind]], weights.between, index, 1, {})
 
     return Redrawn(picture("given"), picture("true"), picture("drawn"), expected, spent["drawn"], spent["true"])

@@ -171,5 +171,5 @@ def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:
     """What a payload says without being decoded. Raises BitstreamError."""
     payload = split(data, geometry)
     sizes = {"streams": sum(len(stream) for stream in payload.streams)}
-    macs = macs_per_sample(geometry.num_frames)
+    macs = macs_per_sample(geometry.num_frames, len(payload.head.anchors))
     return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, macs)

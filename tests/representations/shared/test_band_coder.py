@@ -16,7 +16,7 @@ from nerv_codec.representations.shared.integer_context import IntegerContext
 from nerv_codec.representations.shared.integer_network import INPUT_TABLE
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction
 from nerv_codec.representations.shared.integer_synthesis import IntegerSynthesis
-from nerv_codec.representations.shared.layout import ALONE, LEVELS, PREDICTED, PRIOR_FEATURES, PRIOR_HIDDEN, bands
+from nerv_codec.representations.shared.layout import DESIGNS, LEVELS, PRIOR_FEATURES, PRIOR_HIDDEN, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
 from nerv_codec.representations.shared.network_kernel import MARGIN
 from nerv_codec.representations.shared.networks import SharedNetworks
@@ -25,7 +25,7 @@ from nerv_codec.representations.shared.prepared import blank_features, next_feat
 TOLD = Conditions(40)
 
 
-@pytest.fixture(scope="module", params=[PREDICTED, ALONE], ids=["predicted", "alone"])
+@pytest.fixture(scope="module", params=DESIGNS, ids=lambda design: design.name)
 def model(request) -> ContextModel:
     torch.manual_seed(1)
     model = ContextModel(request.param)

@@ -22,7 +22,7 @@ from nerv_codec.representations.shared.integer_synthesis import (
     power,
 )
 from nerv_codec.representations.shared.integer_transform import GRAY_SAMPLE, SAMPLE_SCALE, dequantised, inverse
-from nerv_codec.representations.shared.layout import ALONE, LEVELS, PREDICTED
+from nerv_codec.representations.shared.layout import DESIGNS, LEVELS
 from nerv_codec.representations.shared.networks import SharedNetworks
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, conditions, mixed
 from nerv_codec.representations.shared.synthesis import Synthesis
@@ -30,7 +30,7 @@ from nerv_codec.representations.shared.synthesis import Synthesis
 ROWS, COLS = 32, 48
 
 
-@pytest.fixture(scope="module", params=[PREDICTED, ALONE], ids=["predicted", "alone"])
+@pytest.fixture(scope="module", params=DESIGNS, ids=lambda design: design.name)
 def model(request) -> Synthesis:
     """One whose every weight matters."""
     torch.manual_seed(3)

@@ -2,9 +2,8 @@ import pytest
 import torch
 
 from nerv_codec.representations.shared.layout import (
-    ALONE,
+    DESIGNS,
     LEVELS,
-    PREDICTED,
     Orientation,
     bands,
     context_taps,
@@ -42,13 +41,13 @@ def test_low_pass_bands_come_first_and_only_at_the_coarsest_grid():
     assert low[:3] == [True] * 3 and not any(low[3:])
 
 
-@pytest.mark.parametrize(("design", "budget"), [(PREDICTED, 850), (ALONE, 1200)])
+@pytest.mark.parametrize(("design", "budget"), list(zip(DESIGNS, (1200, 850, 850), strict=True)))
 def test_the_context_model_stays_in_its_budget(design, budget):
     assert macs_per_symbol(design) <= budget
     assert all((units + 2) % 8 == 0 for units in design.hidden.values())
 
 
-@pytest.mark.parametrize("design", [PREDICTED, ALONE])
+@pytest.mark.parametrize("design", DESIGNS)
 def test_multiplications_are_those_of_the_layers(design):
     model, total = Synthesis(design), 1.5 * macs_per_symbol(design)
     for level in LEVELS:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from nerv_codec.representations.shared.layout import PREDICTED
+from nerv_codec.representations.shared.layout import TWO_SIDED
 from nerv_codec.representations.shared.networks import SharedNetworks
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.weights import arrays_of, from_bytes, shipped, to_bytes
@@ -86,11 +86,11 @@ def test_updates_are_made_orthogonal(shape):
 def test_larger_networks_begin_as_smaller_ones_did_end():
     torch.manual_seed(0)
     few = {16: 16, 8: 16, 4: 8, 2: 8}
-    small = dataclasses.replace(PREDICTED, widths=few, analysis_widths=few, hidden=few)
+    small = dataclasses.replace(TWO_SIDED, widths=few, analysis_widths=few, hidden=few)
     one = SharedNetworks(small).eval()
     for value in one.state_dict().values():
         value.add_(0.02 * torch.randn_like(value))
-    other = SharedNetworks(dataclasses.replace(PREDICTED, blocks={16: 2, 8: 1, 4: 3, 2: 1})).eval()
+    other = SharedNetworks(dataclasses.replace(TWO_SIDED, blocks={16: 2, 8: 1, 4: 3, 2: 1})).eval()
     grow(other, one.state_dict())
     planes, index = torch.rand(2, 6, 16, 16), torch.tensor([20.0, 50.0])
     prediction = Prediction.of(torch.rand_like(planes), 0.1 * torch.rand_like(planes), torch.tensor([1.0, 2.0]))
