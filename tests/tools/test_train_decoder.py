@@ -21,7 +21,7 @@ def nodes(tmp_path, tiny_clip):
     for name in ("bear", "dusk"):
         found = coded.nodes_of(tiny_clip, load_weights(), np.random.default_rng(1))
         for one in found:
-            # so small a clip may need no mending and leave bands empty, and then there is something that has nothing to learn
+            # so small a clip may need no mending and leaves bands empty, and what they teach would be missing
             one["squares"][:] = True
             for level in LEVELS:
                 one[str(level)][:, 0, 0] = 1

@@ -42,7 +42,7 @@ SIDE = 128
 CROPS_OF_A_NODE, MOST_OF_AN_ANCHOR = 2, 6
 """An anchor gives one for each frame of its span, at most so many: those of short spans are many."""
 SPANS = (1, 2, 4, 8, 8, 16)
-PRICES = (20, 60)
+PRICES = (6, 60)
 _SCALE = 255 * 16
 _TONED = 0.5
 """Share of crops whose tones change: few sources are made more."""

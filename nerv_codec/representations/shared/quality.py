@@ -63,7 +63,7 @@ def conditions(index: Tensor, parents: Tensor) -> Tensor:
     return torch.stack([torch.ones_like(u), u, u * u, (parents > 0).float(), (parents == 2).float()], -1)
 
 
-_ROUNDING = ((3.2, 1.017), (8.0, 0.982), (1.0, 1.017))
+_ROUNDING = ((3.2, 1.017), (8.0, 0.982), (0.7, 1.017))
 
 
 def rounding_weight(index: Tensor, parents: Tensor) -> Tensor:
