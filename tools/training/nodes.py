@@ -35,7 +35,7 @@ from nerv_codec.representations.warped.encode import PartEncoder, encode_part
 from nerv_codec.representations.warped.fit import ladder
 from nerv_codec.representations.warped.tree import evenly
 from tools.training import checkpoint
-from tools.training.pictures import is_held_out, read_clip, source_of, turned
+from tools.training.pictures import CONTRAST, TONED, is_held_out, read_clip, source_of, turned
 
 SIDE = 128
 """Of the crops, in luma samples."""
@@ -44,10 +44,8 @@ CROPS_OF_A_NODE, MOST_OF_AN_ANCHOR = 2, 6
 SPANS = (1, 2, 4, 8, 8, 16)
 PRICES = (6, 60)
 _SCALE = 255 * 16
-_TONED = 0.5
-"""Share of crops whose tones change: few sources are made more."""
-_CONTRAST, _SATURATION = (0.6, 1.15), (0.6, 1.3)
-"""Factors of luma around its mean and of chroma."""
+_SATURATION = (0.6, 1.3)
+"""Factors of chroma where tones change: less than of pictures alone, as errors of its prediction change with it."""
 
 
 def crops_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> dict[str, npt.NDArray[np.int16]]:
@@ -155,8 +153,8 @@ class NodeCrops:
         (count, 3, 6, rows, cols).
         """
         count = len(planes)
-        changed = self._uniform(count, 0, 1) < _TONED
-        luma, chroma = (torch.where(changed, self._uniform(count, *limits), 1.0) for limits in (_CONTRAST, _SATURATION))
+        changed = self._uniform(count, 0, 1) < TONED
+        luma, chroma = (torch.where(changed, self._uniform(count, *limits), 1.0) for limits in (CONTRAST, _SATURATION))
         factors = torch.stack([luma] * 4 + [chroma] * 2, 1)[:, None, :, None, None]
         middle = torch.full_like(planes, GRAY)
         middle[:, :, :4] = planes[:, :1, :4].mean((2, 3, 4), keepdim=True)

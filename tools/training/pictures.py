@@ -25,9 +25,9 @@ _REDUCED = 0.25
 """Share of crops that are of reduced pictures."""
 _GRAY, _NEUTRAL = 0.05, 128 / 255
 """Share of crops without colour, and what they have instead."""
-_TONED = 0.5
+TONED = 0.5
 """Share of crops whose tones change: few sources are made more."""
-_CONTRAST, _SATURATION, _MIRRORED = (0.6, 1.15), (0.4, 1.4), 0.25
+CONTRAST, _SATURATION, _MIRRORED = (0.6, 1.15), (0.4, 1.4), 0.25
 """Factors of luma around its mean and of chroma; how often U and V change places or sign."""
 
 
@@ -176,10 +176,10 @@ class Crops:
         def uniform(low: float, high: float) -> Tensor:
             return (self._random(count) * (high - low) + low)[:, None, None, None]
 
-        toned = uniform(0, 1) < _TONED
+        toned = uniform(0, 1) < TONED
         mean = luma.mean((1, 2, 3), keepdim=True)
         low, high = luma.amin((1, 2, 3), keepdim=True), luma.amax((1, 2, 3), keepdim=True)
-        factor = uniform(*_CONTRAST)
+        factor = uniform(*CONTRAST)
         # moved by as much as leaves the darkest and the brightest sample in limited range
         down, up = ((16 if side is low else 235) / 255 - (mean + (side - mean) * factor) for side in (low, high))
         moved = mean + (luma - mean) * factor + torch.lerp(down.clamp(max=0), up.clamp(min=0), uniform(0.25, 0.75))
