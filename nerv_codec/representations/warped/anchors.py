@@ -14,7 +14,7 @@ from nerv_codec.base.errors import Interrupted
 from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.tree import Node, waves, waves_to
+from nerv_codec.representations.warped.tree import Node, waves
 
 _GAIN = 0.01
 """By how much two halves must cost less than a span, in the logarithm of bits, as a trial sees it."""
@@ -27,7 +27,7 @@ _RATE_OF_ERROR = 0.8
 def encode_choosing(encoder: PartEncoder, longest: int, shortest: int, effort: Effort) -> Iterator[CodedNode]:
     """Decides all frames, span by span, with anchors that it chooses.
 
-    In a stream nodes come in another order (`tree.waves`): `encode.encode_part` writes it, told what was decided.
+    They come in the order of the stream (`tree.waves`), which `encode.encode_part` writes, told what was decided.
 
     Args:
         encoder: Of the part.
@@ -38,26 +38,31 @@ def encode_choosing(encoder: PartEncoder, longest: int, shortest: int, effort: E
     Raises:
         Interrupted: It was to stop.
     """
-    behind, anchors = Behind(), [0]
-    (root,) = encoder.wave(next(waves(anchors)), behind, effort)
-    yield root
-    last = len(encoder.canvases) - 1
-    while anchors[-1] < last:
-        left = anchors[-1]
-        spans = -(-(last - left) // longest)
-        right = left + round((last - left) / spans)
-        following = [(frame, False) for frame in reversed(_decided(effort.decided, left, right))] or [(right, True)]
-        while following:
+    behind, last, nodes = Behind(), len(encoder.canvases) - 1, list[CodedNode]()
+
+    def chosen() -> Iterator[int]:
+        anchors, following = [0], list[tuple[int, bool]]()
+        yield 0
+        while anchors[-1] < last:
+            left = anchors[-1]
+            if not following:
+                right = left + round((last - left) / -(-(last - left) // longest))
+                known = reversed(_decided(effort.decided, left, right))
+                following = [(frame, False) for frame in known] or [(right, True)]
             right, open_ = following.pop()
-            middle = (anchors[-1] + right) // 2
-            if open_ and middle - anchors[-1] >= max(shortest, 1):
-                gain = _gain(encoder, effort, root, anchors, middle, right, behind)
+            middle = (left + right) // 2
+            if open_ and middle - left >= max(shortest, 1):
+                gain = _gain(encoder, effort, nodes[0], anchors, middle, right, behind)
                 if gain > _GAIN:
                     following += [(right, gain > _PROMISE), (middle, gain > _PROMISE)]
                     continue
             anchors.append(right)
-            for wave in waves_to(anchors):
-                yield from encoder.wave(wave, behind, effort)
+            yield right
+
+    for wave in waves(chosen()):
+        coded = encoder.wave(wave, behind, effort)
+        nodes = nodes or coded
+        yield from coded
 
 
 def _decided(decided: Mapping[int, Decision], left: int, right: int) -> list[int]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -127,35 +128,42 @@ def _nearest(
     below: bool,
     trials: int,
 ) -> tuple[int, _Encoded]:
-    """The lambda index whose encode is least off, in halves, by the secant method, and that encode.
+    """The lambda index whose encode is least off, in halves, and that encode; see :func:`_following`.
 
     Args:
         encoded: Makes one.
         halves: Where to begin.
         off: By how much an encode misses.
-        slope: What a half changes about that, roughly.
+        slope: What a half changes about that, roughly; negative.
         below: Whether one that is not above is better than any that is: who asks for a size wants it to fit.
         trials: Encodes at the most.
     """
-    first = encoded(halves)
-    tried = {halves: (off(first), first)}
-    while len(tried) < trials:
-        best = min(tried, key=lambda one: abs(tried[one][0]))
-        others = [one for one in tried if one != best]
-        if others:
-            near = min(others, key=lambda one: abs(one - best))
-            measured = (tried[near][0] - tried[best][0]) / (near - best)
-            slope = min(max(measured, 3 * slope), slope / 3)
-        following = best + round(-tried[best][0] / slope)
-        if following == best and below and tried[best][0] > 0:
-            following += 1
-        following = min(max(following, 0), 2 * NUM_LAMBDAS - 1)
-        if following in tried:
-            break
-        made = encoded(following)
-        tried[following] = off(made), made
+    tried: dict[int, tuple[float, _Encoded]] = {}
+    while halves not in tried and len(tried) < trials:
+        made = encoded(halves)
+        tried[halves] = off(made), made
+        wanted = _following({place: miss for place, (miss, _) in tried.items()}, slope)
+        halves = min(max(math.ceil(wanted) if below else round(wanted), 0), 2 * NUM_LAMBDAS - 1)
     best = min(tried, key=lambda one: (below and tried[one][0] > 0, abs(tried[one][0])))
     return best, tried[best][1]
+
+
+def _following(misses: Mapping[int, float], slope: float) -> float:
+    """Where an encode should miss by nothing: on a line through two that do.
+
+    They are neighbours on both sides of the goal (regula falsi); as long as there are none, the best and the one next
+    to it, whose slope is trusted within a factor of three.
+    """
+    around = [(one, two) for one, two in itertools.pairwise(sorted(misses)) if misses[one] * misses[two] <= 0]
+    if around:
+        one, two = min(around, key=lambda pair: min(abs(misses[place]) for place in pair))
+        return one + (two - one) * misses[one] / ((misses[one] - misses[two]) or 1.0)
+    best, *others = sorted(misses, key=lambda one: abs(misses[one]))
+    measured = slope
+    if others:
+        near = min(others, key=lambda one: abs(one - best))
+        measured = min(max((misses[near] - misses[best]) / (near - best), 3 * slope), slope / 3)
+    return best - misses[best] / measured
 
 
 def _encoded(

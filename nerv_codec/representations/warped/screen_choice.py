@@ -148,8 +148,9 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
         shown += [Screen(squares, _flattened(codes, known, squares, seen, _SHARES[0]))]
     screen = min(shown, key=lambda one: float(np.minimum(cost(one), worth)[squares].sum()))
     for _ in range(2):  # what the others take depends on which there are
-        squares = squares & (cost(screen) < worth)
-        if not squares.any():
+        gains = worth - cost(screen)
+        squares = squares & (gains > 0)
+        if gains[squares].sum() < _PROMISE * worth.sum():
             return None
         screen = Screen(squares, screen.planes)
     return screen
