@@ -11,6 +11,7 @@ from itertools import islice
 import numpy as np
 import torch
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.entropy.laplace import latent_code_lengths
 from nerv_codec.representations.shared import band_kernel
 from nerv_codec.representations.shared.band_coder import Conditions, Latents, coded_symbols, walk
@@ -34,6 +35,7 @@ def analysed(
     decide: bool = True,
     given: Subbands | None = None,
     worth: float = 1.0,
+    workers: Workers | None = None,
 ) -> tuple[Subbands, Latents]:
     """Latents of a picture, before rounding and as integers.
 
@@ -45,13 +47,14 @@ def analysed(
         decide: Whether rounding weighs error against bits, or just rounds.
         given: Latents before rounding, in place of those of the analysis.
         worth: Factor of the weight of error in rounding.
+        workers: Who share the work of what decodes.
     """
     expected = prediction.floating()
     index = torch.tensor([told.lambda_index])
     at = conditions(index, expected.parents)
     subbands = forward(canvas - expected.planes)
     networks = weights.of(prediction.parents)
-    shown = networks.analysis.features(canvas, expected, at)
+    shown = networks.analysis.features(canvas, expected, at) if given is None else {}
     synthesis, decoder = networks.synthesis, networks.synthesis.told(told.lambda_index, prediction.parents)
     steps = walk(networks.context, {level: grid.shape[1:] for level, grid in subbands.items()}, told)
     worth *= float(rounding_weight(index, expected.parents)) / lambda_value(told.lambda_index)
@@ -86,5 +89,5 @@ def analysed(
         if level != LEVELS[-1]:
             decoded[level] = dequantised(grid, widths)
             around = synthesis.stages[level].around(everywhere(grid))
-            features = synthesis.stage(level, lifted, decoded[level], prediction, decoder, around)
+            features = synthesis.stage(level, lifted, decoded[level], prediction, decoder, around, workers=workers)
     return real, integers

@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
 from nerv_codec.representations.shared.integer_transform import STEP_SCALE
@@ -31,13 +32,16 @@ _GAIN = 0.003
 """Share of the cost that must be gained for another turn."""
 
 
-def analysed_in_loop(canvas: Tensor, told: Told, weights: SharedWeights) -> tuple[Subbands, Latents]:
+def analysed_in_loop(
+    canvas: Tensor, told: Told, weights: SharedWeights, workers: Workers | None = None
+) -> tuple[Subbands, Latents]:
     """Latents of a picture before rounding and as integers, see `shared.analysing.analysed`.
 
     Args:
         canvas: (1, 6, rows, cols), what is to be coded.
         told: What is known of it.
         weights: The shared networks.
+        workers: Who share the work.
     """
     prediction, conditions = told.prediction, told.conditions
     index = conditions.lambda_index
@@ -45,14 +49,23 @@ def analysed_in_loop(canvas: Tensor, told: Told, weights: SharedWeights) -> tupl
     steps = networks.synthesis.told(index, prediction.parents).steps
     widths = {level: torch.tensor(row / STEP_SCALE, dtype=torch.float32)[:, None, None] for level, row in steps.items()}
 
+    def bits(latents: Latents) -> float:
+        out = StreamWriter()
+        put_latents(latents, networks.context, conditions, flag_counts(), out)
+        return 32.0 * out.used
+
+    def error(latents: Latents) -> tuple[float, Tensor]:
+        found = mended(latents, told, weights, workers=workers).tensor()
+        return float(distortion(canvas, found, CHROMA)[0]), canvas - found
+
     def tried(latents: Latents) -> tuple[float, Tensor]:
         """What latents cost, in bits a sample, and what they lack."""
-        out, found = StreamWriter(), mended(latents, told, weights).tensor()
-        put_latents(latents, networks.context, conditions, flag_counts(), out)
-        error = float(distortion(canvas, found, CHROMA)[0])
-        return error / lambda_value(index) + 32 * out.used / (4 * canvas[0, 0].numel()), canvas - found
+        counted = None if workers is None else workers.begin(bits, latents)
+        wrong, lacking = error(latents)
+        taken = bits(latents) if counted is None else counted.result()
+        return wrong / lambda_value(index) + taken / (4 * canvas[0, 0].numel()), lacking
 
-    real, best = analysed(canvas, prediction, conditions, weights)
+    real, best = analysed(canvas, prediction, conditions, weights, workers=workers)
     least, lacking = tried(best)
     for _ in range(_TIMES):
         missing = forward(lacking)
@@ -60,7 +73,7 @@ def analysed_in_loop(canvas: Tensor, told: Told, weights: SharedWeights) -> tupl
             level: torch.from_numpy(grid).float()[None] + missing[level] / widths[level] for level, grid in best.items()
         }
         halfway = {level: torch.lerp(real[level], goal[level], _SHARE) for level in real}
-        _, latents = analysed(canvas, prediction, conditions, weights, given=halfway, worth=_WORTH)
+        _, latents = analysed(canvas, prediction, conditions, weights, given=halfway, worth=_WORTH, workers=workers)
         cost, lacking = tried(latents)
         if cost >= least:
             break

@@ -48,8 +48,8 @@ _STEPS = (1.0, 1.0, 0.5)
 """Share of the steps that a node takes, by depth: most where most others depend on it. Deeper ones gain less than a
 hundredth. Those of the root are ten times as long as others."""
 _LOOPED = 2
-"""Depths below this are analysed in a closed loop; anchors unless they take steps, which get further from a plain
-beginning."""
+"""Depths below this are analysed in a closed loop where they show screen content, unless they take steps. Films gain
+next to nothing by it behind the root."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -213,43 +213,45 @@ class PartEncoder:
         behind: Behind,
         effort: Effort,
     ) -> _Draft:
-        weights, parents = self.weights, [behind.done[frame] for frame in node.parents]
+        weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
         index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
         if decision is not None:
             seen = changed(parents, decision.brightness)
-            told = predicted(seen, node.sides, decision.field, self._extent, index, self.part, weights)
+            told = predicted(seen, node.sides, decision.field, self._extent, index, self.part, weights, workers)
             kept = decision.mending, decision.screen
-            return _Draft(decision, told, reconstructed(decision.latents, told, *kept, weights))
+            return _Draft(decision, told, reconstructed(decision.latents, told, *kept, weights, workers))
         canvas = self.target(node)
         source = Planes.rounded(canvas)
         brightness: tuple[Brightness, ...] = ()
         moved: MotionField | None = None
         if known is not None and motion is not None:
             reaches = ROUGH_REACHES if effort.rough else REACHES
-            brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, self.workers)
+            brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, workers)
         seen = changed(parents, brightness)
-        told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights)
+        told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights, workers)
         steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-        looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
 
         def bits(latents: Latents) -> float:
             out, context = StreamWriter(), weights.of(told.prediction.parents).context
             put_latents(latents, context, told.conditions, flag_counts(), out)
             return 32.0 * out.used
 
-        def attempted(canvas: Tensor) -> Attempt:
+        def attempted(canvas: Tensor, looped: bool) -> Attempt:
             if looped:
-                real, latents = analysed_in_loop(canvas, told, weights)
+                real, latents = analysed_in_loop(canvas, told, weights, workers)
             else:
-                real, latents = analysed(canvas, told.prediction, told.conditions, weights)
-            return Attempt(canvas, real, latents, mended(latents, told, weights), partial(bits, latents))
+                real, latents = analysed(canvas, told.prediction, told.conditions, weights, workers=workers)
+            return Attempt(
+                canvas, real, latents, mended(latents, told, weights, workers=workers), partial(bits, latents)
+            )
 
-        attempt, screen = attempted(canvas), None
+        attempt, screen = attempted(canvas, not node.parents), None
         if behind.screens is not None:
             frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
             own = source if frame is canvas else Planes.rounded(frame)
             shown = Seen(own, told.prediction, index, node.depth, self.part.components)
-            attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
+            looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
+            attempt, screen = with_screen(shown, attempt, partial(attempted, looped=looped), behind.screens)
         latents, planes = attempt.latents, attempt.planes
         if steps:
             latents = refined(

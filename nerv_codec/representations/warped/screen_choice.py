@@ -143,10 +143,16 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
     def cost(screen: Screen) -> Costs:
         return seen.bits(screen, models)[1] + seen.wrong(screen.over(plain.planes))
 
-    shown = [Screen(squares, _flattened(codes, None, squares, seen, share)) for share in _SHARES]
+    def saved(screen: Screen) -> float:
+        return float((worth - np.minimum(cost(screen), worth))[squares].sum())
+
+    screen = Screen(squares, _flattened(codes, None, squares, seen, _SHARES[0]))
+    if saved(screen) < _PROMISE / 2 * worth.sum():  # films seem to promise more than they keep; other ways are alike
+        return None
+    shown = [screen] + [Screen(squares, _flattened(codes, None, squares, seen, share)) for share in _SHARES[1:]]
     if known is not None:
         shown += [Screen(squares, _flattened(codes, known, squares, seen, _SHARES[0]))]
-    screen = min(shown, key=lambda one: float(np.minimum(cost(one), worth)[squares].sum()))
+    screen = max(shown, key=saved)
     for _ in range(2):  # what the others take depends on which there are
         gains = worth - cost(screen)
         squares = squares & (gains > 0)
