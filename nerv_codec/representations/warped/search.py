@@ -2,8 +2,9 @@
 
 A pyramid of searches at whole samples gives starts for each parent. Then every block in turn tries modes and vectors
 with all other blocks as they are, on the true overlapped prediction (iterated conditional modes, Besag 1986): error is
-the sum of absolute Hadamard coefficients over the block's support, and of chroma's differences in the block; bits are
-those that the coder's models take. At last blocks are split where that pays, and all around them have another turn.
+the sum of absolute Hadamard coefficients over the block's support, its square where that is small, and of chroma's
+differences in the block; bits are those that the coder's models take. At last blocks are split where that pays, and all
+around them have another turn.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ ROUGH_REACHES = (4, 1)
 """Where little depends on it."""
 _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
+_QUIET = 64.0
+"""Bits that a block's error is worth at the most where its square counts instead."""
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
 _SPLIT_BITS = 8
@@ -109,7 +112,7 @@ def search(
 
     def swept(number: int, first: int, last: int) -> None:
         reach = reaches[min(number, len(reaches) - 1)]
-        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest
+        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest, _QUIET * 16 * worth
         sweep(source.y, quarters, seen, vectors, modes, total, corners, terms, memory, number, first, last)
 
     def split() -> float:

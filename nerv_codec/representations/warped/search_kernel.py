@@ -110,18 +110,23 @@ def _error(place, quarters, down, right, other, both, limit):
     """Error over a support, in 1/16, if the block is read from there (or is the mean with other).
 
     It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes;
-    or less than that, if it is not below the limit.
+    below what is quiet it counts by its square (Huber 1964), as errors do that are too small for a transform to code.
+    Or it is less than that, if it is not below the limit.
     """
     r, c, rest, weights = place[:4]
+    quiet = place[7]
     height, width = quarters.shape[2:]
     y = min(max(PAD + r * 8 - 4 + (down >> 2), 0), height - 16)
     x = min(max(PAD + c * 8 - 4 + (right >> 2), 0), width - 16)
     start = ((4 * (down & 3) + (right & 3)) * height + y) * width + x
     # in whole numbers, and never so low that what ends early could pass for less than the limit
-    most = np.int64(min(limit, 1e15)) + 2
+    large = limit + quiet / 2 if 2 * limit > quiet else np.sqrt(2 * quiet * max(limit, 0.0))
+    most = np.int64(min(large, 1e15)) + 2
     if both:
-        return error_of_both(rest, weights, quarters, start, width, other, most)
-    return error_of_one(rest, weights, quarters, start, width, other, most)
+        found = np.float64(error_of_both(rest, weights, quarters, start, width, other, most))
+    else:
+        found = np.float64(error_of_one(rest, weights, quarters, start, width, other, most))
+    return found - quiet / 2 if found > quiet else found * found / (2 * quiet)
 
 
 @njit(nogil=True, cache=True)
@@ -226,12 +231,13 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     """The best vector of a block towards one parent, written into the field; its cost without that of the mode.
 
     both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights,
-    room for what was tried; chroma of the pictures, and what it should be if the prediction is a mean.
+    room for what was tried; chroma of the pictures, and what it should be if the prediction is a mean; what is quiet.
     terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
-    (model, bit) and of differences of vectors, price of a bit, reach, limit of the vectors that are tried.
+    (model, bit) and of differences of vectors, price of a bit, reach, limit of the vectors that are tried, below
+    which error a block is quiet.
     """
     r, c, tried, tints, mean = place[0], place[1], place[4], place[5], place[6]
-    expected, starts, near, far, bits_of, sizes, price, reach, farthest = terms
+    expected, starts, near, far, bits_of, sizes, price, reach, farthest, _ = terms
     rows, cols = field.shape[1:3]
     second = both and number == 1
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
@@ -337,7 +343,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
 def _best_both(quarters, field, chosen, two, found, place, terms):
     """Vectors to both parents, each in turn with the other as it is, from those in the field on; what they cost."""
     r, c, tints, mean = place[0], place[1], place[5], place[6]
-    expected, _, near, far, bits_of, sizes, price, _, _ = terms
+    expected, _, near, far, bits_of, sizes, price, _, _, _ = terms
     _fetch(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], two)
     tint_goal(tints, r, c, 0, field[0, r, c, 0], field[0, r, c, 1], mean)
     _refine(quarters, field, chosen, 1, True, two, found, place, terms)
@@ -385,7 +391,7 @@ def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, 
         last: Row behind the last.
     """
     rows, cols = modes.shape
-    expected, _, near, far, bits_of, _, price, _, _ = terms
+    expected, _, near, far, bits_of, _, price, _, _, quiet = terms
     two_parents = far != 0
     chosen, joined, changed = memory
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
@@ -399,7 +405,7 @@ def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, 
         for c in range(cols):
             if number > 0 and _settled(changed, number, r, c):
                 continue
-            place = (r, c, rest, weights, tried, tints, mean)
+            place = (r, c, rest, weights, tried, tints, mean, quiet)
             this = 8 * (r == 0) + 4 * (r == rows - 1) + 2 * (c == 0) + (c == cols - 1)
             if this != kind:
                 kind = this
