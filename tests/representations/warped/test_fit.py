@@ -1,5 +1,6 @@
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 from moving import moving_texture
@@ -11,7 +12,7 @@ from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.warped import encode
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decode import unpack_warped
-from nerv_codec.representations.warped.fit import fit_warped
+from nerv_codec.representations.warped.fit import _following, _nearest, fit_warped
 
 FORMAT = PixelFormat()
 INFO = VideoInfo(48, 32, FORMAT, ColorInfo(chroma_location=1), time_base=Fraction(1, 24))
@@ -66,3 +67,36 @@ def test_what_a_gpu_fits_a_cpu_decodes():
         unpack_warped(fitted.payload, task.geometry)
         payloads.add(fitted.payload)
     assert len(payloads) == 2
+
+
+@pytest.mark.parametrize(
+    ("misses", "following"),
+    [
+        ({80: 0.4}, 82),
+        ({80: 0.4, 84: -0.4}, 82),
+        ({80: 0.9, 82: 0.3}, 83),
+        ({80: 0.5, 81: 0.49}, 81 + 0.49 / (0.2 / 3)),
+        ({80: 0.1, 81: 0.5}, 80 + 0.1 / (0.2 / 3)),
+        ({60: 2.0, 80: 0.5, 90: -0.5, 100: -3.0}, 85),
+        ({80: -0.3, 90: 0.1}, 87.5),
+        ({80: 0.0, 90: -1.0}, 80),
+    ],
+)
+def test_the_next_trial_is_where_a_line_says_that_nothing_is_missed(misses, following):
+    assert _following(misses, -0.2) == pytest.approx(following)
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_goal_is_found_among_qualities_that_do_not_fall_evenly(below):
+    """Of two that it lies between, which are as far apart as qualities are; some steps go up again."""
+    values = np.cumsum(np.random.default_rng(3).uniform(-0.45, 0.05, 162))
+    for goal in values[10:150:7] - 0.03:
+        made = []
+
+        def encoded(halves, made=made):
+            made.append(halves)
+            return values[halves]
+
+        halves, found = _nearest(encoded, 80, off=lambda one, goal=goal: one - goal, slope=-0.2, below=below, trials=9)
+        assert found == values[halves] and len(set(made)) == len(made) <= 9
+        assert abs(found - goal) < 0.45 and (found <= goal or not below)

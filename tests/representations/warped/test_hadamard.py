@@ -8,6 +8,8 @@ from nerv_codec.representations.warped.hadamard_code import (
     sum_of_differences,
     sum_of_four_rows,
 )
+from nerv_codec.representations.warped.quarter_kernel import PAD
+from nerv_codec.representations.warped.search_kernel import _error
 
 HADAMARD = np.array([[1]])
 for _ in range(3):
@@ -75,3 +77,20 @@ def test_four_rows_have_pitches_of_their_own():
     one, two = (draw.integers(-4095, 4096, shape).astype(np.int16) for shape in ((6, 9), (5, 30)))
     found = np.abs(one[1:5, 1:9].astype(int) - two[:4, 20:28]).sum()
     assert four_rows(one, 10, 9, two, 20, 30) == found
+
+
+@pytest.mark.parametrize("both", [False, True])
+@pytest.mark.parametrize("quiet", [1.0, 1e6, 1e7, 1e9])
+def test_what_is_quiet_counts_by_its_square(numbers, both, quiet):
+    """The same from both sides where it ends, and never below a limit that is reached."""
+    goal, weights, plane, other = numbers
+    quarters = np.zeros((4, 4, 2 * PAD + 16, 2 * PAD + 16), np.int16)
+    quarters[2, 1, PAD + 2 : PAD + 18, PAD - 7 : PAD + 9] = plane[5:21, 7:23]
+    place = (0, 0, goal, weights, None, None, None, quiet)
+    vector = 4 * 6 + 2, 4 * -3 + 1
+    whole = (both_error if both else one_error)(goal, weights, plane, 5 * 40 + 7, 40, other, 1 << 60)
+    expected = whole - quiet / 2 if whole > quiet else whole**2 / (2 * quiet)
+    assert _error(place, quarters, *vector, other, both, np.inf) == pytest.approx(expected)
+    assert _error(place, quarters, *vector, other, both, 1.01 * expected) == pytest.approx(expected)
+    for limit in (0.0, 0.3 * expected, expected):
+        assert _error(place, quarters, *vector, other, both, limit) >= limit
