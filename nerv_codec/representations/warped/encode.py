@@ -14,8 +14,9 @@ from torch import Tensor
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.analysing import analysed
-from nerv_codec.representations.shared.band_coder import Latents, flag_counts, put_latents
+from nerv_codec.representations.shared.band_coder import flag_counts, put_latents
 from nerv_codec.representations.shared.canvas import Part
+from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.quality import lambda_value
 from nerv_codec.representations.shared.refining import refined
 from nerv_codec.representations.shared.stream import Counts, StreamWriter
@@ -32,8 +33,8 @@ from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, reconstructed, restored
 from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.decisions import Decision
-from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected
-from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, put_field
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, uniform
+from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, field_bits, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
 from nerv_codec.representations.warped.screen_choice import Attempt, Seen, with_screen
@@ -228,30 +229,28 @@ class PartEncoder:
             reaches = ROUGH_REACHES if effort.rough else REACHES
             brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, workers)
         seen = changed(parents, brightness)
-        told = predicted(seen, node.sides, moved, self._extent, index, self.part, weights, workers)
+        ways: list[MotionField | None] = [moved]
+        if moved is not None and node.sides == 1 and not effort.rough:
+            ways += uniform(moved)
+        tolds = [predicted(seen, node.sides, way, self._extent, index, self.part, weights, workers) for way in ways]
+        attempts = [self._attempted(canvas, told, looped=not node.parents) for told in tolds]
+
+        def cost(number: int) -> float:
+            attempt, way = attempts[number], ways[number]
+            wrong: float = float(distortion(canvas, attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
+            assert known is not None and way is not None
+            return wrong / lambda_value(index) + attempt.bits + field_bits(way, known, behind.models)
+
+        best = min(range(len(ways)), key=cost) if len(ways) > 1 else 0
+        told, attempt, moved, screen = tolds[best], attempts[best], ways[best], None
         steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
-
-        def bits(latents: Latents) -> float:
-            out, context = StreamWriter(), weights.of(told.prediction.parents).context
-            put_latents(latents, context, told.conditions, flag_counts(), out)
-            return 32.0 * out.used
-
-        def attempted(canvas: Tensor, looped: bool) -> Attempt:
-            if looped:
-                real, latents = analysed_in_loop(canvas, told, weights, workers)
-            else:
-                real, latents = analysed(canvas, told.prediction, told.conditions, weights, workers=workers)
-            return Attempt(
-                canvas, real, latents, mended(latents, told, weights, workers=workers), partial(bits, latents)
-            )
-
-        attempt, screen = attempted(canvas, not node.parents), None
         if behind.screens is not None:
             frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
             own = source if frame is canvas else Planes.rounded(frame)
             shown = Seen(own, told.prediction, index, node.depth, self.part.components)
             looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
-            attempt, screen = with_screen(shown, attempt, partial(attempted, looped=looped), behind.screens)
+            attempted = partial(self._attempted, told=told, looped=looped)
+            attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
         latents, planes = attempt.latents, attempt.planes
         if steps:
             latents = refined(
@@ -262,6 +261,21 @@ class PartEncoder:
         decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent), screen)
         goal = source if attempt.canvas is canvas else Planes.rounded(attempt.canvas)
         return _Draft(decision, told, planes, restored(latents, told, weights), goal)
+
+    def _attempted(self, canvas: Tensor, told: Told, looped: bool) -> Attempt:
+        """Latents and planes of a canvas, without steps."""
+        weights, workers = self.weights, self.workers
+        if looped:
+            real, latents = analysed_in_loop(canvas, told, weights, workers)
+        else:
+            real, latents = analysed(canvas, told.prediction, told.conditions, weights, workers=workers)
+
+        def bits() -> float:
+            out, context = StreamWriter(), weights.of(told.prediction.parents).context
+            put_latents(latents, context, told.conditions, flag_counts(), out)
+            return 32.0 * out.used
+
+        return Attempt(canvas, real, latents, mended(latents, told, weights, workers=workers), bits)
 
     def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""

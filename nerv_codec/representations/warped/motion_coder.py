@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import numpy.typing as npt
 
@@ -57,6 +59,13 @@ def put_field(field: MotionField, expectation: Expectation, models: MotionModels
         out.used = split_kernel.code_splits(
             True, field.vectors, field.modes, field.corners.copy(), models.splits, out.state, out.words, out.used
         )
+
+
+def field_bits(field: MotionField, expectation: Expectation, models: MotionModels) -> float:
+    """What a field takes behind what came before."""
+    out = StreamWriter()
+    put_field(field, expectation, copy.deepcopy(models), out)
+    return 32.0 * out.used
 
 
 def take_field(

@@ -11,10 +11,11 @@ from nerv_codec.base.video import PixelFormat
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped import anchors
+from nerv_codec.representations.warped import anchors, encode
 from nerv_codec.representations.warped.anchors import cost_of, encode_choosing
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
+from nerv_codec.representations.warped.motion import BOTH, MotionField, no_corners, uniform
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node
 
@@ -103,3 +104,43 @@ def test_fewer_bits_or_less_error_cost_less():
 
     assert cost(90, 0.02) < cost(100, 0.02) < cost(100, 0.03)
     assert cost(100, 0.02) == pytest.approx(cost(100, 0.02 * 10 ** (1 / 20)) - 0.184, abs=0.005)  # a dB
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart):
+    """Vectors that the search took from nowhere are left out, those of a part that moves by itself are not."""
+    fmt = PixelFormat()
+    (first,) = moving_texture(fmt, 64, 96, 1)
+    second = [plane.copy() for plane in first]
+    if apart:
+        for plane, shift in zip(second, (6, 3, 3), strict=True):
+            plane[: len(plane) // 3] = np.roll(plane[: len(plane) // 3], shift, 1)
+    else:
+        draw = np.random.default_rng(0)
+
+        def lost(source, parents, price, known, *_):
+            shape = known.vectors.shape[1:3]
+            vectors = np.zeros((2, *shape, 2), np.int32)
+            vectors[:, : shape[0] // 3] = draw.integers(-9, 9, (shape[0] // 3, shape[1], 2))
+            return MotionField(vectors, np.zeros(shape, np.uint8), no_corners(shape))
+
+        monkeypatch.setattr(encode, "search", lost)
+    part = parts([plane.shape for plane in first])[0]
+    canvases = [to_canvas(planes, 8, part) for planes in (first, second)]
+    with Workers() as workers:
+        encoder = PartEncoder(canvases, part, Ladder(48, (0,)), load_weights(), workers)
+        *_, anchor = encode_part(encoder, (0, 1), StreamWriter())
+    assert (anchor.decision.field.vectors == 0).all() != apart
+
+
+def test_all_of_a_field_moves_as_most_of_it():
+    vectors, modes = np.zeros((2, 4, 5, 2), np.int32), np.zeros((4, 5), np.uint8)
+    vectors[0] = 7, -3
+    field = MotionField(vectors, modes, no_corners(modes.shape))
+    assert uniform(field) == []
+    vectors[0, 0] = np.arange(10).reshape(5, 2)
+    modes[1, 2:] = BOTH
+    (one,) = uniform(field)
+    assert (one.vectors[0] == (7, -3)).all() and (one.vectors[1] == 0).all() and not one.modes.any()
+    vectors[0, 3, 4] = 1, 1
+    assert uniform(field) == []
