@@ -43,7 +43,8 @@ def test_coordinates(video):
     expected = video.sample(torch.tensor(points, dtype=torch.float64))
     reverse = np.array(points)[::-1]
     assert torch.equal(video.sample(points), expected) and torch.equal(video.sample(reverse), expected.flip(0))
-    assert torch.equal(video.sample(points[0]), expected[0])
+    # floats of a sine network: processors add up a single row in another order than several
+    torch.testing.assert_close(video.sample(points[0]), expected[0])
     for wrong, said in (
         (torch.zeros(3, 4), "shape"),
         (0.5, "shape"),
