@@ -146,13 +146,15 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
     def saved(screen: Screen) -> float:
         return float((worth - np.minimum(cost(screen), worth))[squares].sum())
 
-    screen = Screen(squares, _flattened(codes, None, squares, seen, _SHARES[0]))
-    if saved(screen) < _PROMISE / 2 * worth.sum():  # films seem to promise more than they keep; other ways are alike
+    shown = [Screen(squares, _flattened(codes, None, squares, seen, _SHARES[0]))]
+    found = [saved(shown[0])]
+    if found[0] < _PROMISE / 2 * worth.sum():  # films seem to promise more than they keep; other ways are alike
         return None
-    shown = [screen] + [Screen(squares, _flattened(codes, None, squares, seen, share)) for share in _SHARES[1:]]
+    shown += [Screen(squares, _flattened(codes, None, squares, seen, share)) for share in _SHARES[1:]]
     if known is not None:
         shown += [Screen(squares, _flattened(codes, known, squares, seen, _SHARES[0]))]
-    screen = max(shown, key=saved)
+    found += map(saved, shown[1:])
+    screen = shown[int(np.argmax(found))]
     for _ in range(2):  # what the others take depends on which there are
         gains = worth - cost(screen)
         squares = squares & (gains > 0)
