@@ -129,7 +129,7 @@ def next_word(words, position):
     return np.uint64(words[position]) if position < words.shape[0] else _Z
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def begin(words):
     """A decoder's state after the first two words; the next word's position is 2."""
     return np.array([_Z, FULL, (next_word(words, 0) << WORD) | next_word(words, 1)], np.uint64)

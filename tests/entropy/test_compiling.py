@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from nerv_codec.entropy.compiling import njit
 
 _CODE = """
 import json
@@ -36,6 +39,18 @@ def test_the_first_call_tells_and_the_second_does_not(tmp_path):
     assert first[0].startswith("compiling for this machine, once: kernel 1 of at most ")
     assert all(stage.startswith("compiling for this machine, once: ") for stage in first)
     assert stages(tmp_path) == []
+
+
+def test_a_kernel_that_returns_arrays_must_count_them():
+    """One that does not would leave an array to be freed while somebody reads it."""
+
+    def row(x):
+        return 0, x[1]
+
+    x = np.arange(6).reshape(2, 3)
+    assert njit(allocates=True)(row)(x)[1].tolist() == [3, 4, 5]
+    with pytest.raises(TypeError, match="row returns an array, which nobody counts"):
+        njit()(row)(x)
 
 
 NOWHERE = "from numba.core import caching\ncaching.CacheImpl._locator_classes = []\n"

@@ -67,7 +67,7 @@ def logit(probability):
     return _LOGIT[min(max(int(probability * LOGITS), 0), LOGITS - 1)]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def start_coder():
     """A coder before its first decision."""
     return np.array([0, 0xFFFFFFFF, 0, 0])

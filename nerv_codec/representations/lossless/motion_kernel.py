@@ -72,7 +72,7 @@ def search(current, past, guess, height, width, margin, reach, step_cost, vector
             vectors[row, col, 0], vectors[row, col, 1] = best_y, best_x
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def motion_counters():
     """Counters of `code_vectors` that have seen nothing."""
     return np.full(NUM_MOTION_COUNTERS, COUNTER_ONE // 2 << 8, np.int32)
@@ -102,7 +102,7 @@ def _difference(coder, data, mode, value, counters, base, context):
     return -found if negative else found
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def code_vectors(coder, data, mode, vectors, count_back, counters, height, width):
     """Codes the vectors towards the first ``count_back`` frames before: (back, rows, cols, 2).
 

@@ -110,7 +110,7 @@ def _local_weights(local, sums, segment, fall, n, slow, orders, weights, columns
         solve(lower, z, orders[k], part, weights, columns[k])
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def code_plane(
     coder, data, mode, known, drawing, planes, slots, vectors, block_shifts, taps, orders, area, state, past_errors,
     luma_errors, out_errors, peak,

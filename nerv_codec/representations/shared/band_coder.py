@@ -29,7 +29,7 @@ from nerv_codec.representations.shared.integer_network import (
 )
 from nerv_codec.representations.shared.layout import LEVELS, Orientation, bands
 from nerv_codec.representations.shared.low_pass import predict_low_pass, restore_low_pass
-from nerv_codec.representations.shared.network_kernel import LARGEST, MARGIN, Halves, Network
+from nerv_codec.representations.shared.network_kernel import LARGEST, MARGIN, Halves, Network, room_for
 from nerv_codec.representations.shared.prepared import blank_features, next_features
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 
@@ -85,7 +85,8 @@ class Step:
 
     def arguments(self) -> tuple[object, ...]:
         """What the loops of `band_kernel` want to know of it."""
-        return self.index, self.planes, self.features, self.prepared, self.bias
+        room = room_for(self.planes.shape[2] - 2 * MARGIN, self.prepared)
+        return self.index, self.planes, self.features, self.prepared, self.bias, room
 
 
 def walk(context: IntegerContext, shapes: Mapping[int, tuple[int, ...]], told: Conditions) -> Iterator[Step]:

@@ -29,7 +29,6 @@ from nerv_codec.representations.shared.network_kernel import (
     distributions,
     first_layer,
     look_west,
-    room_for,
 )
 
 
@@ -39,39 +38,40 @@ def _cut(value):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _begin_row(network, bias, band, planes, features, i, room, locations, scales):
-    """Finds all distributions of a row as if it were zero; returns the row, which is to be filled in."""
+def _begin_row(network, bias, planes, features, i, room):
+    """Finds all distributions of a row as if it were zero."""
     first_layer(network, planes, features, i, room.sums)
-    distributions(network, bias, room, locations, scales)
-    return planes[band, i + MARGIN]
+    distributions(network, bias, room)
 
 
 @njit(nogil=True, cache=True)
-def predict_band(symbols, band, planes, features, network, bias, found_locations, found_scales):
+def predict_band(symbols, band, planes, features, network, bias, room, found_locations, found_scales):
     """Location (1/16) and scale index of every symbol of (rows, cols)."""
     rows, cols = symbols.shape
-    room, locations, scales = room_for(cols, network), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    locations, scales = room.locations, room.scales
     for i in range(rows):
-        own = _begin_row(network, bias, band, planes, features, i, room, locations, scales)
+        _begin_row(network, bias, planes, features, i, room)
+        own = planes[band, i + MARGIN]
         for j in range(cols):
             near, far = np.int32(own[j + MARGIN - 1]), np.int32(own[j + MARGIN - 2])
             if near != 0 or far != 0:
-                look_west(network, bias, near, far, j, room, locations, scales)
+                look_west(network, bias, near, far, j, room)
             found_locations[i, j], found_scales[i, j] = locations[j], scales[j]
             own[j + MARGIN] = _cut(symbols[i, j])
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def encode_band(symbols, band, planes, features, network, bias, cumulative, state, words, used):
+def encode_band(symbols, band, planes, features, network, bias, room, cumulative, state, words, used):
     """Appends a band; returns the number of words (more than there is room for: in vain), -1: a symbol too large."""
     rows, cols = symbols.shape
-    room, locations, scales = room_for(cols, network), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    locations, scales = room.locations, room.scales
     for i in range(rows):
-        own = _begin_row(network, bias, band, planes, features, i, room, locations, scales)
+        _begin_row(network, bias, planes, features, i, room)
+        own = planes[band, i + MARGIN]
         for j in range(cols):
             near, far = np.int32(own[j + MARGIN - 1]), np.int32(own[j + MARGIN - 2])
             if near != 0 or far != 0:
-                look_west(network, bias, near, far, j, room, locations, scales)
+                look_west(network, bias, near, far, j, room)
             location, index = locations[j], scales[j]
             symbol = np.int64(symbols[i, j])
             if abs(symbol) > MAX_LATENT:
@@ -99,15 +99,16 @@ def _length(symbol, location, index, lengths):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def decide_band(real, band, planes, features, network, bias, lengths, price, symbols):
+def decide_band(real, band, planes, features, network, bias, room, lengths, price, symbols):
     """Rounds real latents (rows, cols), each to what costs least: price * error**2 + bits, given those before.
 
     Tried are the two nearest integers and, where it is not among them, the next one towards zero.
     """
     rows, cols = real.shape
-    room, locations, scales = room_for(cols, network), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    locations, scales = room.locations, room.scales
     for i in range(rows):
-        own = _begin_row(network, bias, band, planes, features, i, room, locations, scales)
+        _begin_row(network, bias, planes, features, i, room)
+        own = planes[band, i + MARGIN]
         for j in range(cols):
             y = real[i, j]
             first = np.int64(np.rint(y))
@@ -115,7 +116,7 @@ def decide_band(real, band, planes, features, network, bias, lengths, price, sym
             if first != 0 or abs(y) > 0.25:
                 near, far = np.int32(own[j + MARGIN - 1]), np.int32(own[j + MARGIN - 2])
                 if near != 0 or far != 0:
-                    look_west(network, bias, near, far, j, room, locations, scales)
+                    look_west(network, bias, near, far, j, room)
                 location, index = locations[j], scales[j]
                 least = price * (y - first) ** 2 + _length(first, location, index, lengths)
                 inward = first - 1 if first > 0 else first + 1
@@ -128,17 +129,18 @@ def decide_band(real, band, planes, features, network, bias, lengths, price, sym
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def decode_band(words, position, state, symbols, band, planes, features, network, bias, cumulative):
+def decode_band(words, position, state, symbols, band, planes, features, network, bias, room, cumulative):
     """Fills the symbols of a band, zero before; returns the next word's position, or -1 if the data is damaged."""
     rows, cols = symbols.shape
-    room, locations, scales = room_for(cols, network), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    locations, scales = room.locations, room.scales
     span, point, bounds = state[1], state[2] - state[0], cumulative.reshape(-1)
     for i in range(rows):
-        own = _begin_row(network, bias, band, planes, features, i, room, locations, scales)
+        _begin_row(network, bias, planes, features, i, room)
+        own = planes[band, i + MARGIN]
         for j in range(cols):
             near, far = np.int32(own[j + MARGIN - 1]), np.int32(own[j + MARGIN - 2])
             if near != 0 or far != 0:
-                look_west(network, bias, near, far, j, room, locations, scales)
+                look_west(network, bias, near, far, j, room)
             location, index = locations[j], scales[j]
             rounded = (location + 8) >> 4
             table = ((index << 4) + location - 16 * rounded + 8) * (ESCAPE + 2)
@@ -175,17 +177,18 @@ def decode_band(words, position, state, symbols, band, planes, features, network
 
 
 @njit(nogil=True, cache=True)
-def draw_band(chance, symbols, band, planes, features, network, bias, cumulative):
+def draw_band(chance, symbols, band, planes, features, network, bias, room, cumulative):
     """Fills the symbols of a band as the tables say, from random uint64 (rows, cols): 24 bits for the code, the others
     for what an escape would write."""
     rows, cols = symbols.shape
-    room, locations, scales = room_for(cols, network), np.zeros(cols, np.int64), np.zeros(cols, np.int64)
+    locations, scales = room.locations, room.scales
     for i in range(rows):
-        own = _begin_row(network, bias, band, planes, features, i, room, locations, scales)
+        _begin_row(network, bias, planes, features, i, room)
+        own = planes[band, i + MARGIN]
         for j in range(cols):
             near, far = np.int32(own[j + MARGIN - 1]), np.int32(own[j + MARGIN - 2])
             if near != 0 or far != 0:
-                look_west(network, bias, near, far, j, room, locations, scales)
+                look_west(network, bias, near, far, j, room)
             location, index = locations[j], scales[j]
             rounded = (location + 8) >> 4
             table = cumulative[index, location - 16 * rounded + 8]

@@ -1,7 +1,7 @@
 """Convolutions of whole numbers in 16 bits, compiled: only where they are wanted, with what follows them.
 
 Features are int16 (rows + 3, cols + 3, channels): place (i, j) of a grid is at (i + 1, j + 1), all around it is zero;
-channels are even. Layers come in blocks of 8 or 24 outputs, their inputs in pairs (`vector_code`); biases, half of a
+channels are even. Layers come in blocks of 8 to 48 outputs, their inputs in pairs (`vector_code`); biases, half of a
 unit included, and shifts are (blocks, outputs). Sums are modulo 2**32, whatever is on the way to them: loaders check
 that they are below 2**28 themselves (`integer_convolution`).
 
@@ -14,12 +14,13 @@ from __future__ import annotations
 import numpy as np
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.shared.vector_code import TILE, modulate, product, settle, turn, turn_back
+from nerv_codec.representations.shared.vector_code import TILE, modulate, product, settle, tile_places, turn, turn_back
 
 MODULATION_BITS = 10
 TURNED = 16
 """Numbers that stand for the 4 x 4 places which 2 x 2 look at."""
-_TILES = TILE // 8
+_TILES = min(TILE // 8, 12)
+"""Four places each that are turned together: whole tiles of products, which a near cache holds."""
 
 
 @njit(nogil=True, cache=True, boundscheck=False, inline="always")
@@ -34,7 +35,7 @@ def _any(wanted, i, j):
     return wanted[i, j] or wanted[i, right] or wanted[below, j] or wanted[below, right]
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def convolve(x, weights, bias, shift, wanted, first_row, last_row, low, high, add, out):
     """out = convolution of 3 x 3 of x, cut to low..high, at least at the wanted places (rows, cols) of these rows.
 
@@ -54,7 +55,7 @@ def convolve(x, weights, bias, shift, wanted, first_row, last_row, low, high, ad
     rows, cols = wanted.shape
     width, channels, stride = x.shape[1], x.shape[2], out.shape[2]
     blocks, outputs = bias.shape
-    places = TILE // outputs
+    places = tile_places(outputs)
     step, gap = _TILES * channels, -(-_TILES // places) * TILE
     flat, into, offsets, shifts = x.reshape(-1), out.reshape(-1), bias.reshape(-1), shift.reshape(-1)
     turned, sums = np.zeros(TURNED * step, np.int16), np.zeros(TURNED * gap, np.int32)
@@ -86,7 +87,7 @@ def convolve(x, weights, bias, shift, wanted, first_row, last_row, low, high, ad
         out[rows + 1] = 0
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def merge(x, weights, bias, shift, wanted, largest, scale, offset, out):
     """out + convolution of 1 x 1 of x, cut, times scale plus offset, cut again, at least at the wanted places.
 
@@ -113,7 +114,7 @@ def merge(x, weights, bias, shift, wanted, largest, scale, offset, out):
             if not wanted[i, j]:
                 j += 1
                 continue
-            places, place = min(TILE // outputs, cols - j), (i + 1) * width + j + 1
+            places, place = min(tile_places(outputs), cols - j), (i + 1) * width + j + 1
             for b in range(blocks):
                 product(flat, place * channels, channels, channels, table, b * channels * outputs, outputs, sums, 0)
                 for p in range(places):
@@ -125,7 +126,7 @@ def merge(x, weights, bias, shift, wanted, largest, scale, offset, out):
             j += places
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def lift(x, weights, bias, shift, wanted, largest, out):
     """Features of a grid twice as fine: a fourth of a layer's blocks for each of the 2 x 2 places below one.
 
@@ -150,7 +151,7 @@ def lift(x, weights, bias, shift, wanted, largest, out):
             if not wanted[i, j]:
                 j += 1
                 continue
-            places, start = min(TILE // outputs, cols - j), ((i + 1) * width + j + 1) * channels
+            places, start = min(tile_places(outputs), cols - j), ((i + 1) * width + j + 1) * channels
             for b in range(blocks):
                 product(flat, start, channels, channels, table, b * channels * outputs, outputs, sums, 0)
                 phase, first = 4 * b // blocks, b % (blocks // 4) * outputs

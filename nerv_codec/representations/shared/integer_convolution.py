@@ -18,7 +18,7 @@ from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.threads import Workers, side_by_side
 from nerv_codec.representations.shared import convolution_kernel
 from nerv_codec.representations.shared.integer_network import Ints
-from nerv_codec.representations.shared.vector_code import LANES, paired
+from nerv_codec.representations.shared.vector_code import LANES, block_of, paired
 
 Halves = npt.NDArray[np.int16]
 Features = Halves
@@ -102,29 +102,29 @@ class Convolution:
         if shift.min() < MIN_SHIFT or shift.max() > MAX_SHIFT or sums.max() > LARGEST_SUM or largest > LARGEST_WEIGHT:
             raise BitstreamError(f"the weights of {name} are too large for exact sums")
 
-    @functools.cached_property
-    def _blocks(self) -> tuple[int, Ints, Ints]:
-        """Outputs of a block, and (blocks, outputs) for the compiled loops: biases with half of a unit, and shifts.
+    def _in_blocks(self, outputs: int) -> tuple[Ints, Ints]:
+        """(blocks, outputs) for the compiled loops: biases with half of a unit, and shifts.
 
         Outputs that fill the last block up are zero.
         """
-        outputs = 24 if len(self.bias) % 24 == 0 else 8
         more = 0, -len(self.bias) % outputs
         shift = self.shift.astype(np.int32)
         half = self.bias + (1 << (shift - 1))
-        return outputs, np.pad(half, more).reshape(-1, outputs), np.pad(shift, more).reshape(-1, outputs)
+        return np.pad(half, more).reshape(-1, outputs), np.pad(shift, more).reshape(-1, outputs)
 
     @functools.cached_property
     def _flat(self) -> tuple[Halves, Ints, Ints]:
         """A layer of 1 x 1 for the compiled loops."""
-        outputs, bias, shift = self._blocks
-        return paired(self.weight[..., 0, 0], outputs), bias, shift
+        outputs = block_of(len(self.bias))
+        return paired(self.weight[..., 0, 0], outputs), *self._in_blocks(outputs)
 
     @functools.cached_property
     def _phases(self) -> tuple[Halves, Ints, Ints]:
-        """The layers of the 2 x 2 places below one."""
-        order = np.arange(len(self.bias)).reshape(-1, 4).T.ravel()
-        return Convolution(self.weight[order], self.shift[order], self.bias[order])._flat
+        """The layers of the 2 x 2 places below one, each in blocks of its own."""
+        order = np.arange(len(self.bias)).reshape(-1, 4).T
+        layers = (Convolution(self.weight[phase], self.shift[phase], self.bias[phase])._flat for phase in order)
+        weights, biases, shifts = (np.concatenate(parts) for parts in zip(*layers, strict=True))
+        return weights, biases, shifts
 
     @functools.cached_property
     def _turned(self) -> tuple[Halves, Ints, Ints]:
@@ -132,7 +132,8 @@ class Convolution:
 
         What `check_exact` lets through fits in 16 bits.
         """
-        outputs, bias, shift = self._blocks
+        outputs = block_of(len(self.bias))
+        bias, shift = self._in_blocks(outputs)
         turn = np.array([[2, 0, 0], [1, 1, 1], [1, -1, 1], [0, 0, 2]])
         weight = np.pad(self.weight.astype(np.int64), ((0, 0), (0, -self.weight.shape[1] % LANES), (0, 0), (0, 0)))
         turned = np.einsum("ai,oxij,bj->abox", turn, weight, turn)

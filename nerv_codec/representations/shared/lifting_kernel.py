@@ -62,7 +62,7 @@ def _join(low, high, at, count, plane, start):
         plane[start + 2 * j], plane[start + 2 * j + 1] = low[at + j], high[at + j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def _rooms(cols):
     """Flat room for rows of four bands that are under way, and how far these lie apart; vectors may look beyond."""
     pitch = (cols + 3 * LANES - 1) & -LANES
@@ -75,7 +75,7 @@ def _place(k, rows, pitch):
     return min(max(k, 0), rows - 1) % _KEPT * pitch + LANES
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def forward_level(plane, gray, bits, ll, hl, lh, hh):
     """Splits (2 rows, 2 cols), less gray and times 2**bits, into four bands of int32 (rows, cols).
 
@@ -104,7 +104,7 @@ def forward_level(plane, gray, bits, ll, hl, lh, hh):
                 lh[i - 3, j], hh[i - 3, j] = below[at + j], high[at + j]
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def inverse_level(ll, hl, lh, hh, plane):
     """The inverse of `forward_level`, without gray and bits; bands stay as they are."""
     rows, cols = ll.shape

@@ -2,7 +2,8 @@
 
 `planes` (bands, rows, cols) holds the symbols of a grid, cut to +-LARGEST, with MARGIN zeros around each band.
 Most of them are 0, and a neighbour of 0 adds nothing: rows are searched for others, and these add to what they are
-neighbours of. `features` (places, features) is what coarser grids say, int16, with SPARE places behind the last one.
+neighbours of. `features` (places, features) is what coarser grids say, int16, with `vector_code.SPARE` places behind
+the last one.
 `band_coder.reference_indices` says the same in numpy.
 """
 
@@ -18,19 +19,19 @@ from nerv_codec.entropy.laplace import MAX_LOCATION
 from nerv_codec.entropy.range_kernel import ZERO_SCALE
 from nerv_codec.representations.shared.vector_code import (
     LANES,
-    TILE,
+    SPARE,
     accumulate,
-    is_blank,
+    eight_bytes,
+    lowest_byte,
     product,
     product_8,
     product_alone,
     rectify,
+    tile_places,
 )
 
 MARGIN = 2
 LARGEST = 127
-SPARE = TILE // 8
-"""Places that tiles of products may look at, and write, beyond a row."""
 _MAX_HIDDEN, _MAX_FEATURE = np.int32(1023), np.int32(255)
 _HIDDEN_DROP, _FEATURE_DROP = np.int32(8), np.int32(9)
 _LOCATION_DROP, _SCALE_DROP = 10, 12
@@ -44,9 +45,9 @@ class Network(NamedTuple):
     """A network as the loops take it; first and second layer are bytes, and a shift to the left for each output.
 
     Attributes:
-        taps: (taps, 3): source, rows, cols of the places that are looked at, in this order.
-        weights: Flat (taps, 2, units): what a unit of input adds from there, if it is positive, and if it is negative.
-        west: The same for the two places to the left in the own band, the nearest first.
+        taps: (taps, 3): source, rows, cols of the places that are looked at, in this order, cols from right to left.
+        weights: Flat (2, taps, units): what a unit of input adds from there, if it is positive, and if it is negative.
+        west: For the two places to the left in the own band, the nearest first: flat (2, 2, units), place by place.
         features: Those of the features, in pairs (`vector_code`).
         shift: (units,).
         second: Flat (blocks, units * outputs), in pairs.
@@ -65,21 +66,20 @@ class Network(NamedTuple):
 
 
 class Room(NamedTuple):
-    """Room for a row: sums, hidden units, outputs."""
+    """Room for a row: sums, hidden units, outputs, and locations and scales of symbols."""
 
     sums: Ints
     hidden: Halves
     outputs: Ints
+    locations: npt.NDArray[np.int64]
+    scales: npt.NDArray[np.int64]
 
 
-@njit(nogil=True, cache=True)
-def room_for(cols, network):
+def room_for(cols: int, network: Network) -> Room:
     """Room for rows of so many places."""
-    units, outputs = network.shift.shape[0], network.second_shift.shape[1]
-    places = cols + SPARE
-    return Room(
-        np.zeros(places * units, np.int32), np.zeros(places * units, np.int16), np.zeros(places * outputs, np.int32)
-    )
+    units, outputs, places = len(network.shift), network.second_shift.shape[1], cols + SPARE
+    sums, hidden, found = np.zeros(places * units, np.int32), np.zeros(places * units, np.int16), places * outputs
+    return Room(sums, hidden, np.zeros(found, np.int32), np.zeros(cols, np.int64), np.zeros(cols, np.int64))
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -88,32 +88,50 @@ def first_layer(network, planes, features, i, sums):
     cols, units, count = planes.shape[2] - 2 * MARGIN, network.shift.shape[0], features.shape[1]
     if count:
         flat = features.reshape(-1)
-        for first in range(0, cols, TILE // units):
+        for first in range(0, cols, tile_places(units)):
             start = (i * cols + first) * count
             product(flat, start, count, count, network.features, 0, units, sums, first * units)
     else:
         sums[:] = 0
     taps, weights, inputs = network.taps, network.weights, network.inputs
-    first = 0
-    while first < taps.shape[0] and taps[first, 0] < planes.shape[0]:
+    first, count = 0, taps.shape[0]
+    while first < count and taps[first, 0] < planes.shape[0]:
         last = first + 1
-        while last < taps.shape[0] and taps[last, 0] == taps[first, 0] and taps[last, 1] == taps[first, 1]:
+        while last < count and _is_next(taps, last):
             last += 1
         row = planes[taps[first, 0], i + MARGIN + taps[first, 1]]
-        c = 0
-        while c < row.shape[0]:
-            if c % LANES == 0 and c + LANES <= row.shape[0] and is_blank(row, c):
-                c += LANES
-                continue
-            value = np.int32(row[c])
-            if value != 0:
-                size, sign = inputs[abs(value)], 1 if value < 0 else 0
-                for k in range(first, last):
-                    j = c - MARGIN - taps[k, 2]
-                    if 0 <= j < cols:
-                        accumulate(sums, j * units, units, size, weights, (2 * k + sign) * units)
-            c += 1
+        for c in range(0, row.shape[0], LANES):
+            word = _word(row, c)
+            while word != 0:
+                byte = lowest_byte(word)
+                word &= ~(np.uint64(255) << np.uint64(8 * byte))
+                value = np.int32(row[c + byte])
+                # from tap to tap, what a place adds to moves by one to the right
+                j = c + byte - MARGIN - taps[first, 2]
+                begin, end = max(-j, 0), min(last - first, cols - j)
+                if begin < end:
+                    row_of = (count if value < 0 else 0) + first + begin
+                    places, size = (j + begin) * units, (end - begin) * units
+                    accumulate(sums, places, size, inputs[abs(value)], weights, row_of * units)
         first = last
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _is_next(taps, k):
+    """Whether a tap looks at the place to the left of what the one before it looks at."""
+    before = k - 1
+    return taps[k, 0] == taps[before, 0] and taps[k, 1] == taps[before, 1] and taps[k, 2] == taps[before, 2] - 1
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _word(row, first):
+    """Eight bytes of a row as one number, zeros behind its end."""
+    if first + LANES <= row.shape[0]:
+        return eight_bytes(row, first)
+    word = np.uint64(0)
+    for c in range(first, row.shape[0]):
+        word |= np.uint64(np.uint8(row[c])) << np.uint64(8 * (c - first))
+    return word
 
 
 @njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
@@ -126,27 +144,27 @@ def _output(network, bias, room, j, k):
 
 
 @njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
-def _distribution(network, bias, j, room, locations, scales):
+def _distribution(network, bias, j, room):
     """From both outputs to the location in 1/16 and the scale index of a symbol."""
     sixteenths = (_output(network, bias, room, j, 0) + (1 << (_LOCATION_DROP - 1))) >> _LOCATION_DROP
     index = ZERO_SCALE + ((_output(network, bias, room, j, 1) + (1 << (_SCALE_DROP - 1))) >> _SCALE_DROP)
-    locations[j] = min(max(sixteenths, -MAX_LOCATION), MAX_LOCATION)
-    scales[j] = min(max(index, 0), _SCALES - 1)
+    room.locations[j] = min(max(sixteenths, -MAX_LOCATION), MAX_LOCATION)
+    room.scales[j] = min(max(index, 0), _SCALES - 1)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def distributions(network, bias, room, locations, scales):
+def distributions(network, bias, room):
     """Location in 1/16 and scale index of the symbols of a row, from their sums."""
-    units, cols = network.shift.shape[0], locations.shape[0]
+    units, cols = network.shift.shape[0], room.locations.shape[0]
     rectify(room.sums, 0, cols, units, network.shift, bias, _HIDDEN_DROP, _MAX_HIDDEN, room.hidden)
     for j in range(0, cols, SPARE):
         product_8(room.hidden, j * units, units, units, network.second, 0, room.outputs, 8 * j)
     for j in range(cols):
-        _distribution(network, bias, j, room, locations, scales)
+        _distribution(network, bias, j, room)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def look_west(network, bias, near, far, j, room, locations, scales):
+def look_west(network, bias, near, far, j, room):
     """Finds one of them again, with the two places to the left in the own band."""
     units, inputs = network.shift.shape[0], network.inputs
     if near != 0:
@@ -155,11 +173,11 @@ def look_west(network, bias, near, far, j, room, locations, scales):
         accumulate(room.sums, j * units, units, inputs[abs(far)], network.west, 3 * units if far < 0 else 2 * units)
     rectify(room.sums, j * units, 1, units, network.shift, bias, _HIDDEN_DROP, _MAX_HIDDEN, room.hidden)
     product_alone(room.hidden, j * units, units, units, network.second, 0, room.outputs, 8 * j)
-    _distribution(network, bias, j, room, locations, scales)
+    _distribution(network, bias, j, room)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def finer_features(network, bias, second_bias, planes, features, out):
+def finer_features(network, bias, second_bias, planes, features, room, found, out):
     """What a finished grid tells the finer one.
 
     Args:
@@ -168,17 +186,17 @@ def finer_features(network, bias, second_bias, planes, features, out):
         second_bias: (blocks, outputs).
         planes: Of the grid.
         features: What the grid was told.
+        room: For a row.
+        found: Room for the outputs of a row, as `Room.outputs`.
         out: The same for the finer grid, filled in.
     """
     rows, cols = planes.shape[1] - 2 * MARGIN, planes.shape[2] - 2 * MARGIN
     units, (blocks, outputs), count = network.shift.shape[0], network.second_shift.shape, out.shape[1]
-    room = room_for(cols, network)
-    found = np.zeros((cols + SPARE) * outputs, np.int16)
     for i in range(rows):
         first_layer(network, planes, features, i, room.sums)
         rectify(room.sums, 0, cols, units, network.shift, bias, _FEATURE_DROP, _MAX_FEATURE, room.hidden)
         for b in range(blocks):
-            for j in range(0, cols, TILE // outputs):
+            for j in range(0, cols, tile_places(outputs)):
                 product(
                     room.hidden,
                     j * units,

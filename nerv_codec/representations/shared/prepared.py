@@ -14,8 +14,8 @@ from nerv_codec.representations.shared.integer_network import (
     Ints,
     Layer,
 )
-from nerv_codec.representations.shared.network_kernel import MARGIN, SPARE, Halves, Network, finer_features
-from nerv_codec.representations.shared.vector_code import LANES, paired
+from nerv_codec.representations.shared.network_kernel import MARGIN, Halves, Network, finer_features, room_for
+from nerv_codec.representations.shared.vector_code import LANES, SPARE, paired
 
 _WEST = ((0, -1), (0, -2))
 
@@ -29,7 +29,7 @@ def prepare(network: IntegerNetwork, own: int | None = None) -> Network:
     """
     units = len(network.first.weight)
     wide = units + -units % LANES  # units that are added stay 0
-    places = sorted({(tap.source, tap.rows, tap.cols) for tap in network.taps})
+    places = sorted({(tap.source, tap.rows, tap.cols) for tap in network.taps}, key=lambda at: (*at[:2], -at[2]))
     weights = np.zeros((len(places), 2, wide), np.int32)
     for column, tap in enumerate(network.taps):
         place, added = weights[places.index((tap.source, tap.rows, tap.cols))], network.first.weight[:, column]
@@ -46,7 +46,7 @@ def prepare(network: IntegerNetwork, own: int | None = None) -> Network:
     more = -len(second) % outputs
     second = np.pad(second[order], ((0, more), (0, wide - second.shape[1])))
     return Network(
-        taps[others], weights[others].ravel(), weights[west].ravel(),
+        taps[others], weights[others].swapaxes(0, 1).ravel(), weights[west].ravel(),
         paired(features.astype(np.int16), wide).ravel(), shift,
         paired(second.astype(np.int16), outputs).ravel(), np.pad(second_shift[order], (0, more)).reshape(-1, outputs),
         INPUT_TABLE,
@@ -80,8 +80,9 @@ def next_features(network: IntegerNetwork, prepared: Network, planes: npt.NDArra
     order = network.second_bias[0].reshape(-1, 4).T
     second_bias = (order.astype(np.int32) << (SUM_BITS - BIAS_BITS)).reshape(blocks, outputs)
     bias = np.pad(network.biases(), (0, len(prepared.shift) - len(network.first.weight)))
-    out = blank_features(2 * rows, 2 * cols, order.shape[1])
-    finer_features(prepared, bias, second_bias, planes, features, out)
+    out, room = blank_features(2 * rows, 2 * cols, order.shape[1]), room_for(cols, prepared)
+    found = np.zeros(len(room.outputs), np.int16)
+    finer_features(prepared, bias, second_bias, planes, features, room, found, out)
     return out
 
 

@@ -1,20 +1,21 @@
-"""Inner loops as LLVM code, on vectors of eight: those of convolutions, and filters of a few taps.
+"""Inner loops as LLVM code, on vectors of eight numbers and of twice as many: convolutions, and filters of a few taps.
 
-A tile of `product` is a few places side by side, each with a block of outputs: 3 places of 24, or 9 of 8; its 32-bit
-sums stay in nine registers at most. Inputs come in pairs of 16 bits: one instruction of x86 multiplies eight pairs and
-adds the products of each. `turn` and `turn_back` are what Winograd's filtering does before and after
-(`convolution_kernel`).
+A tile of `product` is a few places side by side, each with a block of outputs; its 32-bit sums stay in registers: nine
+of eight numbers, 3 places of 24, or twelve where registers hold twice as many, 6 places of 24. Inputs come in pairs of
+16 bits: one instruction of x86 multiplies a register of pairs and adds the products of each. `turn` and `turn_back` are
+what Winograd's filtering does before and after (`convolution_kernel`).
 
 All arrays are flat and contiguous, and nothing is checked.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -22,10 +23,17 @@ from numba.extending import intrinsic
 from nerv_codec.entropy.compiling import njit
 
 LANES = 8
-VECTORS = 9
-"""Of a tile: as many sums as leave room for factors in 16 registers."""
-TILE = LANES * VECTORS
-"""Sums of a tile."""
+_PROCESSOR = binding.get_host_cpu_features()
+_WIDEST = 16 if _PROCESSOR.get("avx512bw") else 8
+"""Numbers of 32 bits in a register: how long vectors are changes the speed alone."""
+_ADDS_PRODUCTS = all(_PROCESSOR.get(name) for name in ("avx512vnni", "avx512vl"))
+"""Whether one instruction multiplies pairs and adds the products to sums."""
+if _ADDS_PRODUCTS:
+    binding.initialize_native_asmparser()
+TILE = 9 * _WIDEST
+"""Sums of a tile, at most: as many as leave room for factors in the registers."""
+SPARE = 9
+"""Places of a tile, at most."""
 FACTOR_BITS = 20
 """Of the factors of `lift`, below the point."""
 _HALF, _WHOLE = ir.IntType(16), ir.IntType(32)
@@ -52,26 +60,55 @@ class _Code:
         """Puts something there."""
         self.builder.store(value, self.view(number, index, value.type), align=2)
 
-    def same(self, value: Any) -> Any:
+    def same(self, value: Any, lanes: int = LANES) -> Any:
         """A vector of one 32-bit number."""
-        undefined = ir.Constant(_WHOLES, ir.Undefined)
+        undefined = ir.Constant(ir.VectorType(_WHOLE, lanes), ir.Undefined)
         one = self.builder.insert_element(undefined, value, _WHOLE(0))
-        return self.builder.shuffle_vector(one, undefined, _lanes([0] * LANES))
+        return self.builder.shuffle_vector(one, undefined, _lanes([0] * lanes))
+
+    def add_products(self, total: Any, one: Any, other: Any) -> Any:
+        """A vector of sums, and to each of them both products of a pair of two vectors of 16-bit numbers."""
+        lanes = total.type.count
+        if _ADDS_PRODUCTS:  # LLVM itself would rather take two instructions, of which it waits less for the second
+            kind = ir.FunctionType(total.type, [total.type] * 3)
+            code = ir.InlineAsm(kind, "vpdpwssd $2, $1, $0", "=v,v,v,0")
+            return self.builder.call(code, [*(self.builder.bitcast(x, total.type) for x in (one, other)), total])
+        wide = ir.VectorType(_WHOLE, 2 * lanes)
+        products, none = self.builder.mul(*(self.builder.sext(x, wide) for x in (one, other))), ir.Constant(wide, None)
+        halves = [self.builder.shuffle_vector(products, none, _lanes(range(k, 2 * lanes, 2))) for k in (0, 1)]
+        return self.builder.add(total, self.builder.add(*halves))
+
+    def slices(self, count: Any, longest: int) -> Iterator[tuple[Any, int]]:
+        """Loops over ``count`` numbers, a multiple of LANES: first of numbers and length of vectors, long ones first.
+
+        Each comes once, for the code of its loop.
+        """
+        begin, lanes = count.type(0), longest
+        while lanes >= LANES:
+            end = self.builder.and_(count, count.type(-lanes))
+            with cgutils.for_range_slice(self.builder, begin, end, count.type(lanes)) as (first, _):
+                yield first, lanes
+            begin, lanes = end, lanes // 2
 
 
 def _lanes(indices: Any) -> Any:
-    return ir.Constant(ir.VectorType(_WHOLE, LANES), list(indices))
+    found = list(indices)
+    return ir.Constant(ir.VectorType(_WHOLE, len(found)), found)
+
+
+def places_for(outputs: int) -> int:
+    """Places of a tile with blocks of so many outputs."""
+    return min(SPARE, TILE // outputs)
 
 
 def _kept(builder: Any, condition: str, value: Any, limit: Any) -> Any:
     return builder.select(builder.icmp_signed(condition, value, limit), value, limit)
 
 
-def _product(width: int, tile: int = VECTORS) -> Any:
-    """The intrinsic for blocks of ``width`` outputs, whole vectors, and a tile of so many vectors."""
-    vectors = width // LANES
-    places = tile // vectors
-    tile = places * vectors
+def _product(width: int, places: int) -> Any:
+    """The intrinsic for blocks of ``width`` outputs, a multiple of LANES, and a tile of so many places."""
+    vectors = [(first, _WIDEST) for first in range(0, width - _WIDEST + 1, _WIDEST)]
+    vectors += [(first, LANES) for first in range(len(vectors) * _WIDEST, width, LANES)]
 
     @intrinsic
     def product(
@@ -87,26 +124,26 @@ def _product(width: int, tile: int = VECTORS) -> Any:
             it = _Code(context, builder, signature, args)
             start, step, count, first, at = (args[n] for n in (1, 2, 3, 5, 7))
             size = start.type
-            none = ir.Constant(_WIDE, ir.Undefined)
-            slots = [cgutils.alloca_once(builder, _WHOLES) for _ in range(tile)]
-            for slot in slots:
-                builder.store(_lanes([0] * LANES), slot)
+            slots = {}
+            for p in range(places):
+                for v, lanes in vectors:
+                    slots[p, v] = cgutils.alloca_once(builder, ir.VectorType(_WHOLE, lanes))
+                    builder.store(_lanes([0] * lanes), slots[p, v])
             with cgutils.for_range(builder, builder.lshr(count, size(1))) as pair:
                 inputs = builder.shl(pair.index, size(1))
                 row = builder.add(first, builder.mul(inputs, size(width)))
-                factors = [it.load(4, builder.add(row, size(2 * LANES * v)), _PAIRS) for v in range(vectors)]
-                factors = [builder.sext(factor, _WIDE) for factor in factors]
+                pairs = {lanes: ir.VectorType(_HALF, 2 * lanes) for _, lanes in vectors}
+                factors = {v: it.load(4, builder.add(row, size(2 * v)), pairs[lanes]) for v, lanes in vectors}
                 place = builder.add(start, inputs)
                 for p in range(places):
-                    everywhere = builder.bitcast(it.same(it.load(0, place, _WHOLE)), _PAIRS)
-                    value = builder.sext(everywhere, _WIDE)
-                    for v in range(vectors):
-                        slot, products = slots[p * vectors + v], builder.mul(value, factors[v])
-                        halves = [builder.shuffle_vector(products, none, _lanes(range(k, 16, 2))) for k in (0, 1)]
-                        builder.store(builder.add(builder.load(slot), builder.add(*halves)), slot)
+                    value = it.load(0, place, _WHOLE)
+                    for v, lanes in vectors:
+                        everywhere = builder.bitcast(it.same(value, lanes), pairs[lanes])
+                        total = it.add_products(builder.load(slots[p, v]), everywhere, factors[v])
+                        builder.store(total, slots[p, v])
                     place = builder.add(place, step)
-            for number, slot in enumerate(slots):
-                it.store(builder.load(slot), 6, builder.add(at, size(LANES * number)))
+            for (p, v), slot in slots.items():
+                it.store(builder.load(slot), 6, builder.add(at, size(width * p + v)))
             return context.get_dummy_value()
 
         index = types.intp
@@ -145,11 +182,8 @@ def turn(typingctx: Any, x: Any, start: Any, pitch: Any, channels: Any, turned: 
                     it.store(column[k], 4, place)
                     place = builder.add(place, step)
 
-        size = start.type
-        middle = builder.and_(channels, size(-2 * LANES))
-        for kind, lanes, begin, end in ((_PAIRS, 2 * LANES, size(0), middle), (_HALVES, LANES, middle, channels)):
-            with cgutils.for_range_slice(builder, begin, end, size(lanes)) as (channel, _):
-                turn_from(channel, kind)
+        for channel, lanes in it.slices(channels, 2 * _WIDEST):
+            turn_from(channel, ir.VectorType(_HALF, lanes))
         return context.get_dummy_value()
 
     index = types.intp
@@ -171,21 +205,23 @@ def turn_back(
         it = _Code(context, builder, signature, args)
         start, step, count, first = args[1], args[2], args[3], args[6]
         at, pitch, stride = args[11], args[12], args[13]
-        low, high = it.same(args[7]), it.same(args[8])
-        kind = _HALVES if signature.args[10].dtype == types.int16 else _WHOLES
+        halves = signature.args[10].dtype == types.int16
 
         def together(a: Any, b: Any, c: Any, d: Any) -> list[Any]:
             return [builder.add(builder.add(a, b), c), builder.sub(builder.sub(b, c), d)]
 
-        with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (output, _):
+        for output, lanes in it.slices(count, _WIDEST):
+            wholes = ir.VectorType(_WHOLE, lanes)
+            kind = ir.VectorType(_HALF, lanes) if halves else wholes
+            low, high = it.same(args[7], lanes), it.same(args[8], lanes)
             rows, place = [], builder.add(start, output)
             for _ in range(4):
                 values = []
                 for _ in range(4):
-                    values.append(it.load(0, place, _WHOLES))
+                    values.append(it.load(0, place, wholes))
                     place = builder.add(place, step)
                 rows.append(together(*values))
-            offset, shift = (it.load(number, builder.add(first, output), _WHOLES) for number in (4, 5))
+            offset, shift = (it.load(number, builder.add(first, output), wholes) for number in (4, 5))
             line = builder.add(at, output)
             found = zip(*(together(*column) for column in zip(*rows, strict=True)), strict=True)
             for pair in found:
@@ -193,10 +229,10 @@ def turn_back(
                 for total in pair:
                     value = builder.ashr(builder.add(total, offset), shift)
                     before = it.load(10, place, kind)
-                    before = builder.sext(before, _WHOLES) if kind is _HALVES else before
+                    before = builder.sext(before, wholes) if halves else before
                     value = builder.select(args[9], builder.add(value, before), value)
                     value = _kept(builder, "<", _kept(builder, ">", value, low), high)
-                    it.store(builder.trunc(value, kind) if kind is _HALVES else value, 10, place)
+                    it.store(builder.trunc(value, kind) if halves else value, 10, place)
                     place = builder.add(place, stride)
                 line = builder.add(line, pitch)
         return context.get_dummy_value()
@@ -207,8 +243,8 @@ def turn_back(
     ), code
 
 
-def _weigh(taps: int) -> Any:
-    """The intrinsic for filters of so many taps."""
+def _weigh(taps: int, lines: bool = False) -> Any:
+    """The intrinsic for filters of so many taps; with ``lines``, one whose sums another reads."""
 
     @intrinsic
     def weigh(
@@ -217,28 +253,40 @@ def _weigh(taps: int) -> Any:
     ) -> Any:  # fmt: skip
         """out[i * width + j] = sum over k < taps of weights[first + k] * x[start + i * pitch + k * step + j], rounded.
 
-        That is, to 2**shift, half up, and that over 2**shift. x is int16 or int32, weights and out are int32;
-        ``cols`` are rounded up to a multiple of eight.
+        That is, to 2**shift, half up, and that over 2**shift. x is int16, or int32 of lines, which are not rounded:
+        numbers below 2**23, the lowest eight bits below and all others above bit 16. weights and out are int32,
+        weights of lines below 128; ``cols`` are rounded up to a multiple of eight.
         """
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             it = _Code(context, builder, signature, args)
             start, pitch, step, first, rows, cols, width = (args[n] for n in (1, 2, 3, 5, 7, 8, 10))
-            size = start.type
-            kind = _HALVES if signature.args[0].dtype == types.int16 else _WHOLES
-            factors = [it.same(it.load(4, builder.add(first, size(k)), _WHOLE)) for k in range(taps)]
-            half = it.same(builder.lshr(builder.shl(_WHOLE(1), args[6]), _WHOLE(1)))
-            shift = it.same(args[6])
+            size, halves = start.type, signature.args[0].dtype == types.int16
+            factors = [it.load(4, builder.add(first, size(k)), _WHOLE) for k in range(taps)]
+            if not halves:  # what is above bit 16 counts 256 times
+                lower = [builder.and_(factor, _WHOLE(0xFFFF)) for factor in factors]
+                pairs = zip(factors, lower, strict=True)
+                factors = [builder.or_(builder.shl(factor, _WHOLE(24)), low) for factor, low in pairs]
+            half = builder.lshr(builder.shl(_WHOLE(1), args[6]), _WHOLE(1))
+            cols = builder.and_(builder.add(cols, size(LANES - 1)), size(-LANES))
             with cgutils.for_range(builder, rows) as row:
                 line, into = builder.add(start, builder.mul(row.index, pitch)), builder.mul(row.index, width)
-                with cgutils.for_range_slice(builder, size(0), cols, size(LANES)) as (col, _):
-                    total, place = half, builder.add(line, col)
+                for col, lanes in it.slices(cols, _WIDEST):
+                    wholes, parts = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, 2 * lanes)
+                    total, place = it.same(half, lanes), builder.add(line, col)
                     for factor in factors:
-                        value = it.load(0, place, kind)
-                        value = builder.sext(value, _WHOLES) if kind is _HALVES else value
-                        total = builder.add(total, builder.mul(factor, value))
+                        value = it.load(0, place, ir.VectorType(_HALF, lanes) if halves else wholes)
+                        value = builder.zext(value, wholes) if halves else value  # and 0 above
+                        pair = (builder.bitcast(both, parts) for both in (value, it.same(factor, lanes)))
+                        total = it.add_products(total, *pair)
                         place = builder.add(place, step)
-                    it.store(builder.ashr(total, shift), 9, builder.add(into, col))
+                    if lines:
+                        low = builder.and_(total, _lanes([0xFF] * lanes))
+                        high = builder.shl(builder.ashr(total, _lanes([8] * lanes)), _lanes([16] * lanes))
+                        total = builder.or_(high, low)
+                    else:
+                        total = builder.ashr(total, it.same(args[6], lanes))
+                    it.store(total, 9, builder.add(into, col))
             return context.get_dummy_value()
 
         index, whole = types.intp, types.int32
@@ -343,15 +391,19 @@ def together(typingctx: Any, even: Any, odd: Any, at: Any, out: Any, start: Any,
 
 @intrinsic
 def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, weights: Any, first: Any) -> Any:
-    """sums[start + n] += factor * weights[first + n], all int32; n is below ``count``, a multiple of eight."""
+    """sums[start + n] += factor * weights[first + n], all int32; n is below ``count``, a multiple of eight.
+
+    The factor is 0..32767, weights are -32768..32767.
+    """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = _Code(context, builder, signature, args)
-        start, count, first, factor = args[1], args[2], args[5], it.same(args[3])
-        with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
-            place = builder.add(start, n)
-            more = builder.mul(factor, it.load(4, builder.add(first, n), _WHOLES))
-            it.store(builder.add(it.load(0, place, _WHOLES), more), 0, place)
+        start, count, first = args[1], args[2], args[5]
+        for n, lanes in it.slices(count, _WIDEST):
+            wholes, pairs = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, 2 * lanes)
+            factor, place = builder.bitcast(it.same(args[3], lanes), pairs), builder.add(start, n)
+            weights = it.load(4, builder.add(first, n), pairs)  # of each pair of halves the upper one counts 0 times
+            it.store(it.add_products(it.load(0, place, wholes), factor, weights), 0, place)
         return context.get_dummy_value()
 
     index = types.intp
@@ -359,15 +411,24 @@ def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, w
 
 
 @intrinsic
-def is_blank(typingctx: Any, x: Any, start: Any) -> Any:
-    """Whether eight bytes from ``start`` on are all zero."""
+def eight_bytes(typingctx: Any, x: Any, start: Any) -> Any:
+    """Eight bytes from ``start`` on as one number, the first one lowest."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = _Code(context, builder, signature, args)
-        eight = ir.IntType(8 * LANES)
-        return builder.icmp_unsigned("==", builder.load(it.view(0, args[1], eight), align=1), eight(0))
+        return builder.load(it.view(0, args[1], ir.IntType(64)), align=1)
 
-    return types.boolean(x, types.intp), code
+    return types.uint64(x, types.intp), code
+
+
+@intrinsic
+def lowest_byte(typingctx: Any, word: Any) -> Any:
+    """Which byte of a number that is not 0 is the lowest one that is not 0."""
+
+    def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.lshr(builder.cttz(args[0], ir.IntType(1)(1)), args[0].type(3))
+
+    return types.intp(types.uint64), code
 
 
 @intrinsic
@@ -463,16 +524,22 @@ def _within(it: _Code, value: Any, largest: Any) -> Any:
 
 
 weigh_1, weigh_4, weigh_8 = _weigh(1), _weigh(4), _weigh(8)
-product_8, product_16, product_24, product_32, product_48 = (_product(width) for width in (8, 16, 24, 32, 48))
+lines_4, lines_8 = _weigh(4, lines=True), _weigh(8, lines=True)
+product_8, product_16, product_24, product_32, product_40, product_48 = (
+    _product(width, places_for(width)) for width in (8, 16, 24, 32, 40, 48)
+)
 product_alone = _product(8, 1)
 """Of one place."""
+tile_places = njit(nogil=True, cache=True, forceinline=True)(places_for)
 
 
 @njit(nogil=True, cache=True, forceinline=True)
 def product(x, start, step, count, weights, first, outputs, sums, at):  # type: ignore[no-untyped-def]
-    """What the intrinsic for so many outputs says: 8, 16, 24, 32 or 48. Called, it would take as long as it works."""
+    """What the intrinsic for so many outputs says: 8 to 48. Called, it would take as long as it works."""
     if outputs == 48:
         product_48(x, start, step, count, weights, first, sums, at)
+    elif outputs == 40:
+        product_40(x, start, step, count, weights, first, sums, at)
     elif outputs == 32:
         product_32(x, start, step, count, weights, first, sums, at)
     elif outputs == 24:
@@ -481,6 +548,12 @@ def product(x, start, step, count, weights, first, outputs, sums, at):  # type: 
         product_16(x, start, step, count, weights, first, sums, at)
     else:
         product_8(x, start, step, count, weights, first, sums, at)
+
+
+def block_of(outputs: int) -> int:
+    """Outputs of a block of a layer that has so many: they share what is read of its inputs."""
+    sizes = (48, 40, 32, 24, 16) if _WIDEST > LANES else (24, 32, 40, 16)
+    return next((size for size in sizes if outputs % size == 0), LANES)
 
 
 def paired(matrix: npt.NDArray[np.int16], outputs: int) -> npt.NDArray[np.int16]:

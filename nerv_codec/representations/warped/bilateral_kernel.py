@@ -101,7 +101,7 @@ def _inside(row, col, height, width):
     return min(max(1 - beyond, _LEAST_SHARE), 1.0)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def follow(moves, share, rows, cols, way, extent, moved, weights):
     """What points between two frames read of them.
 

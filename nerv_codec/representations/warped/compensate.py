@@ -14,7 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.base.threads import Workers, side_by_side
-from nerv_codec.representations.warped.compensate_kernel import TAP_BITS, compensate_plane, used_vectors
+from nerv_codec.representations.warped.compensate_kernel import (
+    TAP_BITS,
+    compensate_plane,
+    ramps,
+    room_for,
+    used_vectors,
+)
 from nerv_codec.representations.warped.motion import BLOCK, MotionField
 from nerv_codec.representations.warped.planes import Planes, Samples
 from nerv_codec.representations.warped.quarter_kernel import PAD, phases
@@ -44,7 +50,7 @@ def compensate(parents: Sequence[Planes], field: MotionField, workers: Workers |
         field: Motion towards them.
         workers: Who share the work.
     """
-    first, second = parents[0], parents[-1]
+    first, second, cols = parents[0], parents[-1], field.modes.shape[1]
     used = np.empty((*field.modes.shape, 2), np.int64)
     used_vectors(field.vectors, field.modes, used)
 
@@ -52,7 +58,8 @@ def compensate(parents: Sequence[Planes], field: MotionField, workers: Workers |
         block, taps, bits = (BLOCK, LUMA_TAPS, 2) if name == "y" else (BLOCK // 2, CHROMA_TAPS, 3)
         one, two = getattr(first, name), getattr(second, name)
         prediction, doubt = np.empty_like(one), np.zeros_like(one)
-        compensate_plane(one, two, used, field.corners, block, taps, bits, prediction, doubt)
+        weights, room = ramps(block), room_for(cols, block)
+        compensate_plane(one, two, used, field.corners, block, taps, bits, weights, room, prediction, doubt)
         return prediction, doubt
 
     predictions, doubts = zip(*side_by_side(workers, plane, ("y", "u", "v")), strict=True)

@@ -7,13 +7,14 @@ of whose blocks say the same are read as one.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.shared.vector_code import LANES, weigh_1, weigh_4, weigh_8
+from nerv_codec.representations.shared.vector_code import LANES, lines_4, lines_8, weigh_1, weigh_4, weigh_8
 from nerv_codec.representations.warped.motion import BACKWARD, FORWARD, NONE
 from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.planes import UNIT
@@ -40,13 +41,32 @@ class _Parents(NamedTuple):
     bits: int
 
 
-class _Room(NamedTuple):
-    """Room for samples beyond the border, for lines filtered once, and for what blocks say."""
+class Room(NamedTuple):
+    """Room for samples beyond the border, for lines filtered once, for what blocks say, and for what a cell shows."""
 
     around: npt.NDArray[np.int16]
     lines: npt.NDArray[np.int32]
     said: npt.NDArray[np.int32]
     doubted: npt.NDArray[np.int32]
+    total: npt.NDArray[np.int32]
+    doubts: npt.NDArray[np.int32]
+    shares: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.int32]
+
+
+def room_for(cols: int, block: int) -> Room:
+    """Room for a plane of so many blocks a row."""
+    wide, cell = block * (cols + 1) + LANES, block * stride_of(block)
+    lines = (block + _TAPS) * (wide + _TAPS)
+    sizes = {"around": lines, "lines": lines, "said": block * wide, "doubted": block * wide}
+    sizes |= {"total": cell, "doubts": cell, "shares": 4, "weights": cell}
+    kinds = {"around": np.int16, "shares": np.int64}
+    return Room(**{name: np.zeros(size, kinds.get(name, np.int32)) for name, size in sizes.items()})
+
+
+def stride_of(block: int) -> int:
+    """Of the rows of a cell: whole vectors."""
+    return -(-block // LANES) * LANES
 
 
 @njit(nogil=True, cache=True)
@@ -70,11 +90,19 @@ def _weigh(source, start, pitch, step, taps, first, count, shift, height, stride
 
 
 @njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
+def _lines(source, start, pitch, taps, first, count, height, stride, out):
+    if count == 8:
+        lines_8(source, start, pitch, 1, taps, first, _NO_BITS, height, stride, out, stride)
+    else:
+        lines_4(source, start, pitch, 1, taps, first, _NO_BITS, height, stride, out, stride)
+
+
+@njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _filter(source, start, pitch, height, stride, across, along, taps, count, lines, out):
     """A rectangle whose taps begin at ``start``, with the phases that begin at these places of the table."""
     before = count // 2 - 1
     if across and along:
-        _weigh(source, start, pitch, 1, taps, across, count, _NO_BITS, height + count - 1, stride, lines)
+        _lines(source, start, pitch, taps, across, count, height + count - 1, stride, lines)
         _weigh(lines, 0, stride, stride, taps, along, count, _ALL_BITS, height, stride, out)
     elif across:
         _weigh(source, start + before * pitch, pitch, 1, taps, across, count, _BITS, height, stride, out)
@@ -158,19 +186,17 @@ def _is_calm(used, rows, cols, r, c):
     )
 
 
-@njit(nogil=True, cache=True)
-def _ramps(block, stride):
+@functools.cache
+def ramps(block: int) -> npt.NDArray[np.int32]:
     """Weights of a cell as flat rows, (16, block * stride): of all sets of the four blocks around it."""
-    found = np.zeros((16, block * stride), np.int32)
+    found = np.zeros((16, block, stride_of(block)), np.int32)
+    there = 2 * np.arange(block) + 1
+    ways = 2 * block - there, there
     for members in range(16):
         for k in range(4):
             if members >> k & 1:
-                for i in range(block):
-                    for j in range(block):
-                        down, across = 2 * i + 1, 2 * j + 1
-                        weight = (down if k // 2 else 2 * block - down) * (across if k % 2 else 2 * block - across)
-                        found[members, i * stride + j] += weight
-    return found
+                found[members, :, :block] += np.outer(ways[k // 2], ways[k % 2])
+    return found.reshape(16, -1)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -189,7 +215,8 @@ def _shares(corners, r, c, out):
 def _split_weights(ramps, members, shares, block, stride, out):
     """Weights of some of the blocks around a cell where corners of it show one block alone."""
     half = block // 2
-    out[:] = ramps[members]
+    for n in range(out.shape[0]):
+        out[n] = ramps[members, n]
     for q in range(4):
         if shares[q] != OVERLAPPED:
             weight = np.int32(4 * block * block if members >> (q ^ (shares[q] - 1)) & 1 else 0)
@@ -206,7 +233,7 @@ def _add_weighed(total, values, weights):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def compensate_plane(first, second, used, corners, block, taps, bits, prediction, doubt):
+def compensate_plane(first, second, used, corners, block, taps, bits, ramps, room, prediction, doubt):
     """Prediction and doubt of one plane, from its parents, all int16.
 
     Args:
@@ -217,12 +244,13 @@ def compensate_plane(first, second, used, corners, block, taps, bits, prediction
         block: Samples a side of a block.
         taps: (phases, 4 or 8), int32.
         bits: Of a vector below a sample.
+        ramps: Weights of a cell.
+        room: Room.
         prediction: (rows, cols), filled in.
         doubt: The same; must be zero before.
     """
     rows, cols = used.shape[:2]
     narrow = -(-block // LANES) * LANES
-    wide = block * (cols + 1) + LANES
     parents = _Parents(
         first.reshape(-1),
         second.reshape(-1),
@@ -232,15 +260,8 @@ def compensate_plane(first, second, used, corners, block, taps, bits, prediction
         taps.shape[1],
         np.int64(bits),
     )
-    room = _Room(
-        np.zeros((block + _TAPS) * (wide + _TAPS), np.int16),
-        np.zeros((block + _TAPS) * wide, np.int32),
-        np.zeros(block * wide, np.int32),
-        np.zeros(block * wide, np.int32),
-    )
-    total, doubts = np.zeros(block * narrow, np.int32), np.zeros(block * narrow, np.int32)
-    shares, changed = np.zeros(4, np.int64), np.zeros(block * narrow, np.int32)
-    ramps, half, scale = _ramps(block, narrow), np.int32(2 * block * block), np.int32(0)
+    total, doubts, shares = room.total, room.doubts, room.shares
+    half, scale = np.int32(2 * block * block), np.int32(0)
     while (1 << scale) < 4 * block * block:
         scale += 1
     blocks = used.reshape(-1)
@@ -272,8 +293,8 @@ def compensate_plane(first, second, used, corners, block, taps, bits, prediction
                         _say(parents, top, left, block, narrow, forward, backward, room)
                         weights = ramps[alike]
                         if split:
-                            _split_weights(ramps, alike, shares, block, narrow, changed)
-                            weights = changed
+                            _split_weights(ramps, alike, shares, block, narrow, room.weights)
+                            weights = room.weights
                         _add_weighed(total, room.said, weights)
                         if _doubts(forward, backward):
                             _add_weighed(doubts, room.doubted, weights)

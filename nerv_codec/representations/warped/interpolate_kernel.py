@@ -22,7 +22,7 @@ def _taps(position, extent, places, weights, kernel):
         weights[k] = kernel[phase, k]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def read_lattice(plane, rows, cols, kernel, out):
     """out (rows, cols) = plane at all combinations of positions, separably."""
     height, width = plane.shape
@@ -46,7 +46,7 @@ def read_lattice(plane, rows, cols, kernel, out):
             out[i, j] = total
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def read_points(plane, rows, cols, kernel, out):
     """out (points,) = plane at single positions."""
     height, width = plane.shape

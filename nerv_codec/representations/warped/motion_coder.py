@@ -50,7 +50,7 @@ def put_field(field: MotionField, expectation: Expectation, models: MotionModels
     out.reserve(6 * field.modes.size)
     out.used = motion_kernel.code_field(
         True, field.vectors.copy(), field.modes.copy(), expectation.vectors, expectation.near, expectation.far,
-        models.of(expectation), out.state, out.words, out.used,
+        models.of(expectation), motion_kernel.room_for(*field.modes.shape), out.state, out.words, out.used,
     )  # fmt: skip
     assert out.used >= 0
     split = bool(field.corners.any())
@@ -76,7 +76,7 @@ def take_field(
     vectors, modes = np.zeros((2, *shape, 2), np.int32), np.zeros(shape, np.uint8)
     source.position = motion_kernel.code_field(
         False, vectors, modes, expectation.vectors, expectation.near, expectation.far, models.of(expectation),
-        source.state, source.words, source.position,
+        motion_kernel.room_for(*shape), source.state, source.words, source.position,
     )  # fmt: skip
     if source.position < 0:
         raise BitstreamError("the motion of a frame leads nowhere")

@@ -8,7 +8,10 @@ a difference. All decisions are binary, with adaptive models that mix a quick an
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import numpy.typing as npt
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.range_kernel import put_bit, take_bit
@@ -38,6 +41,21 @@ def _kind(model: int) -> int:
 
 
 KIND = np.array([_kind(model) for model in range(MODELS)])
+
+
+class Room(NamedTuple):
+    """Where blocks did not take the first candidate, and where they joined another; room for candidates and joins."""
+
+    chosen: npt.NDArray[np.bool_]
+    joined: npt.NDArray[np.bool_]
+    found: npt.NDArray[np.int64]
+    whole: npt.NDArray[np.int64]
+
+
+def room_for(rows: int, cols: int) -> Room:
+    """Room for a field of so many blocks."""
+    candidates, joins = np.zeros((CANDIDATES, 2), np.int64), np.zeros((JOINS, 5), np.int64)
+    return Room(np.zeros((2, rows, cols), np.bool_), np.zeros((rows, cols), np.bool_), candidates, joins)
 
 
 def start() -> Decisions:
@@ -279,7 +297,7 @@ def join_base(joined, r, c, count):
 
 
 @njit(nogil=True, cache=True)
-def code_field(encoding, vectors, modes, expected, near, far, models, state, words, at):
+def code_field(encoding, vectors, modes, expected, near, far, models, room, state, words, at):
     """Writes a field, or reads it into vectors and modes; returns the position of words, -1: vectors out of range.
 
     Args:
@@ -289,15 +307,14 @@ def code_field(encoding, vectors, modes, expected, near, far, models, state, wor
         expected: As the vectors.
         near: Frames to parent 0.
         far: Frames to parent 1, 0 if there is none.
-        models: (MODELS, 2) int32, adapted.
+        models: Adapted.
+        room: Room.
         state: Of the range coder.
         words: Of the stream.
         at: Position in them.
     """
     rows, cols = modes.shape
-    chosen = np.zeros((2, rows, cols), np.bool_)
-    found, whole = np.zeros((CANDIDATES, 2), np.int64), np.zeros((JOINS, 5), np.int64)
-    joined = np.zeros((rows, cols), np.bool_)
+    chosen, joined, found, whole = room
     usual = BOTH if far != 0 else FORWARD
     two = far != 0
     for r in range(rows):

@@ -11,7 +11,7 @@ PAD = 24
 """Samples around a plane; positions beyond are moved in, where all rows or columns look the same."""
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def phases(plane, taps, out):
     """All 16 quarter-sample positions of a plane, as the decoder reads them: out (4, 4, rows, cols).
 

@@ -263,10 +263,12 @@ def _merged(sums, starts, bit, share):  # type: ignore[no-untyped-def]
                 most, best = gain, k
         if best < 0:
             break
-        sums[:, best] += sums[:, best + 1]
         count -= 1
+        for n in range(3):
+            sums[n, best] += sums[n, best + 1]
+            for k in range(best + 1, count):
+                sums[n, k] = sums[n, k + 1]
         for k in range(best + 1, count):
-            sums[:, k] = sums[:, k + 1]
             starts[k] = starts[k + 1]
     return count
 

@@ -109,7 +109,7 @@ def _spelt(encoding, value, weights, hashes, estimates, places, inputs, state, w
     return node - 256, at, bits
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def code_plane(encoding, x, known, guide, flags, side, plane, predicted, models, costs, state, words, at):
     """Writes or reads the samples of a plane in squares whose flag is set; returns the position of words.
 

@@ -204,7 +204,7 @@ def _vector_bits(bits_of, sizes, found, count, base, v0, v1):
     return bits + _size_bits(bits_of, d0, 0) + _size_bits(bits_of, d1, 1)
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def size_bits(bits_of):
     """Bits of differences of vectors, down and right, (2, _SIZES): a table, as most are small."""
     table = np.empty((2, _SIZES))
@@ -304,7 +304,8 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
 def _mode_bits(modes, two_parents, bits_of, base, r, c, out):
     """Bits of not joining a neighbour and of each mode, out (3,)."""
     none, both, back = motion_kernel.mode_models(modes, two_parents, r, c)
-    out[:] = bits_of[base, 1] + bits_of[none, 0]
+    for mode in range(3):
+        out[mode] = bits_of[base, 1] + bits_of[none, 0]
     if two_parents:
         out[FORWARD] += bits_of[both, 1] + bits_of[back, 0]
         out[BACKWARD] += bits_of[both, 1] + bits_of[back, 1]
@@ -329,7 +330,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
             tint_goal(tints, r, c, 1, row[3], row[4], mean)
         ending = 0.0 if k == options - 1 else bits_of[base + 1 + k, 0]
         paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
-        if np.abs(row[1:]).max() <= MAX_VECTOR:
+        if max(abs(row[1]), abs(row[2]), abs(row[3]), abs(row[4])) <= MAX_VECTOR:
             paid += tint_error(tints, r, c, number, v0, v1, mean, both)
             cost = _error(place, quarters[number], v0, v1, two, both, least - paid) + paid
             if cost < least:
@@ -371,7 +372,7 @@ def _settle(field, modes, chosen, joined, mode, found, r, c, expected, near, far
         motion_kernel.fill(field, expected, mode, r, c, near, far)
 
 
-@njit(nogil=True, cache=True, boundscheck=False)
+@njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, number, first, last):
     """Every block of some rows once, unless nothing has changed since it was tried.
 
@@ -481,7 +482,7 @@ def _add(total, block, weights, r, c, sign):
             total[r * 8 + i, c * 8 + j] += sign * weights[i, j] * block[i, j]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def accumulate(quarters, field, modes, total):
     """Adds the weighted prediction of all blocks to ``total``, see :func:`sweep`."""
     rows, cols = modes.shape

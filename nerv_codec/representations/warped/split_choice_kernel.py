@@ -25,7 +25,7 @@ _WHOLE = 4 * BLOCK * BLOCK
 """The weight of one block alone."""
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def choose(source, quarters, tints, field, modes, total, corners, bits_of, price):
     """Decides for every block whether it is split and what its corners show; returns the cost that this saves.
 
@@ -149,7 +149,9 @@ def _put(total, values, y, x):
     """Four corners of a block into the weighted prediction."""
     for q in range(4):
         top, left = _CORNER * (y + q // 2 + 1), _CORNER * (x + q % 2 + 1)
-        total[top : top + _CORNER, left : left + _CORNER] = values[q]
+        for i in range(_CORNER):
+            for j in range(_CORNER):
+                total[top + i, left + j] = values[q, i, j]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -109,7 +109,7 @@ def _look(vectors, modes, corners, r, c, views):
     views[2] = 4 * modes[r, c]
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, allocates=True)
 def code_splits(encoding, vectors, modes, corners, models, state, words, at):
     """Writes what all corners show, or reads it into ``corners``; returns the position of words.
 
