@@ -20,7 +20,7 @@ MODULATION_BITS = 10
 TURNED = 16
 """Numbers that stand for the 4 x 4 places which 2 x 2 look at."""
 _TILES = min(TILE // 8, 12)
-"""Four places each that are turned together: whole tiles of products, which a near cache holds."""
+"""Of 2 x 2 places that are turned together, at most: a near cache holds them."""
 
 
 @njit(nogil=True, cache=True, boundscheck=False, inline="always")
@@ -56,16 +56,17 @@ def convolve(x, weights, bias, shift, wanted, first_row, last_row, low, high, ad
     width, channels, stride = x.shape[1], x.shape[2], out.shape[2]
     blocks, outputs = bias.shape
     places = tile_places(outputs)
-    step, gap = _TILES * channels, -(-_TILES // places) * TILE
+    tiles = _TILES // places * places
+    step, gap = tiles * channels, tiles * outputs
     flat, into, offsets, shifts = x.reshape(-1), out.reshape(-1), bias.reshape(-1), shift.reshape(-1)
     turned, sums = np.zeros(TURNED * step, np.int16), np.zeros(TURNED * gap, np.int32)
-    columns = np.zeros(_TILES, np.int64)
+    columns = np.zeros(tiles, np.int64)
     table, size = weights.reshape(-1), channels * outputs
     for i in range(first_row, last_row, 2):
         j = 0
         while j < cols:
             count = 0
-            while j < cols and count < _TILES:
+            while j < cols and count < tiles:
                 if _any(wanted, i, j):
                     turn(flat, (i * width + j) * channels, width * channels, channels, turned, count * channels, step)
                     columns[count] = j

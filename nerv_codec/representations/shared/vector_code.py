@@ -30,8 +30,10 @@ _ADDS_PRODUCTS = all(_PROCESSOR.get(name) for name in ("avx512vnni", "avx512vl")
 """Whether one instruction multiplies pairs and adds the products to sums."""
 if _ADDS_PRODUCTS:
     binding.initialize_native_asmparser()
-TILE = 9 * _WIDEST
-"""Sums of a tile, at most: as many as leave room for factors in the registers."""
+_SUMS = 12 if _WIDEST > LANES else 9
+"""Registers for sums: as many as hide how long a product takes, and leave room for factors."""
+TILE = _SUMS * _WIDEST
+"""Sums of a tile, at most."""
 SPARE = 9
 """Places of a tile, at most."""
 FACTOR_BITS = 20
@@ -98,7 +100,8 @@ def _lanes(indices: Any) -> Any:
 
 def places_for(outputs: int) -> int:
     """Places of a tile with blocks of so many outputs."""
-    return min(SPARE, TILE // outputs)
+    registers = outputs // _WIDEST + outputs % _WIDEST // LANES
+    return min(SPARE, _SUMS // registers)
 
 
 def _kept(builder: Any, condition: str, value: Any, limit: Any) -> Any:
