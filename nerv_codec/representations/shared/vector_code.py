@@ -24,15 +24,15 @@ from nerv_codec.entropy.compiling import njit
 
 LANES = 8
 _PROCESSOR = binding.get_host_cpu_features()
-_WIDEST = 16 if _PROCESSOR.get("avx512bw") else 8
-"""Numbers of 32 bits in a register: how long vectors are changes the speed alone."""
+WIDEST = 16 if _PROCESSOR.get("avx512bw") else 8
+"""Numbers of 32 bits in a register, 8 or 16: how long vectors are changes the speed alone."""
 _ADDS_PRODUCTS = all(_PROCESSOR.get(name) for name in ("avx512vnni", "avx512vl"))
 """Whether one instruction multiplies pairs and adds the products to sums."""
 if _ADDS_PRODUCTS:
     binding.initialize_native_asmparser()
-_SUMS = 12 if _WIDEST > LANES else 9
+_SUMS = 12 if WIDEST > LANES else 9
 """Registers for sums: as many as hide how long a product takes, and leave room for factors."""
-TILE = _SUMS * _WIDEST
+TILE = _SUMS * WIDEST
 """Sums of a tile, at most."""
 SPARE = 9
 """Places of a tile, at most."""
@@ -100,7 +100,7 @@ def _lanes(indices: Any) -> Any:
 
 def places_for(outputs: int) -> int:
     """Places of a tile with blocks of so many outputs."""
-    registers = outputs // _WIDEST + outputs % _WIDEST // LANES
+    registers = outputs // WIDEST + outputs % WIDEST // LANES
     return min(SPARE, _SUMS // registers)
 
 
@@ -110,8 +110,8 @@ def _kept(builder: Any, condition: str, value: Any, limit: Any) -> Any:
 
 def _product(width: int, places: int) -> Any:
     """The intrinsic for blocks of ``width`` outputs, a multiple of LANES, and a tile of so many places."""
-    vectors = [(first, _WIDEST) for first in range(0, width - _WIDEST + 1, _WIDEST)]
-    vectors += [(first, LANES) for first in range(len(vectors) * _WIDEST, width, LANES)]
+    vectors = [(first, WIDEST) for first in range(0, width - WIDEST + 1, WIDEST)]
+    vectors += [(first, LANES) for first in range(len(vectors) * WIDEST, width, LANES)]
 
     @intrinsic
     def product(
@@ -185,7 +185,7 @@ def turn(typingctx: Any, x: Any, start: Any, pitch: Any, channels: Any, turned: 
                     it.store(column[k], 4, place)
                     place = builder.add(place, step)
 
-        for channel, lanes in it.slices(channels, 2 * _WIDEST):
+        for channel, lanes in it.slices(channels, 2 * WIDEST):
             turn_from(channel, ir.VectorType(_HALF, lanes))
         return context.get_dummy_value()
 
@@ -213,7 +213,7 @@ def turn_back(
         def together(a: Any, b: Any, c: Any, d: Any) -> list[Any]:
             return [builder.add(builder.add(a, b), c), builder.sub(builder.sub(b, c), d)]
 
-        for output, lanes in it.slices(count, _WIDEST):
+        for output, lanes in it.slices(count, WIDEST):
             wholes = ir.VectorType(_WHOLE, lanes)
             kind = ir.VectorType(_HALF, lanes) if halves else wholes
             low, high = it.same(args[7], lanes), it.same(args[8], lanes)
@@ -274,7 +274,7 @@ def _weigh(taps: int, lines: bool = False) -> Any:
             cols = builder.and_(builder.add(cols, size(LANES - 1)), size(-LANES))
             with cgutils.for_range(builder, rows) as row:
                 line, into = builder.add(start, builder.mul(row.index, pitch)), builder.mul(row.index, width)
-                for col, lanes in it.slices(cols, _WIDEST):
+                for col, lanes in it.slices(cols, WIDEST):
                     wholes, parts = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, 2 * lanes)
                     total, place = it.same(half, lanes), builder.add(line, col)
                     for factor in factors:
@@ -402,7 +402,7 @@ def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, w
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = _Code(context, builder, signature, args)
         start, count, first = args[1], args[2], args[5]
-        for n, lanes in it.slices(count, _WIDEST):
+        for n, lanes in it.slices(count, WIDEST):
             wholes, pairs = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, 2 * lanes)
             factor, place = builder.bitcast(it.same(args[3], lanes), pairs), builder.add(start, n)
             weights = it.load(4, builder.add(first, n), pairs)  # of each pair of halves the upper one counts 0 times
@@ -555,7 +555,7 @@ def product(x, start, step, count, weights, first, outputs, sums, at):  # type: 
 
 def block_of(outputs: int) -> int:
     """Outputs of a block of a layer that has so many: they share what is read of its inputs."""
-    sizes = (48, 40, 32, 24, 16) if _WIDEST > LANES else (24, 32, 40, 16)
+    sizes = (48, 40, 32, 24, 16) if WIDEST > LANES else (24, 32, 40, 16)
     return next((size for size in sizes if outputs % size == 0), LANES)
 
 

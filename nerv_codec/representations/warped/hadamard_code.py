@@ -1,7 +1,8 @@
 """The error that the search minimises, as LLVM code: absolute Hadamard coefficients of what a block leaves unpredicted.
 
-Blocks of 8x8 stay in eight vectors of eight from the samples to the sum: left to a compiler, half of the time went into
-turning rows into columns through memory. All arrays are contiguous, and nothing is checked.
+Blocks of 8x8 stay in eight vectors from the samples to the sum, two blocks side by side where vectors are long enough:
+left to a compiler, half of the time went into turning rows into columns through memory. All arrays are contiguous, and
+nothing is checked.
 """
 
 from __future__ import annotations
@@ -14,26 +15,35 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from nerv_codec.representations.shared.vector_code import WIDEST
+
 _SIDE = 16
 """Samples a side of a support: four blocks."""
 _LANES = 8
 _WHOLE = ir.IntType(32)
 _HALVES, _WHOLES = ir.VectorType(ir.IntType(16), _LANES), ir.VectorType(_WHOLE, _LANES)
 _EVEN, _ODD = (0, 2, 8, 10, 4, 6, 12, 14), (1, 3, 9, 11, 5, 7, 13, 15)
-"""Of two vectors, without leaving a half of either."""
+"""Of eight lanes of one vector and those of another, without leaving a half of either."""
 _LOWER, _UPPER = (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15)
 
 
-def _same(number: int) -> Any:
-    return ir.Constant(_WHOLES, [number] * _LANES)
+def _same(number: int, lanes: int = _LANES) -> Any:
+    return ir.Constant(ir.VectorType(_WHOLE, lanes), [number] * lanes)
 
 
 def _shuffled(builder: Any, one: Any, two: Any, lanes: Sequence[int]) -> Any:
     return builder.shuffle_vector(one, two, ir.Constant(ir.VectorType(_WHOLE, len(lanes)), list(lanes)))
 
 
+def _woven(builder: Any, one: Any, two: Any, lanes: Sequence[int]) -> Any:
+    """Eight of sixteen lanes of two vectors of eight; the same of every eight that lie side by side in longer ones."""
+    count = one.type.count
+    eights = range(0, count, _LANES)
+    return _shuffled(builder, one, two, [n % _LANES + first + n // _LANES * count for first in eights for n in lanes])
+
+
 def _absolute(builder: Any, value: Any) -> Any:
-    negative = builder.sub(_same(0), value)
+    negative = builder.sub(_same(0, value.type.count), value)
     return builder.select(builder.icmp_signed(">", value, negative), value, negative)
 
 
@@ -52,12 +62,12 @@ def _sum_of_coefficients(builder: Any, rows: list[Any]) -> Any:
     rows = _butterflies(builder, rows)
     for _ in range(2):  # of neighbours in a row, packed as they are met
         pairs = zip(rows[::2], rows[1::2], strict=True)
-        halves = [[_shuffled(builder, one, two, lanes) for lanes in (_EVEN, _ODD)] for one, two in pairs]
+        halves = [[_woven(builder, one, two, lanes) for lanes in (_EVEN, _ODD)] for one, two in pairs]
         rows = [builder.add(*half) for half in halves] + [builder.sub(*half) for half in halves]
-    total = _same(0)
+    total = _same(0, rows[0].type.count)
     rows = [_absolute(builder, row) for row in rows]
     for one, two in zip(rows[::2], rows[1::2], strict=True):  # |a + b| + |a - b| is twice the larger
-        lower, upper = (_shuffled(builder, one, two, lanes) for lanes in (_LOWER, _UPPER))
+        lower, upper = (_woven(builder, one, two, lanes) for lanes in (_LOWER, _UPPER))
         total = builder.add(total, builder.select(builder.icmp_signed(">", lower, upper), lower, upper))
     return total
 
@@ -95,7 +105,7 @@ sum_of_differences, sum_of_four_rows = _differences(8), _differences(4)
 
 def _across(builder: Any, value: Any) -> Any:
     """The sum of the lanes of a vector."""
-    for width in (4, 2, 1):
+    for width in (8, 4, 2, 1)[0 if value.type.count == 2 * _LANES else 1 :]:
         lower, upper = (_shuffled(builder, value, value, range(k, k + width)) for k in (0, width))
         value = builder.add(lower, upper)
     return builder.extract_element(value, _WHOLE(0))
@@ -124,25 +134,27 @@ def _error(both: bool) -> Any:
                 place = builder.bitcast(builder.gep(kept.data, [index]), kind.as_pointer())
                 return builder.load(place, align=kind.element.width // 8)
 
+            halves, wholes = ir.VectorType(ir.IntType(16), WIDEST), ir.VectorType(_WHOLE, WIDEST)
+
             def rest(row: int, column: int) -> Any:
                 at = size(_SIDE * row + column)
                 place = builder.add(builder.add(start, builder.mul(pitch, size(row))), size(column))
-                said = builder.sext(load(2, place, _HALVES), _WHOLES)
+                said = builder.sext(load(2, place, halves), wholes)
                 if both:
-                    second = builder.sext(load(5, at, _HALVES), _WHOLES)
-                    said = builder.ashr(builder.add(builder.add(said, second), _same(1)), _same(1))
-                missing = builder.sub(load(0, at, _WHOLES), builder.mul(load(1, at, _WHOLES), said))
-                return builder.ashr(missing, _same(4))
+                    second = builder.sext(load(5, at, halves), wholes)
+                    said = builder.ashr(builder.add(builder.add(said, second), _same(1, WIDEST)), _same(1, WIDEST))
+                missing = builder.sub(load(0, at, wholes), builder.mul(load(1, at, wholes), said))
+                return builder.ashr(missing, _same(4, WIDEST))
 
             finished = builder.append_basic_block("finished")
-            ends, total = [], _same(0)
-            for number in range(4):
-                top, left = (_LANES * half for half in divmod(number, 2))
+            ends, total = [], _same(0, WIDEST)
+            corners = [(top, left) for top in range(0, _SIDE, _LANES) for left in range(0, _SIDE, WIDEST)]
+            for top, left in corners:
                 rows = [rest(top + k, left) for k in range(_LANES)]
                 total = builder.add(total, _sum_of_coefficients(builder, rows))
                 found = builder.ashr(builder.zext(_across(builder, total), size), size(2))
                 ends.append((found, builder.block))
-                if number < 3:
+                if (top, left) != corners[-1]:
                     further = builder.append_basic_block("further")
                     builder.cbranch(builder.icmp_signed("<", found, limit), further, finished)
                     builder.position_at_end(further)

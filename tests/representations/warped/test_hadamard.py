@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from nerv_codec.entropy.compiling import njit
+from nerv_codec.representations.shared.vector_code import WIDEST
 from nerv_codec.representations.warped.hadamard_code import (
     error_of_both,
     error_of_one,
@@ -59,10 +60,12 @@ def test_the_error_is_the_sum_of_absolute_coefficients(numbers, both):
     sums = coefficients(goal - weights * said)
     error = both_error if both else one_error
     assert error(goal, weights, plane, 5 * 40 + 7, 40, other, 1 << 60) == sum(sums) >> 3
-    for count in range(1, 4):
+    together = WIDEST // 8
+    for count in range(together, 4, together):
         limit = int(sum(sums[:count])) >> 3
-        assert error(goal, weights, plane, 5 * 40 + 7, 40, other, limit) == limit
-        assert error(goal, weights, plane, 5 * 40 + 7, 40, other, limit + 1) == sum(sums[: count + 1]) >> 3
+        for least in (limit, limit - 1, limit - int(sums[count - 1] >> 3) + 1):
+            assert error(goal, weights, plane, 5 * 40 + 7, 40, other, least) == limit
+        assert error(goal, weights, plane, 5 * 40 + 7, 40, other, limit + 1) == sum(sums[: count + together]) >> 3
 
 
 def test_differences_of_extremes_do_not_overflow():
