@@ -110,9 +110,9 @@ def first_layer(network, planes, features, i, sums):
                 j = c + byte - MARGIN - taps[first, 2]
                 begin, end = max(-j, 0), min(last - first, cols - j)
                 if begin < end:
-                    row_of = (count if value < 0 else 0) + first + begin
-                    places, size = (j + begin) * units, (end - begin) * units
-                    accumulate(sums, places, size, inputs[abs(value)], weights, row_of * units)
+                    tap = (count if value < 0 else 0) + first + begin
+                    start, size = (j + begin) * units, (end - begin) * units
+                    accumulate(sums, start, size, inputs[abs(value)], weights, tap * units)
         first = last
 
 

@@ -18,15 +18,17 @@ import numpy.typing as npt
 from llvmlite import binding, ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from nerv_codec.entropy.compiling import njit
 
 LANES = 8
-_PROCESSOR = binding.get_host_cpu_features()
-WIDEST = 16 if _PROCESSOR.get("avx512bw") else 8
+_PROCESSOR = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+"""What numba compiles for, which its settings may hold below what this machine can."""
+WIDEST = 16 if "+avx512bw" in _PROCESSOR else 8
 """Numbers of 32 bits in a register, 8 or 16: how long vectors are changes the speed alone."""
-_ADDS_PRODUCTS = all(_PROCESSOR.get(name) for name in ("avx512vnni", "avx512vl"))
+_ADDS_PRODUCTS = WIDEST == 16 and "+avx512vnni" in _PROCESSOR and "+avx512vl" in _PROCESSOR
 """Whether one instruction multiplies pairs and adds the products to sums."""
 if _ADDS_PRODUCTS:
     binding.initialize_native_asmparser()

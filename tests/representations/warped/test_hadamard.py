@@ -1,8 +1,11 @@
+import importlib.util
+
 import numpy as np
 import pytest
 
 from nerv_codec.entropy.compiling import njit
-from nerv_codec.representations.shared.vector_code import WIDEST
+from nerv_codec.representations.shared import vector_code
+from nerv_codec.representations.warped import hadamard_code
 from nerv_codec.representations.warped.hadamard_code import (
     error_of_both,
     error_of_one,
@@ -17,14 +20,16 @@ for _ in range(3):
     HADAMARD = np.kron(HADAMARD, [[1, 1], [1, -1]])
 
 
-@njit()
-def one_error(goal, weights, plane, start, pitch, other, limit):
-    return error_of_one(goal, weights, plane, start, pitch, other, limit)
+def kernel(intrinsic):
+    """An error as Python can ask for it."""
+
+    def error(goal, weights, plane, start, pitch, other, limit):
+        return intrinsic(goal, weights, plane, start, pitch, other, limit)
+
+    return njit()(error)
 
 
-@njit()
-def both_error(goal, weights, plane, start, pitch, other, limit):
-    return error_of_both(goal, weights, plane, start, pitch, other, limit)
+one_error, both_error = kernel(error_of_one), kernel(error_of_both)
 
 
 @njit()
@@ -45,6 +50,17 @@ def numbers():
     return goal.astype(np.int32), weights.astype(np.int32), plane.astype(np.int16), other.astype(np.int16)
 
 
+@pytest.fixture(params=[8, 16], scope="module")
+def errors(request):
+    """Errors of one parent and of the mean of two with vectors of so many numbers, and how many blocks they take."""
+    spec = importlib.util.spec_from_file_location(f"hadamard_code_{request.param}", hadamard_code.__file__)
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vector_code, "WIDEST", request.param)
+        spec.loader.exec_module(module)
+    return kernel(module.error_of_one), kernel(module.error_of_both), request.param // 8
+
+
 def coefficients(rest):
     """Sums of the four blocks, in their order."""
     blocks = (rest >> 4).reshape(2, 8, 2, 8).transpose(0, 2, 1, 3).reshape(4, 8, 8)
@@ -52,15 +68,14 @@ def coefficients(rest):
 
 
 @pytest.mark.parametrize("both", [False, True])
-def test_the_error_is_the_sum_of_absolute_coefficients(numbers, both):
+def test_the_error_is_the_sum_of_absolute_coefficients(numbers, errors, both):
     goal, weights, plane, other = numbers
     said = plane[5:21, 7:23].astype(np.int64)
     if both:
         said = (said + other + 1) >> 1
     sums = coefficients(goal - weights * said)
-    error = both_error if both else one_error
+    error, together = errors[both], errors[2]
     assert error(goal, weights, plane, 5 * 40 + 7, 40, other, 1 << 60) == sum(sums) >> 3
-    together = WIDEST // 8
     for count in range(together, 4, together):
         limit = int(sum(sums[:count])) >> 3
         for least in (limit, limit - 1, limit - int(sums[count - 1] >> 3) + 1):
