@@ -17,6 +17,7 @@ import numpy.typing as npt
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.entropy.laplace import MAX_LOCATION
 from nerv_codec.entropy.range_kernel import ZERO_SCALE
+from nerv_codec.representations.shared.distribution_code import LOCATION_DROP, SCALE_DROP, SCALES, distribute
 from nerv_codec.representations.shared.vector_code import (
     LANES,
     SPARE,
@@ -34,8 +35,6 @@ MARGIN = 2
 LARGEST = 127
 _MAX_HIDDEN, _MAX_FEATURE = np.int32(1023), np.int32(255)
 _HIDDEN_DROP, _FEATURE_DROP = np.int32(8), np.int32(9)
-_LOCATION_DROP, _SCALE_DROP = 10, 12
-_SCALES = 48
 
 Ints = npt.NDArray[np.int32]
 Halves = npt.NDArray[np.int16]
@@ -79,7 +78,8 @@ def room_for(cols: int, network: Network) -> Room:
     """Room for rows of so many places."""
     units, outputs, places = len(network.shift), network.second_shift.shape[1], cols + SPARE
     sums, hidden, found = np.zeros(places * units, np.int32), np.zeros(places * units, np.int16), places * outputs
-    return Room(sums, hidden, np.zeros(found, np.int32), np.zeros(cols, np.int64), np.zeros(cols, np.int64))
+    locations, scales = (np.zeros(places, np.int64)[:cols] for _ in range(2))  # vectors go on behind the last one
+    return Room(sums, hidden, np.zeros(found, np.int32), locations, scales)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -146,10 +146,10 @@ def _output(network, bias, room, j, k):
 @njit(nogil=True, cache=True, boundscheck=False, forceinline=True)
 def _distribution(network, bias, j, room):
     """From both outputs to the location in 1/16 and the scale index of a symbol."""
-    sixteenths = (_output(network, bias, room, j, 0) + (1 << (_LOCATION_DROP - 1))) >> _LOCATION_DROP
-    index = ZERO_SCALE + ((_output(network, bias, room, j, 1) + (1 << (_SCALE_DROP - 1))) >> _SCALE_DROP)
+    sixteenths = (_output(network, bias, room, j, 0) + (1 << (LOCATION_DROP - 1))) >> LOCATION_DROP
+    index = ZERO_SCALE + ((_output(network, bias, room, j, 1) + (1 << (SCALE_DROP - 1))) >> SCALE_DROP)
     room.locations[j] = min(max(sixteenths, -MAX_LOCATION), MAX_LOCATION)
-    room.scales[j] = min(max(index, 0), _SCALES - 1)
+    room.scales[j] = min(max(index, 0), SCALES - 1)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
@@ -159,8 +159,8 @@ def distributions(network, bias, room):
     rectify(room.sums, 0, cols, units, network.shift, bias, _HIDDEN_DROP, _MAX_HIDDEN, room.hidden)
     for j in range(0, cols, SPARE):
         product_8(room.hidden, j * units, units, units, network.second, 0, room.outputs, 8 * j)
-    for j in range(cols):
-        _distribution(network, bias, j, room)
+    second_shift = network.second_shift.reshape(-1)
+    distribute(room.sums, units, room.outputs, cols, network.shift, bias, second_shift, room.locations, room.scales)
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -45,7 +45,7 @@ _HALVES, _WHOLES = ir.VectorType(_HALF, LANES), ir.VectorType(_WHOLE, LANES)
 _PAIRS, _WIDE = ir.VectorType(_HALF, 2 * LANES), ir.VectorType(_WHOLE, 2 * LANES)
 
 
-class _Code:
+class Code:
     """What the intrinsics ask of numba and LLVM."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
@@ -106,7 +106,8 @@ def places_for(outputs: int) -> int:
     return min(SPARE, _SUMS // registers)
 
 
-def _kept(builder: Any, condition: str, value: Any, limit: Any) -> Any:
+def kept(builder: Any, condition: str, value: Any, limit: Any) -> Any:
+    """The value where it is ``>`` or ``<`` than the limit, which it is held to."""
     return builder.select(builder.icmp_signed(condition, value, limit), value, limit)
 
 
@@ -126,7 +127,7 @@ def _product(width: int, places: int) -> Any:
         """
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            it = _Code(context, builder, signature, args)
+            it = Code(context, builder, signature, args)
             start, step, count, first, at = (args[n] for n in (1, 2, 3, 5, 7))
             size = start.type
             slots = {}
@@ -165,7 +166,7 @@ def turn(typingctx: Any, x: Any, start: Any, pitch: Any, channels: Any, turned: 
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, pitch, channels, at, step = args[1], args[2], args[3], args[5], args[6]
 
         def apart(a: Any, b: Any, c: Any, d: Any) -> list[Any]:
@@ -207,7 +208,7 @@ def turn_back(
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, step, count, first = args[1], args[2], args[3], args[6]
         at, pitch, stride = args[11], args[12], args[13]
         halves = signature.args[10].dtype == types.int16
@@ -236,7 +237,7 @@ def turn_back(
                     before = it.load(10, place, kind)
                     before = builder.sext(before, wholes) if halves else before
                     value = builder.select(args[9], builder.add(value, before), value)
-                    value = _kept(builder, "<", _kept(builder, ">", value, low), high)
+                    value = kept(builder, "<", kept(builder, ">", value, low), high)
                     it.store(builder.trunc(value, kind) if halves else value, 10, place)
                     place = builder.add(place, stride)
                 line = builder.add(line, pitch)
@@ -264,7 +265,7 @@ def _weigh(taps: int, lines: bool = False) -> Any:
         """
 
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            it = _Code(context, builder, signature, args)
+            it = Code(context, builder, signature, args)
             start, pitch, step, first, rows, cols, width = (args[n] for n in (1, 2, 3, 5, 7, 8, 10))
             size, halves = start.type, signature.args[0].dtype == types.int16
             factors = [it.load(4, builder.add(first, size(k)), _WHOLE) for k in range(taps)]
@@ -300,7 +301,7 @@ def _weigh(taps: int, lines: bool = False) -> Any:
     return weigh
 
 
-def _times(it: _Code, factor: Any, value: Any) -> Any:
+def _times(it: Code, factor: Any, value: Any) -> Any:
     """The product with a 32-bit number over 2**FACTOR_BITS, rounded half up: of every second number at a time."""
     builder, double = it.builder, ir.VectorType(ir.IntType(64), LANES // 2)
 
@@ -324,7 +325,7 @@ def lift(typingctx: Any, target: Any, at: Any, source: Any, one: Any, other: Any
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         at, one, other, count = args[1], args[3], args[4], args[5]
         with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
             both = builder.add(it.load(2, builder.add(one, n), _WHOLES), it.load(2, builder.add(other, n), _WHOLES))
@@ -341,7 +342,7 @@ def scale(typingctx: Any, values: Any, at: Any, count: Any, factor: Any) -> Any:
     """values[at + n] = factor * values[at + n] over 2**FACTOR_BITS; as in `lift`."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         at, count = args[1], args[2]
         with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
             place = builder.add(at, n)
@@ -360,7 +361,7 @@ def apart(typingctx: Any, x: Any, start: Any, less: Any, bits: Any, even: Any, o
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, at, count = args[1], args[6], args[7]
         less, bits = it.same(args[2]), it.same(args[3])
         kind = _PAIRS if signature.args[0].dtype == types.int16 else _WIDE
@@ -382,7 +383,7 @@ def together(typingctx: Any, even: Any, odd: Any, at: Any, out: Any, start: Any,
     """out[start + 2 n], out[start + 2 n + 1] = even[at + n], odd[at + n], all int32; as in `apart`."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         at, start, count = args[2], args[4], args[5]
         with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
             values = [it.load(k, builder.add(at, n), _WHOLES) for k in (0, 1)]
@@ -402,7 +403,7 @@ def accumulate(typingctx: Any, sums: Any, start: Any, count: Any, factor: Any, w
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, count, first = args[1], args[2], args[5]
         for n, lanes in it.slices(count, WIDEST):
             wholes, pairs = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, 2 * lanes)
@@ -420,7 +421,7 @@ def eight_bytes(typingctx: Any, x: Any, start: Any) -> Any:
     """Eight bytes from ``start`` on as one number, the first one lowest."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         return builder.load(it.view(0, args[1], ir.IntType(64)), align=1)
 
     return types.uint64(x, types.intp), code
@@ -456,18 +457,19 @@ def rectify(
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, rows, units = args[1:4]
-        drop, largest, none = it.same(args[6]), it.same(args[7]), _lanes([0] * LANES)
-        half = it.same(builder.lshr(builder.shl(_WHOLE(1), args[6]), _WHOLE(1)))
-        with cgutils.for_range(builder, rows) as row:
-            first = builder.add(start, builder.mul(row.index, units))
-            with cgutils.for_range_slice(builder, start.type(0), units, start.type(LANES)) as (unit, _):
-                shift, bias = (it.load(number, unit, _WHOLES) for number in (4, 5))
-                place = builder.add(first, unit)
-                value = builder.add(builder.shl(it.load(0, place, _WHOLES), shift), builder.add(bias, half))
-                value = _kept(builder, ">", builder.ashr(value, drop), none)
-                it.store(builder.trunc(_kept(builder, "<", value, largest), _HALVES), 8, place)
+        rounding = builder.lshr(builder.shl(_WHOLE(1), args[6]), _WHOLE(1))
+        for unit, lanes in it.slices(units, WIDEST):
+            wholes, halves = ir.VectorType(_WHOLE, lanes), ir.VectorType(_HALF, lanes)
+            shift, bias = (it.load(number, unit, wholes) for number in (4, 5))
+            half, drop, largest = (it.same(value, lanes) for value in (rounding, args[6], args[7]))
+            bias = builder.add(bias, half)
+            with cgutils.for_range(builder, rows) as row:
+                place = builder.add(builder.add(start, unit), builder.mul(row.index, units))
+                value = builder.add(builder.shl(it.load(0, place, wholes), shift), bias)
+                value = kept(builder, ">", builder.ashr(value, drop), ir.Constant(wholes, None))
+                it.store(builder.trunc(kept(builder, "<", value, largest), halves), 8, place)
         return context.get_dummy_value()
 
     index, whole = types.intp, types.int32
@@ -485,7 +487,7 @@ def settle(
     """
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, count, first, at = args[1], args[2], args[5], args[8]
         with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
             value = _shifted(it, n, start, first)
@@ -504,7 +506,7 @@ def modulate(
     """The same plus out, cut, then times scale[first + n] plus offset[first + n] over 2**drop, cut again."""
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        it = _Code(context, builder, signature, args)
+        it = Code(context, builder, signature, args)
         start, count, first, at = args[1], args[2], args[5], args[8]
         with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
             value, place, unit = _shifted(it, n, start, first), builder.add(at, n), builder.add(first, n)
@@ -518,14 +520,14 @@ def modulate(
     return types.void(sums, index, index, bias, shift, index, whole, out, index, scale, offset, whole), code
 
 
-def _shifted(it: _Code, n: Any, start: Any, first: Any) -> Any:
+def _shifted(it: Code, n: Any, start: Any, first: Any) -> Any:
     sums, unit = it.load(0, it.builder.add(start, n), _WHOLES), it.builder.add(first, n)
     return it.builder.ashr(it.builder.add(sums, it.load(3, unit, _WHOLES)), it.load(4, unit, _WHOLES))
 
 
-def _within(it: _Code, value: Any, largest: Any) -> Any:
+def _within(it: Code, value: Any, largest: Any) -> Any:
     least = it.same(it.builder.neg(largest))
-    return _kept(it.builder, "<", _kept(it.builder, ">", value, least), it.same(largest))
+    return kept(it.builder, "<", kept(it.builder, ">", value, least), it.same(largest))
 
 
 weigh_1, weigh_4, weigh_8 = _weigh(1), _weigh(4), _weigh(8)
