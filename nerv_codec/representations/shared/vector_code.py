@@ -41,8 +41,6 @@ SPARE = 9
 FACTOR_BITS = 20
 """Of the factors of `lift`, below the point."""
 _HALF, _WHOLE = ir.IntType(16), ir.IntType(32)
-_HALVES, _WHOLES = ir.VectorType(_HALF, LANES), ir.VectorType(_WHOLE, LANES)
-_PAIRS, _WIDE = ir.VectorType(_HALF, 2 * LANES), ir.VectorType(_WHOLE, 2 * LANES)
 
 
 class Code:
@@ -81,6 +79,10 @@ class Code:
         products, none = self.builder.mul(*(self.builder.sext(x, wide) for x in (one, other))), ir.Constant(wide, None)
         halves = [self.builder.shuffle_vector(products, none, _lanes(range(k, 2 * lanes, 2))) for k in (0, 1)]
         return self.builder.add(total, self.builder.add(*halves))
+
+    def whole(self, count: Any) -> Any:
+        """The next multiple of LANES."""
+        return self.builder.and_(self.builder.add(count, count.type(LANES - 1)), count.type(-LANES))
 
     def slices(self, count: Any, longest: int) -> Iterator[tuple[Any, int]]:
         """Loops over ``count`` numbers, a multiple of LANES: first of numbers and length of vectors, long ones first.
@@ -274,7 +276,7 @@ def _weigh(taps: int, lines: bool = False) -> Any:
                 pairs = zip(factors, lower, strict=True)
                 factors = [builder.or_(builder.shl(factor, _WHOLE(24)), low) for factor, low in pairs]
             half = builder.lshr(builder.shl(_WHOLE(1), args[6]), _WHOLE(1))
-            cols = builder.and_(builder.add(cols, size(LANES - 1)), size(-LANES))
+            cols = it.whole(cols)
             with cgutils.for_range(builder, rows) as row:
                 line, into = builder.add(start, builder.mul(row.index, pitch)), builder.mul(row.index, width)
                 for col, lanes in it.slices(cols, WIDEST):
@@ -303,18 +305,19 @@ def _weigh(taps: int, lines: bool = False) -> Any:
 
 def _times(it: Code, factor: Any, value: Any) -> Any:
     """The product with a 32-bit number over 2**FACTOR_BITS, rounded half up: of every second number at a time."""
-    builder, double = it.builder, ir.VectorType(ir.IntType(64), LANES // 2)
+    builder, lanes = it.builder, value.type.count
+    double = ir.VectorType(ir.IntType(64), lanes // 2)
 
     def constant(number: int) -> Any:
-        return ir.Constant(double, [number] * (LANES // 2))
+        return ir.Constant(double, [number] * (lanes // 2))
 
     pairs, whole = builder.bitcast(value, double), constant(32)
-    factor = builder.ashr(builder.bitcast(it.same(factor), double), whole)
+    factor = builder.ashr(builder.bitcast(it.same(factor, lanes), double), whole)
     odd = builder.ashr(pairs, whole)
     even = builder.ashr(builder.shl(pairs, whole), whole)
     parts = (builder.add(builder.mul(part, factor), constant(1 << FACTOR_BITS - 1)) for part in (even, odd))
-    first, second = (builder.bitcast(builder.lshr(part, constant(FACTOR_BITS)), _WHOLES) for part in parts)
-    return builder.shuffle_vector(first, second, _lanes(n // 2 * 2 + LANES * (n % 2) for n in range(LANES)))
+    first, second = (builder.bitcast(builder.lshr(part, constant(FACTOR_BITS)), value.type) for part in parts)
+    return builder.shuffle_vector(first, second, _lanes(n // 2 * 2 + lanes * (n % 2) for n in range(lanes)))
 
 
 @intrinsic
@@ -326,11 +329,12 @@ def lift(typingctx: Any, target: Any, at: Any, source: Any, one: Any, other: Any
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
-        at, one, other, count = args[1], args[3], args[4], args[5]
-        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
-            both = builder.add(it.load(2, builder.add(one, n), _WHOLES), it.load(2, builder.add(other, n), _WHOLES))
+        at, one, other = args[1], args[3], args[4]
+        for n, lanes in it.slices(it.whole(args[5]), WIDEST):
+            kind = ir.VectorType(_WHOLE, lanes)
+            both = builder.add(*(it.load(2, builder.add(start, n), kind) for start in (one, other)))
             place = builder.add(at, n)
-            it.store(builder.add(it.load(0, place, _WHOLES), _times(it, args[6], both)), 0, place)
+            it.store(builder.add(it.load(0, place, kind), _times(it, args[6], both)), 0, place)
         return context.get_dummy_value()
 
     index = types.intp
@@ -343,10 +347,9 @@ def scale(typingctx: Any, values: Any, at: Any, count: Any, factor: Any) -> Any:
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
-        at, count = args[1], args[2]
-        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
-            place = builder.add(at, n)
-            it.store(_times(it, args[3], it.load(0, place, _WHOLES)), 0, place)
+        for n, lanes in it.slices(it.whole(args[2]), WIDEST):
+            place = builder.add(args[1], n)
+            it.store(_times(it, args[3], it.load(0, place, ir.VectorType(_WHOLE, lanes))), 0, place)
         return context.get_dummy_value()
 
     index = types.intp
@@ -363,14 +366,14 @@ def apart(typingctx: Any, x: Any, start: Any, less: Any, bits: Any, even: Any, o
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
         start, at, count = args[1], args[6], args[7]
-        less, bits = it.same(args[2]), it.same(args[3])
-        kind = _PAIRS if signature.args[0].dtype == types.int16 else _WIDE
-        none = ir.Constant(kind, ir.Undefined)
-        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
+        number = _HALF if signature.args[0].dtype == types.int16 else _WHOLE
+        for n, lanes in it.slices(count, WIDEST):
+            less, bits = it.same(args[2], lanes), it.same(args[3], lanes)
+            kind = ir.VectorType(number, 2 * lanes)
             both = it.load(0, builder.add(start, builder.shl(n, at.type(1))), kind)
             for k in (0, 1):
-                value = builder.shuffle_vector(both, none, _lanes(range(k, 2 * LANES, 2)))
-                value = builder.sext(value, _WHOLES) if kind is _PAIRS else value
+                value = builder.shuffle_vector(both, ir.Constant(kind, ir.Undefined), _lanes(range(k, 2 * lanes, 2)))
+                value = builder.sext(value, less.type) if number is _HALF else value
                 it.store(builder.shl(builder.sub(value, less), bits), 4 + k, builder.add(at, n))
         return context.get_dummy_value()
 
@@ -384,10 +387,10 @@ def together(typingctx: Any, even: Any, odd: Any, at: Any, out: Any, start: Any,
 
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
-        at, start, count = args[2], args[4], args[5]
-        with cgutils.for_range_slice(builder, at.type(0), count, at.type(LANES)) as (n, _):
-            values = [it.load(k, builder.add(at, n), _WHOLES) for k in (0, 1)]
-            order = ir.Constant(_WIDE, [k // 2 + LANES * (k % 2) for k in range(2 * LANES)])
+        at, start = args[2], args[4]
+        for n, lanes in it.slices(args[5], WIDEST):
+            values = [it.load(k, builder.add(at, n), ir.VectorType(_WHOLE, lanes)) for k in (0, 1)]
+            order = _lanes(k // 2 + lanes * (k % 2) for k in range(2 * lanes))
             it.store(builder.shuffle_vector(*values, order), 3, builder.add(start, builder.shl(n, at.type(1))))
         return context.get_dummy_value()
 
@@ -489,9 +492,9 @@ def settle(
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
         start, count, first, at = args[1], args[2], args[5], args[8]
-        with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
-            value = _shifted(it, n, start, first)
-            it.store(builder.trunc(_within(it, value, args[6]), _HALVES), 7, builder.add(at, n))
+        for n, lanes in it.slices(count, WIDEST):
+            value = _shifted(it, n, start, first, lanes)
+            it.store(builder.trunc(_within(it, value, args[6]), ir.VectorType(_HALF, lanes)), 7, builder.add(at, n))
         return context.get_dummy_value()
 
     index, whole = types.intp, types.int32
@@ -508,26 +511,29 @@ def modulate(
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         it = Code(context, builder, signature, args)
         start, count, first, at = args[1], args[2], args[5], args[8]
-        with cgutils.for_range_slice(builder, start.type(0), count, start.type(LANES)) as (n, _):
-            value, place, unit = _shifted(it, n, start, first), builder.add(at, n), builder.add(first, n)
-            value = builder.add(value, builder.sext(it.load(7, place, _HALVES), _WHOLES))
-            value = builder.mul(_within(it, value, args[6]), it.load(9, unit, _WHOLES))
-            value = builder.ashr(builder.add(value, it.load(10, unit, _WHOLES)), it.same(args[11]))
-            it.store(builder.trunc(_within(it, value, args[6]), _HALVES), 7, place)
+        for n, lanes in it.slices(count, WIDEST):
+            halves, wholes = ir.VectorType(_HALF, lanes), ir.VectorType(_WHOLE, lanes)
+            value, place, unit = _shifted(it, n, start, first, lanes), builder.add(at, n), builder.add(first, n)
+            value = builder.add(value, builder.sext(it.load(7, place, halves), wholes))
+            value = builder.mul(_within(it, value, args[6]), it.load(9, unit, wholes))
+            value = builder.ashr(builder.add(value, it.load(10, unit, wholes)), it.same(args[11], lanes))
+            it.store(builder.trunc(_within(it, value, args[6]), halves), 7, place)
         return context.get_dummy_value()
 
     index, whole = types.intp, types.int32
     return types.void(sums, index, index, bias, shift, index, whole, out, index, scale, offset, whole), code
 
 
-def _shifted(it: Code, n: Any, start: Any, first: Any) -> Any:
-    sums, unit = it.load(0, it.builder.add(start, n), _WHOLES), it.builder.add(first, n)
-    return it.builder.ashr(it.builder.add(sums, it.load(3, unit, _WHOLES)), it.load(4, unit, _WHOLES))
+def _shifted(it: Code, n: Any, start: Any, first: Any, lanes: int) -> Any:
+    wholes, unit = ir.VectorType(_WHOLE, lanes), it.builder.add(first, n)
+    sums = it.load(0, it.builder.add(start, n), wholes)
+    return it.builder.ashr(it.builder.add(sums, it.load(3, unit, wholes)), it.load(4, unit, wholes))
 
 
 def _within(it: Code, value: Any, largest: Any) -> Any:
-    least = it.same(it.builder.neg(largest))
-    return kept(it.builder, "<", kept(it.builder, ">", value, least), it.same(largest))
+    lanes = value.type.count
+    least = it.same(it.builder.neg(largest), lanes)
+    return kept(it.builder, "<", kept(it.builder, ">", value, least), it.same(largest, lanes))
 
 
 weigh_1, weigh_4, weigh_8 = _weigh(1), _weigh(4), _weigh(8)
