@@ -163,15 +163,18 @@ def lift(x, weights, bias, shift, wanted, largest, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def show(values, bits, largest, wanted, first, out):
-    """Integers (channels, rows, cols) over 2**bits, rounded half up and cut to +-largest, from channel ``first`` on."""
-    half = np.int32((1 << bits) >> 1)
-    for i in range(wanted.shape[0]):
-        for c in range(values.shape[0]):
-            for j in range(wanted.shape[1]):
-                if wanted[i, j]:
-                    value = np.int32(values[c, i, j] + half) >> bits
-                    out[i + 1, j + 1, first + c] = _cut(value, -largest, largest)
+def show(grids, bits, largest, wanted, out):
+    """Integers of grids (channels, rows, cols), one behind another, over 2**bits, rounded half up, cut to +-largest."""
+    half, first = np.int32((1 << bits) >> 1), 0
+    for number in range(len(grids)):
+        values = grids[number]
+        for i in range(wanted.shape[0]):
+            for c in range(values.shape[0]):
+                for j in range(wanted.shape[1]):
+                    if wanted[i, j]:
+                        value = np.int32(values[c, i, j] + half) >> bits
+                        out[i + 1, j + 1, first + c] = _cut(value, -largest, largest)
+        first += values.shape[0]
 
 
 @njit(nogil=True, cache=True, boundscheck=False)

@@ -188,8 +188,7 @@ class IntegerSynthesis:
         grids = (values, prediction.subbands[level], prediction.doubt_subbands[level])[: 3 if predicted else 1]
         count, stage = len(grids) * len(values), self.stages[level]
         wanted, seen = around[0], blank(around[0].shape, self.design.seen(level), "seen")
-        for number, grid in enumerate(grids):
-            show(grid, bits, LARGEST_INPUT, wanted, number * len(values), seen)
+        show(grids, bits, LARGEST_INPUT, wanted, seen)
         if restored is not None:
             show_picture(*restored, EXTRA_BITS, LARGEST_INPUT, wanted, count, seen)
             if predicted:

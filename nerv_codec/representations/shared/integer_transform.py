@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.representations.shared.layout import LEVELS, bands
-from nerv_codec.representations.shared.lifting_kernel import dequantise, forward_level, inverse_level, quantise
+from nerv_codec.representations.shared.lifting_kernel import dequantise, forward_planes, inverse_planes, quantise
 from nerv_codec.representations.shared.network_kernel import LARGEST
 
 Ints = npt.NDArray[np.int32]
@@ -37,12 +37,6 @@ _LARGEST_BAND = (1 << 20) - 1
 """Twice what a picture can have; the inverse of such bands stays in 32 bits."""
 
 
-def _places(component: int) -> list[tuple[int, int]]:
-    """Level, and the index of HL there, of a component, fine to coarse; LH and HH follow 1 (luma) or 2 later."""
-    levels = LEVELS[:-1] if component else LEVELS
-    return [(level, (3 if level == LEVELS[0] else 0) + (2 + component if component else 0)) for level in levels[::-1]]
-
-
 def zeros(rows: int, cols: int) -> Grids:
     """The bands of nothing, for a luma of (rows, cols)."""
     return {level: np.zeros(shape, np.int32) for level, shape in _shapes(rows, cols)}
@@ -54,32 +48,18 @@ def _shapes(rows: int, cols: int) -> list[tuple[int, tuple[int, int, int]]]:
 
 def forward(planes: Yuv, gray: int) -> Grids:
     """Bands of samples less ``gray``."""
-    rows, cols = planes[0].shape
-    found = {level: np.empty(shape, np.int32) for level, shape in _shapes(rows, cols)}
-    for component, samples in enumerate(planes):
-        low: Samples | Ints = samples
-        stride, less, bits = 2 if component else 1, gray, EXTRA_BITS
-        for level, first in _places(component):
-            plane, grid = low, found[level]
-            low = grid[component] if level == LEVELS[0] else np.empty(grid.shape[1:], np.int32)
-            forward_level(plane, np.int32(less), np.int32(bits), low, *grid[first : first + 3 * stride : stride])
-            less, bits = 0, 0
+    found = {level: np.empty(shape, np.int32) for level, shape in _shapes(*planes[0].shape)}
+    forward_planes(planes, np.int32(gray), np.int32(EXTRA_BITS), tuple(found.values()))
     return found
 
 
 def inverse(grids: Grids) -> tuple[Ints, Ints, Ints]:
     """Planes of bands, in 1/256 of a code value."""
-    planes = []
-    for component in range(3):
-        stride = 2 if component else 1
-        low = grids[LEVELS[0]][component]
-        for level, first in _places(component)[::-1]:
-            details = grids[level][first : first + 3 * stride : stride]
-            plane = np.empty((2 * low.shape[0], 2 * low.shape[1]), np.int32)
-            inverse_level(low, *details, plane)
-            low = plane
-        planes.append(low)
-    return planes[0], planes[1], planes[2]
+    rows, cols = (LEVELS[-1] * extent for extent in grids[LEVELS[-1]].shape[1:])
+    chroma = rows // 2, cols // 2
+    planes = np.empty((rows, cols), np.int32), np.empty(chroma, np.int32), np.empty(chroma, np.int32)
+    inverse_planes(tuple(grids[level] for level in LEVELS), planes)
+    return planes
 
 
 def quantised(values: Grids, steps: Steps, times: int) -> dict[int, npt.NDArray[np.int8]]:
