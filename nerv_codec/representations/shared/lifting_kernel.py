@@ -132,40 +132,40 @@ def inverse_level(ll, hl, lh, hh, plane):
             _join(below, high, at, cols, samples, (4 * i - 6) * cols)
 
 
+@njit(nogil=True, cache=True)
+def _details(component, number):
+    """Where HL, LH and HH of a component lie in a grid, of which the coarsest, number 0, has LL of all before them."""
+    stride = 2 if component else 1
+    first = (2 + component if component else 0) + (0 if number else 3)
+    return first, first + stride, first + 2 * stride
+
+
 @njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def forward_planes(planes, gray, bits, grids):
     """Splits Y, U and V, less gray and times 2**bits, into the grids (bands, rows, cols), coarse to fine.
 
-    A grid holds the three bands of luma, then each of them for U and V; the coarsest has LL of all before them, the
-    finest none of chroma.
+    A grid holds the three bands of luma, then each of them for U and V; the finest has none of chroma.
     """
     for component in range(3):
-        last, stride = (len(grids) - 1, 1) if component == 0 else (len(grids) - 2, 2)
-        first = 2 + component if component else 0
-        low, grid = planes[component], grids[last]
-        found = np.empty(grid.shape[1:], np.int32)
-        forward_level(low, gray, bits, found, grid[first], grid[first + stride], grid[first + 2 * stride])
+        last = len(grids) - (2 if component else 1)
+        low, (hl, lh, hh) = np.empty(grids[last].shape[1:], np.int32), _details(component, last)
+        forward_level(planes[component], gray, bits, low, grids[last][hl], grids[last][lh], grids[last][hh])
         for number in range(last - 1, -1, -1):
-            grid, more = grids[number], 3 if number == 0 else 0
-            rows, cols = grid.shape[1:]
-            below = grid[component] if number == 0 else np.empty((rows, cols), np.int32)
-            at = first + more
-            forward_level(found, np.int32(0), np.int32(0), below, grid[at], grid[at + stride], grid[at + 2 * stride])
-            found = below
+            grid, (hl, lh, hh) = grids[number], _details(component, number)
+            below = np.empty(grid.shape[1:], np.int32) if number else grid[component]
+            forward_level(low, np.int32(0), np.int32(0), below, grid[hl], grid[lh], grid[hh])
+            low = below
 
 
 @njit(nogil=True, cache=True, boundscheck=False, allocates=True)
 def inverse_planes(grids, planes):
     """The inverse of `forward_planes`, without gray and bits; bands stay as they are."""
     for component in range(3):
-        last, stride = (len(grids) - 1, 1) if component == 0 else (len(grids) - 2, 2)
-        first = 2 + component if component else 0
-        low = grids[0][component]
+        last, low = len(grids) - (2 if component else 1), grids[0][component]
         for number in range(last + 1):
-            grid, at = grids[number], first + 3 if number == 0 else first
-            rows, cols = low.shape
+            grid, (hl, lh, hh), (rows, cols) = grids[number], _details(component, number), low.shape
             plane = planes[component] if number == last else np.empty((2 * rows, 2 * cols), np.int32)
-            inverse_level(low, grid[at], grid[at + stride], grid[at + 2 * stride], plane)
+            inverse_level(low, grid[hl], grid[lh], grid[hh], plane)
             low = plane
 
 
