@@ -58,22 +58,27 @@ class Workers:
     after each operator, and spin while they do. A chunk that one thread computes from end to end also has
     the same value whatever the number of threads.
 
-    Used as a context; torch's setting is put back at its end.
+    Used as a context, again and again if need be; torch's setting is put back at its end, and tasks that nobody has
+    begun with wait for the next time.
     """
 
     def __init__(self) -> None:
         self.count = torch.get_num_threads()
         self._waiting: deque[Task[Any]] = deque()
-        others = self.count - 1
-        self._pool = ThreadPoolExecutor(others, initializer=torch.set_num_threads, initargs=(1,)) if others else None
+        self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
         torch.set_num_threads(1)
+        if self.count > 1:
+            self._pool = ThreadPoolExecutor(self.count - 1, initializer=torch.set_num_threads, initargs=(1,))
+            for _ in range(len(self._waiting)):
+                self._pool.submit(self._help)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
+            self._pool = None
         rooms.forget()
         torch.set_num_threads(self.count)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -17,14 +18,14 @@ from nerv_codec.base.errors import BitstreamError, InputError
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.decoding.metadata import own_frames, stored_geometry
 from nerv_codec.decoding.timeline import Timeline
-from nerv_codec.representations.registry import model_name, unpack_gop
-from nerv_codec.representations.representation import Representation
+from nerv_codec.representations.registry import model_name, open_gop
+from nerv_codec.representations.representation import Opened, Representation
 
 if TYPE_CHECKING:
     import torch
 
 _CACHED_GOPS = 2
-Loaded = Representation | BitstreamError
+Loaded = Opened | BitstreamError
 
 
 class PositionedFile(io.RawIOBase):
@@ -133,38 +134,62 @@ class GopLoader:
         self.device = device
         self.timeline = Timeline(self.header)
         self._keep_going = keep_going
-        self._models: OrderedDict[int, Representation] = OrderedDict()
+        self._opened: OrderedDict[int, Opened] = OrderedDict()
+        self._process = os.getpid()
         self._ahead: Iterator[tuple[int, Loaded]] = iter(())
         self._damaged: dict[int, str] = {}
 
-    def gop(self, index: int) -> Representation:
-        """The function of one GOP; the last few are kept. Raises BitstreamError."""
-        if index not in self._models:
-            loaded = self._unpacked_ahead(index) or self._load(index)
+    @contextmanager
+    def gop(self, index: int) -> Iterator[Representation]:
+        """The function of one GOP, to be evaluated within the block; the last few are kept.
+
+        Raises BitstreamError, also where the block comes upon damage; then, as after any error, the GOP is read anew.
+        """
+        if self._process != os.getpid():  # a fork has what was decoded, but not the threads that were at it
+            self._opened.clear()
+            self._process = os.getpid()
+        if index not in self._opened:
+            loaded = self._opened_ahead(index) or self._load(index)
             if isinstance(loaded, BitstreamError):
                 raise loaded
-            self._models[index] = loaded
-            while len(self._models) > _CACHED_GOPS:
-                self._models.popitem(last=False)
-        self._models.move_to_end(index)
-        return self._models[index]
+            self._opened[index] = loaded
+            while len(self._opened) > _CACHED_GOPS:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(index)
+        try:
+            with _named(index):
+                yield self._opened[index].function
+        except BaseException:
+            self._opened.pop(index, None)
+            raise
 
     @contextmanager
     def in_order(self, gops: Iterable[int]) -> Iterator[None]:
-        """Within the block a thread unpacks GOPs ahead of their use.
+        """Within the block a thread decodes GOPs ahead of their use.
 
         Args:
             gops: Those that will be asked for, in ascending order; iterated over in that thread.
         """
-        with read_ahead((index, self._load(index)) for index in gops) as ahead:
+        left = threading.Event()
+
+        def loaded() -> Iterator[tuple[int, Loaded]]:
+            for index in gops:
+                found = self._load(index)
+                yield index, found
+                if isinstance(found, Opened):
+                    with suppress(BitstreamError):  # told to whoever asks for what is missing
+                        found.rest(left.is_set)
+
+        with read_ahead(loaded()) as ahead:
             self._ahead = ahead
             try:
                 yield
             finally:
+                left.set()
                 self._ahead = iter(())
 
     def unpack(self, index: int, device: torch.device | None = None) -> tuple[Representation, int, dict[str, int]]:
-        """One GOP from its bytes: the function, the digest of its integers, its bytes by part.
+        """One GOP from its bytes, decoded whole: the function, the digest of its integers, its bytes by part.
 
         Args:
             index: The GOP.
@@ -173,11 +198,14 @@ class GopLoader:
         Raises:
             BitstreamError: It is damaged.
         """
+        with _named(index):
+            found = self._open(index, device)
+            found.rest()
+        return found.function, found.digest, found.part_bytes
+
+    def _open(self, index: int, device: torch.device | None) -> Opened:
         payload, geometry = self.container.read_gop(index), stored_geometry(self.header, index)
-        try:
-            return unpack_gop(self.header.model_id, payload, geometry, device)
-        except BitstreamError as error:
-            raise type(error)(f"GOP {index}: {error}") from error
+        return open_gop(self.header.model_id, payload, geometry, device)
 
     @property
     def damage(self) -> list[str]:
@@ -212,21 +240,28 @@ class GopLoader:
         if index in self._damaged:
             return False
         try:
-            self.gop(index)
+            with self.gop(index):
+                return True
         except BitstreamError as error:
             self._damaged[index] = str(error)
             return False
-        return True
 
     def _load(self, index: int) -> Loaded:
-        """The function, or why there is none: damage is told where the GOP is used, not where it is read ahead."""
+        """The GOP, or why there is none: damage is told where the GOP is used, not where it is read ahead.
+
+        Who puts up with damage has to know of it before a frame is shown.
+        """
         try:
-            return self.unpack(index, self.device)[0]
+            with _named(index):
+                found = self._open(index, self.device)
+                if self._keep_going:
+                    found.rest()
+                return found
         except BitstreamError as error:
             return error
 
-    def _unpacked_ahead(self, index: int) -> Loaded | None:
-        """What has been unpacked ahead, if it is this GOP; others before it are dropped."""
+    def _opened_ahead(self, index: int) -> Loaded | None:
+        """What has been opened ahead, if it is this GOP; others before it are dropped."""
         for number, loaded in self._ahead:
             if number == index:
                 return loaded
@@ -234,3 +269,12 @@ class GopLoader:
                 self._ahead = chain([(number, loaded)], self._ahead)
                 break
         return None
+
+
+@contextmanager
+def _named(index: int) -> Iterator[None]:
+    """Puts the GOP's number before what is said of its damage."""
+    try:
+        yield
+    except BitstreamError as error:
+        raise type(error)(f"GOP {index}: {error}") from error

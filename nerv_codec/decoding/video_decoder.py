@@ -102,7 +102,7 @@ class VideoDecoder:
         return read_packets(self.loader.container, self.companions, begin, end)
 
     def in_order(self, gops: Iterable[int]) -> AbstractContextManager[None]:
-        """Within the block a thread unpacks the given GOPs, in ascending order, ahead of their use."""
+        """Within the block a thread decodes the given GOPs, in ascending order, ahead of their use."""
         return self.loader.in_order(gops)
 
     @property
@@ -128,7 +128,8 @@ class VideoDecoder:
             raise CoordinateRangeError(f"expected a frame number in 0..{len(self) - 1}, found {float(position):g}")
         gop, t = self.loader.place(position)
         out = view_info(self.header.info, view, pixel_format)
-        return PlanarFrame(render_planes(self.loader.gop(gop), t, self.header.info, view, out), pts=0)
+        with self.loader.gop(gop) as function:
+            return PlanarFrame(render_planes(function, t, self.header.info, view, out), pts=0)
 
     def get_frame_at(self, index: SupportsIndex, *, scale: float = 1.0) -> Frame:
         """One frame by its number; negative numbers count from the end. Raises IndexError."""
@@ -223,7 +224,8 @@ class VideoDecoder:
         codes = torch.empty(len(flat), info.pixel_format.num_planes)
         for gop in sorted({gop for gop, _ in places}):
             chosen = gops == gop
-            codes[chosen] = self.loader.gop(gop).sample(points[chosen])
+            with self.loader.gop(gop) as function:
+                codes[chosen] = function.sample(points[chosen])
         return codes_to_rgb(codes.clamp_(0, 1), info).reshape(*coords.shape[:-1], 3)
 
     def _batch(

@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from nerv_codec.representations.coordinates import GopGeometry
-    from nerv_codec.representations.representation import GopSummary, Representation
-
-    Unpacked = tuple[Representation, int, dict[str, int]]
+    from nerv_codec.representations.representation import GopSummary, Opened, Representation
 
 
 @dataclass(frozen=True)
@@ -30,8 +28,8 @@ class Model:
     """What users call it; also its section in a configuration."""
     model_id: int
     """Its number in the header of a file."""
-    unpack: Callable[[bytes, GopGeometry, torch.device], Unpacked]
-    """See :func:`unpack_gop`."""
+    open: Callable[[bytes, GopGeometry, torch.device], Opened]
+    """See :func:`open_gop`."""
     summarise: Callable[[bytes, GopGeometry], GopSummary]
     """See :func:`summarise_gop`."""
     is_exact: bool = False
@@ -40,10 +38,10 @@ class Model:
     """Pixels of all frames of a GOP at the most; None is no limit."""
 
 
-def _unpack_siren(payload: bytes, geometry: GopGeometry, device: torch.device) -> Unpacked:
-    from nerv_codec.representations.siren.payload import unpack_siren
+def _open_siren(payload: bytes, geometry: GopGeometry, device: torch.device) -> Opened:
+    from nerv_codec.representations.siren.payload import open_siren
 
-    return unpack_siren(payload, geometry, device)
+    return open_siren(payload, geometry, device)
 
 
 def _summarise_siren(payload: bytes, geometry: GopGeometry) -> GopSummary:
@@ -52,10 +50,10 @@ def _summarise_siren(payload: bytes, geometry: GopGeometry) -> GopSummary:
     return summarise(payload, geometry)
 
 
-def _unpack_lossless(payload: bytes, geometry: GopGeometry, device: torch.device) -> Unpacked:
-    from nerv_codec.representations.lossless.payload import unpack_lossless
+def _open_lossless(payload: bytes, geometry: GopGeometry, device: torch.device) -> Opened:
+    from nerv_codec.representations.lossless.payload import open_lossless
 
-    return unpack_lossless(payload, geometry, device)
+    return open_lossless(payload, geometry, device)
 
 
 def _summarise_lossless(payload: bytes, geometry: GopGeometry) -> GopSummary:
@@ -64,10 +62,10 @@ def _summarise_lossless(payload: bytes, geometry: GopGeometry) -> GopSummary:
     return summarise(payload, geometry)
 
 
-def _unpack_warped(payload: bytes, geometry: GopGeometry, _: torch.device) -> Unpacked:
-    from nerv_codec.representations.warped.decode import unpack_warped
+def _open_warped(payload: bytes, geometry: GopGeometry, _: torch.device) -> Opened:
+    from nerv_codec.representations.warped.decode import open_warped
 
-    return unpack_warped(payload, geometry)
+    return open_warped(payload, geometry)
 
 
 def _summarise_warped(payload: bytes, geometry: GopGeometry) -> GopSummary:
@@ -77,11 +75,11 @@ def _summarise_warped(payload: bytes, geometry: GopGeometry) -> GopSummary:
 
 
 _TABLE = (
-    Model("siren", 1, _unpack_siren, _summarise_siren),
+    Model("siren", 1, _open_siren, _summarise_siren),
     # All samples of a GOP are in memory at once.
-    Model("lossless", 3, _unpack_lossless, _summarise_lossless, is_exact=True, max_gop_pixels=1 << 29),
+    Model("lossless", 3, _open_lossless, _summarise_lossless, is_exact=True, max_gop_pixels=1 << 29),
     # Planes of all frames are kept.
-    Model("warped", 4, _unpack_warped, _summarise_warped, max_gop_pixels=1 << 29),
+    Model("warped", 4, _open_warped, _summarise_warped, max_gop_pixels=1 << 29),
 )
 MODELS = {model.name: model for model in _TABLE}
 """By name, in the order of their numbers."""
@@ -102,8 +100,8 @@ def check_gop(model_id: int, geometry: GopGeometry) -> None:
         raise BitstreamError(f"expected GOPs of at most {limit} pixels, found {found}")
 
 
-def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry, device: torch.device | None = None) -> Unpacked:
-    """The function that a GOP payload describes.
+def open_gop(model_id: int, payload: bytes, geometry: GopGeometry, device: torch.device | None = None) -> Opened:
+    """The function that a GOP payload describes; frames are decoded when they are asked for.
 
     Args:
         model_id: The representation.
@@ -111,16 +109,26 @@ def unpack_gop(model_id: int, payload: bytes, geometry: GopGeometry, device: tor
         geometry: The GOP's box.
         device: Where the function is to be evaluated; None is the CPU.
 
-    Returns:
-        The function, the digest (CRC-32) of its integers, and the payload's bytes by part.
-
     Raises:
-        BitstreamError: The payload is damaged. UnsupportedVersionError: The representation is unknown.
+        BitstreamError: The payload is damaged, where that is seen at once. UnsupportedVersionError: The
+            representation is unknown.
     """
     import torch
 
     check_gop(model_id, geometry)
-    return _model(model_id).unpack(payload, geometry, device or torch.device("cpu"))
+    return _model(model_id).open(payload, geometry, device or torch.device("cpu"))
+
+
+def unpack_gop(
+    model_id: int, payload: bytes, geometry: GopGeometry, device: torch.device | None = None
+) -> tuple[Representation, int, dict[str, int]]:
+    """The same, decoded whole: the function, the digest (CRC-32) of its integers, and the payload's bytes by part.
+
+    Arguments and errors as for :func:`open_gop`; no damage is left unseen.
+    """
+    found = open_gop(model_id, payload, geometry, device)
+    found.rest()
+    return found.function, found.digest, found.part_bytes
 
 
 def summarise_gop(model_id: int, payload: bytes, geometry: GopGeometry) -> GopSummary:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from nerv_codec.base.arriving import Arriving
 from nerv_codec.base.video import Plane
 from nerv_codec.representations.coordinates import GopGeometry
 
@@ -84,3 +85,32 @@ class Representation(Protocol):
     def sample(self, coords: Tensor) -> Tensor:
         """f at single points: (..., 3) of (t, row, col) to (..., num_planes) float32. Raises as ``render``."""
         ...
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A GOP of which no more is decoded than what its function is asked for needs.
+
+    Attributes:
+        function: f; its methods raise BitstreamError where they come upon damage.
+        digest: CRC-32 of its integers, as the file has it.
+        part_bytes: Bytes of the payload by part, complete when all is decoded.
+        frames: What is decoded frame by frame; None if all of it is there at once.
+    """
+
+    function: Representation
+    digest: int
+    part_bytes: dict[str, int]
+    frames: Arriving[Any] | None = None
+
+    def rest(self, until: Callable[[], bool] = lambda: False) -> None:
+        """Decodes what is left, and compares it with the digest.
+
+        Args:
+            until: Asked after each frame whether to stop there.
+
+        Raises:
+            BitstreamError: The payload is damaged.
+        """
+        if self.frames is not None:
+            self.frames.rest(until)

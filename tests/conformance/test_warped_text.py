@@ -10,11 +10,11 @@ import torch
 from nerv_codec.base.threads import Workers
 from nerv_codec.base.video import PixelFormat, plane_dtype
 from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.registry import unpack_gop
 from nerv_codec.representations.shared.canvas import to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
-from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.encode import CodedNode, PartEncoder, encode_part
 from nerv_codec.representations.warped.motion import Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
@@ -124,11 +124,11 @@ def test_the_text_gives_every_sample(name):
 @pytest.mark.parametrize("name", CASES)
 def test_the_text_says_what_lies_between_samples(name):
     payload, _, _, geometry = _encoded(name)
-    model, _, _ = unpack_warped(payload, geometry)
+    model, _, _ = unpack_gop(4, payload, geometry)
     rng, networks, index = np.random.default_rng(3), plain.Networks(payload[:8]), CASES[name][-1]
     points = rng.uniform([-0.5, -0.5], [geometry.height - 0.5, geometry.width - 0.5], (40, 2))
     found = model.sample(torch.from_numpy(np.insert(points, 0, 1.0, 1))).double().numpy()
-    for number, (plane, lattice) in enumerate(zip(model.planes[1], model.lattices, strict=True)):
+    for number, (plane, lattice) in enumerate(zip(model.frames[1].planes, model.lattices, strict=True)):
         full = lattice.row_step == lattice.col_step == 1
         learnt = plain.coefficients(networks, plane.astype(np.int64), index) if full else None
         places = np.clip(np.stack(lattice.positions(*points.T)), -0.5, np.array([plane.shape]).T - 0.5)
@@ -141,7 +141,7 @@ def test_the_text_says_what_lies_between_samples(name):
 @pytest.mark.parametrize("name", CASES)
 def test_the_text_says_what_lies_between_frames(name):
     payload, _, _, geometry = _encoded(name)
-    model, _, _ = unpack_warped(payload, geometry)
+    model, _, _ = unpack_gop(4, payload, geometry)
     planes, first = plain.planes(payload, geometry.num_frames, geometry.height, geometry.width, geometry.num_planes)
     size, rng = (geometry.height, geometry.width), np.random.default_rng(4)
     unit, both = 16 * (2**model.depth - 1) / 2 ** (model.depth - 8), 0

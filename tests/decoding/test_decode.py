@@ -228,20 +228,20 @@ def test_absurd_lengths_are_refused(tmp_path, tiny_nvc):
     assert decode(path, None, format="null", fps=1000, end=0.01, device="cpu").num_frames == 10
 
 
-def test_the_next_gop_is_unpacked_in_a_thread_and_only_if_it_is_needed(tiny_nvc, monkeypatch):
-    unpacked = []
-    unpack = GopLoader.unpack
+def test_the_next_gop_is_opened_in_a_thread_and_only_if_it_is_needed(tiny_nvc, monkeypatch):
+    opened = []
+    load = GopLoader._load
 
-    def noted(self, index, device=None):
-        unpacked.append((index, threading.current_thread() is threading.main_thread()))
-        return unpack(self, index, device)
+    def noted(self, index):
+        opened.append((index, threading.current_thread() is threading.main_thread()))
+        return load(self, index)
 
-    monkeypatch.setattr(GopLoader, "unpack", noted)
+    monkeypatch.setattr(GopLoader, "_load", noted)
     whole = md5(tiny_nvc)
-    assert unpacked == [(0, False), (1, False), (2, False)]
-    unpacked.clear()
+    assert opened == [(0, False), (1, False), (2, False)]
+    opened.clear()
     md5(tiny_nvc, end=5)
-    assert unpacked == [(0, False)]
+    assert opened == [(0, False)]
     monkeypatch.setattr(GopLoader, "in_order", lambda self, gops: contextlib.nullcontext())
     assert md5(tiny_nvc) == whole
 

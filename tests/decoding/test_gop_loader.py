@@ -14,6 +14,7 @@ from places import SAMPLES
 from torch.utils.data import DataLoader, Dataset
 
 from nerv_codec import VideoDecoder
+from nerv_codec.base.errors import BitstreamError
 from nerv_codec.bitstream.container import SECTION_GOP, pack_section, write_prologue
 from nerv_codec.decoding.gop_loader import GopLoader, PositionedFile, open_container
 from nerv_codec.decoding.inspection import inspect
@@ -21,6 +22,7 @@ from nerv_codec.decoding.metadata import read_summary
 from nerv_codec.entropy.weights import QuantizedTensor
 from nerv_codec.representations.siren.payload import pack_siren
 from nerv_codec.representations.siren.shape import tensor_shapes
+from nerv_codec.representations.warped import decode
 
 
 class Frames(Dataset):
@@ -63,6 +65,27 @@ def test_workers_of_a_data_loader_read_the_right_frames(large_nvc, start):
         found = torch.cat(list(loader))
         with VideoDecoder(large_nvc, device="cpu") as alone:
             assert torch.equal(found, alone[:])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs processes that fork")
+@pytest.mark.parametrize("name", ["golden_lossless.nvc", "golden_warped.nvc"])
+def test_a_fork_goes_on_where_its_parent_had_begun_to_decode(name):
+    """What decodes on demand may have threads, which a fork does not have."""
+    with VideoDecoder(SAMPLES / name, device="cpu") as video, VideoDecoder(SAMPLES / name, device="cpu") as other:
+        assert torch.equal(video[0], other[0])
+        loader = DataLoader(Frames(video), num_workers=1, multiprocessing_context="fork", timeout=60)
+        assert torch.equal(torch.cat(list(loader)), other[:]) and torch.equal(video[1], other[1])
+
+
+def test_damage_that_is_seen_late_names_its_gop_and_does_not_stay(monkeypatch):
+    with VideoDecoder(SAMPLES / "golden_warped.nvc", device="cpu") as video:
+        right = decode.checksum_with
+        monkeypatch.setattr(decode, "checksum_with", lambda crc, planes: right(crc, planes) ^ 1)
+        first = video[0]
+        with pytest.raises(BitstreamError, match="GOP 0: the decoded planes"):
+            video[:8]
+        monkeypatch.undo()
+        assert torch.equal(video[:8][0], first)
 
 
 def test_a_decoder_of_a_path_can_be_pickled(tiny_nvc):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ class LosslessFunction:
     Args:
         geometry: The GOP's box.
         layout: Where its samples lie.
-        frames: The planes of each frame.
+        frames: Number to the planes of each frame.
         motion: (rows, cols, 2) of each frame: where its blocks lie one frame before.
         device: Where values are wanted; they are made on the CPU.
     """
@@ -41,7 +41,7 @@ class LosslessFunction:
         self,
         geometry: GopGeometry,
         layout: SampleLayout,
-        frames: Sequence[Sequence[Plane]],
+        frames: Mapping[int, Sequence[Plane]],
         motion: Sequence[npt.NDArray[np.int64]],
         device: torch.device | None = None,
     ) -> None:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
+from nerv_codec.base.arriving import Arriving
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.video import Plane, plane_dtype
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.byte_stream import ByteStream
 from nerv_codec.representations.lossless.function import LosslessFunction
-from nerv_codec.representations.lossless.gop_coder import code_frames, read_motion, search_motion, write_motion
+from nerv_codec.representations.lossless.gop_coder import (
+    Vectors,
+    code_frames,
+    read_motion,
+    search_motion,
+    write_motion,
+)
 from nerv_codec.representations.lossless.layout import SampleLayout
+from nerv_codec.representations.lossless.model import Begin
 from nerv_codec.representations.lossless.parts import PayloadParts, split
 from nerv_codec.representations.lossless.start import Start, load_start
+from nerv_codec.representations.representation import Opened
 
 
 @dataclass(frozen=True)
@@ -27,9 +36,11 @@ class PackedGop:
     function: LosslessFunction
 
 
-def samples_digest(frames: Sequence[Sequence[Plane]]) -> int:
-    """CRC-32 of all samples as 16-bit little-endian integers, frame after frame, plane after plane, row-major."""
-    digest = 0
+def samples_digest(frames: Sequence[Sequence[Plane]], digest: int = 0) -> int:
+    """CRC-32 of all samples as 16-bit little-endian integers, frame after frame, plane after plane, row-major.
+
+    ``digest`` is that of the frames before.
+    """
     for frame in frames:
         for plane in frame:
             digest = zlib.crc32(plane.astype("<u2").tobytes(), digest)
@@ -64,23 +75,34 @@ def pack_lossless(
         layout, start.name, samples_digest(frames), vectors, tuple(stream.getvalue() for stream in streams)
     )
     fields = [one[0] for one in motion]
-    return PackedGop(parts.pack(), LosslessFunction(geometry, layout, frames, fields))
+    return PackedGop(parts.pack(), LosslessFunction(geometry, layout, dict(enumerate(frames)), fields))
 
 
-def unpack_lossless(
-    payload: bytes, geometry: GopGeometry, device: torch.device
-) -> tuple[LosslessFunction, int, dict[str, int]]:
-    """The function, the digest of its samples, and the payload's bytes by part. Raises BitstreamError."""
+def open_lossless(payload: bytes, geometry: GopGeometry, device: torch.device) -> Opened:
+    """The function of a payload, whose frames are decoded one after another as they are asked for.
+
+    Raises BitstreamError.
+    """
     parts = split(payload, geometry)
-    begin = load_start(parts.start).state
-    motion = read_motion(parts.motion, geometry)
-    streams = [ByteStream(part) for part in parts.planes]
-    dtype = plane_dtype(parts.layout.pixel_format.bit_depth)
-    coded = code_frames(parts.layout, geometry, ((None, vectors) for vectors in motion), streams, begin)
-    frames = [tuple(plane.astype(dtype) for plane in planes) for planes in coded]
-    for plane, stream in enumerate(streams):
-        stream.expect_end(f"plane {plane}")
-    if (found := samples_digest(frames)) != parts.digest:
-        raise BitstreamError(f"expected samples with the digest {parts.digest:08x}, found {found:08x}")
+    begin, motion = load_start(parts.start).state, read_motion(parts.motion, geometry)
+    frames = Arriving(_decoded(parts, geometry, motion, begin), geometry.num_frames)
     function = LosslessFunction(geometry, parts.layout, frames, [one[0] for one in motion], device)
-    return function, parts.digest, parts.part_bytes(len(payload))
+    return Opened(function, parts.digest, parts.part_bytes(len(payload)), frames)
+
+
+def _decoded(
+    parts: PayloadParts, geometry: GopGeometry, motion: Sequence[Vectors], begin: Begin
+) -> Iterator[tuple[int, tuple[Plane, ...]]]:
+    """Numbers and planes of all frames; the last one comes when all is known to be right. Raises BitstreamError."""
+    streams = [ByteStream(part) for part in parts.planes]
+    dtype, digest = plane_dtype(parts.layout.pixel_format.bit_depth), 0
+    unread = ((None, vectors) for vectors in motion)
+    for index, coded in enumerate(code_frames(parts.layout, geometry, unread, streams, begin)):
+        frame = tuple(plane.astype(dtype) for plane in coded)
+        digest = samples_digest([frame], digest)
+        if index + 1 == geometry.num_frames:
+            for plane, stream in enumerate(streams):
+                stream.expect_end(f"plane {plane}")
+            if digest != parts.digest:
+                raise BitstreamError(f"expected samples with the digest {parts.digest:08x}, found {digest:08x}")
+        yield index, frame

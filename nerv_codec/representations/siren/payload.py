@@ -10,7 +10,7 @@ from nerv_codec.base.byte_io import ByteReader, ByteWriter
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.entropy.weights import QuantizedTensor, decode_weights, encode_weights, symbol_digest
 from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.representation import GopSummary, Representation
+from nerv_codec.representations.representation import GopSummary, Opened
 from nerv_codec.representations.siren.shape import tensor_shapes
 
 if TYPE_CHECKING:
@@ -38,10 +38,8 @@ def summarise(payload: bytes, geometry: GopGeometry) -> GopSummary:
     return GopSummary(ByteReader(coded).u32(), parts, sum(math.prod(shape) for shape in shapes[::2]))
 
 
-def unpack_siren(
-    payload: bytes, geometry: GopGeometry, device: torch.device
-) -> tuple[Representation, int, dict[str, int]]:
-    """The function on a device, the digest of its integers, and the payload's bytes by part. Raises BitstreamError."""
+def open_siren(payload: bytes, geometry: GopGeometry, device: torch.device) -> Opened:
+    """The function of a payload on a device. Raises BitstreamError."""
     import torch
 
     from nerv_codec.representations.siren.network import Siren
@@ -50,7 +48,7 @@ def unpack_siren(
     tensors = decode_weights(coded, shapes)
     model = Siren(geometry, [torch.from_numpy(tensor.values) for tensor in tensors])
     parts = {"header": len(payload) - len(coded), "weights": len(coded)}
-    return model.requires_grad_(False).to(device), symbol_digest(tensors), parts
+    return Opened(model.requires_grad_(False).to(device), symbol_digest(tensors), parts)
 
 
 def _split(payload: bytes, geometry: GopGeometry) -> tuple[list[tuple[int, ...]], bytes]:

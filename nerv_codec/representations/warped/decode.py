@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nerv_codec.base.arriving import Arriving
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.base.threads import Result, Task, Workers
 from nerv_codec.representations.coordinates import GopGeometry
+from nerv_codec.representations.representation import Opened
 from nerv_codec.representations.shared.band_coder import Latents, flag_counts, grid_shapes, take_latents
 from nerv_codec.representations.shared.canvas import Part
 from nerv_codec.representations.shared.layout import LEVELS
@@ -18,10 +21,10 @@ from nerv_codec.representations.shared.weights import SharedWeights, load_weight
 from nerv_codec.representations.warped import mending, screen
 from nerv_codec.representations.warped.brightness import Brightness, BrightnessCounts, changed, take_brightness
 from nerv_codec.representations.warped.coding import Told, predicted, reconstructed
-from nerv_codec.representations.warped.function import Warped
-from nerv_codec.representations.warped.motion import BLOCK, MotionField, Vectors, expected, scaled
+from nerv_codec.representations.warped.function import DecodedFrame, Warped
+from nerv_codec.representations.warped.motion import BLOCK, MotionField, expected
 from nerv_codec.representations.warped.motion_coder import MotionModels, take_field
-from nerv_codec.representations.warped.payload import Head, split
+from nerv_codec.representations.warped.payload import Head, Payload, checksum_with, split
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -108,78 +111,59 @@ def read_nodes(
                 shown = screen.take(extent, told.prediction, node.depth, part.components, screens, source)
             done[node.frame] = begun(alone, reconstructed, latents, told, chosen, shown, weights)
             under_way.append((node, told, (latents, chosen, shown), (words, source.position - start)))
-            if len(under_way) > _AHEAD * workers.count:
+            while under_way and (len(under_way) > _AHEAD * workers.count or done[under_way[0][0].frame].is_done):
                 yield finished(*under_way.popleft())
     yield from (finished(*one) for one in under_way)
 
 
-def unpack_warped(data: bytes, geometry: GopGeometry) -> tuple[Warped, int, dict[str, int]]:
-    """The function, the digest of its integers, and the payload's bytes by part.
+def open_warped(data: bytes, geometry: GopGeometry) -> Opened:
+    """The function of a payload, whose frames are decoded in coding order as far as they are asked for.
 
-    The parts are ``header``; ``motion``; ``root`` and ``others``, what frame 0 and the other frames lack, whose range
-    coder's words are counted where they are read.
+    The payload's parts are ``header``; ``motion``; ``root`` and ``others``, what frame 0 and the other frames lack,
+    whose range coder's words are counted where they are read.
 
     Raises:
-        BitstreamError: The payload is damaged.
+        BitstreamError: The payload is damaged, which may be seen later.
     """
-    payload = split(data, geometry)
+    payload, workers = split(data, geometry), Workers()
     head, weights = payload.head, load_weights(payload.head.networks)
-    sizes = dict.fromkeys(("motion", "root", "others"), 0)
+    sizes = {"header": len(data) - sum(map(len, payload.streams)), "motion": 0, "root": 0, "others": 0}
+    frames = Arriving(_decoded(payload, geometry, weights, workers, sizes), geometry.num_frames, workers)
+    return Opened(make_function(geometry, head, weights, frames), payload.checksum, sizes, frames)
 
-    decoded: list[tuple[dict[int, Planes], Fields]] = []
 
-    def read_part(part: Part, stream: bytes) -> Iterator[Planes]:
-        done: dict[int, Planes] = {}
-        fields: Fields = {}
-        decoded.append((done, fields))
+def _decoded(
+    payload: Payload, geometry: GopGeometry, weights: SharedWeights, workers: Workers, sizes: dict[str, int]
+) -> Iterator[tuple[int, DecodedFrame]]:
+    """All frames, each with its number; the last one comes when all is known to be right. Raises BitstreamError."""
+    head, crc = payload.head, payload.head.checksum(())
+    divided = list(zip(head.layout.parts(geometry), payload.streams, strict=True))
+    frames: dict[int, DecodedFrame] = {}
+    for part, stream in divided:
         source = StreamReader(stream)
-        for read in read_nodes(part, head, weights, source, workers):
-            done[read.node.frame], fields[read.node.frame] = read.planes, (read.node, read.field)
+        for count, read in enumerate(read_nodes(part, head, weights, source, workers), 1):
+            crc, number, planes = checksum_with(crc, read.planes), read.node.frame, read.planes.cut(part)
             for kind, words in zip(("motion", "others" if read.node.parents else "root"), read.words, strict=True):
                 sizes[kind] += 4 * words
-            yield read.planes
-        source.check_end()
-
-    with Workers() as workers:
-        parts = zip(head.layout.parts(geometry), payload.streams, strict=True)
-        crc = head.checksum(planes for part, stream in parts for planes in read_part(part, stream))
-    if crc != payload.checksum:
-        raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
-    function = make_function(geometry, head, weights, [done for done, _ in decoded], decoded[0][1])
-    streams = sum(len(stream) for stream in payload.streams)
-    sizes["root"] += streams - sum(sizes.values())  # what the decoder holds at first, less what it ran ahead
-    return function, crc, {"header": len(data) - streams, **sizes}
+            if part is divided[0][0]:  # whose motion is that of the frame
+                frames[number] = DecodedFrame(planes, read.node, read.field)
+            else:
+                frames[number] = dataclasses.replace(frames[number], planes=[*frames[number].planes, *planes])
+            is_last_part, is_last = part is divided[-1][0], count == geometry.num_frames
+            if is_last:
+                source.check_end()
+            if is_last and is_last_part:
+                # what decoders hold at first, less what they run ahead
+                sizes["root"] += sizes["header"] + sum(map(len, payload.streams)) - sum(sizes.values())
+                if crc != payload.checksum:
+                    raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
+            if is_last_part:
+                yield number, frames[number]
 
 
 def make_function(
-    geometry: GopGeometry,
-    head: Head,
-    weights: SharedWeights,
-    done: Sequence[Mapping[int, Planes]],
-    fields: Mapping[int, tuple[Node, MotionField | None]],
+    geometry: GopGeometry, head: Head, weights: SharedWeights, frames: Mapping[int, DecodedFrame]
 ) -> Warped:
-    """The function of decoded nodes.
-
-    Args:
-        geometry: The box.
-        head: Of the GOP.
-        weights: The shared networks.
-        done: Frame to planes, for each part.
-        fields: Frame to motion, of the first part.
-    """
-    layout, divided = head.layout, head.layout.parts(geometry)
-    planes = [
-        [plane for part, nodes in zip(divided, done, strict=True) for plane in nodes[frame].cut(part)]
-        for frame in range(geometry.num_frames)
-    ]
-    flows = {frame: _flow(frame, fields) for frame in range(geometry.num_frames - 1)}
-    lattices, index = layout.lattices(geometry), head.ladder.lambda_index
-    return Warped(geometry, layout.depth, lattices, planes, weights.between, index, len(head.anchors), flows)
-
-
-def _flow(frame: int, fields: Mapping[int, tuple[Node, MotionField | None]]) -> Vectors:
-    """Half of the motion from a frame to the next, as the one that is predicted from the other keeps it."""
-    later = frame in fields[frame + 1][0].parents
-    node, field = fields[frame + later]
-    assert field is not None
-    return scaled(field.vectors[node.parents.index(frame + 1 - later)], -1 if later else 1, 2)
+    """The function of decoded frames."""
+    lattices, index = head.layout.lattices(geometry), head.ladder.lambda_index
+    return Warped(geometry, head.layout.depth, lattices, frames, weights.between, index, len(head.anchors))

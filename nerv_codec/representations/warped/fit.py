@@ -29,7 +29,7 @@ from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decisions import Decisions
 from nerv_codec.representations.warped.decode import Fields, make_function
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
-from nerv_codec.representations.warped.function import Warped
+from nerv_codec.representations.warped.function import DecodedFrame, Warped
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
 
@@ -217,4 +217,9 @@ def _encoded(
     head = Head(weights.digest, layout, prices, tuple(anchors), screens)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
-    return _Encoded(payload, tuple(anchors), make_function(geometry, head, weights, done, fields))
+    pairs = list(zip(divided, done, strict=True))
+    shown = {
+        frame: DecodedFrame([plane for part, nodes in pairs for plane in nodes[frame].cut(part)], *fields[frame])
+        for frame in range(geometry.num_frames)
+    }
+    return _Encoded(payload, tuple(anchors), make_function(geometry, head, weights, shown))

@@ -20,8 +20,9 @@ from nerv_codec.representations.shared.layout import DESIGNS, macs_per_pixel
 from nerv_codec.representations.warped.bilateral import Moves, moves_between
 from nerv_codec.representations.warped.interpolate import KERNEL
 from nerv_codec.representations.warped.interpolate_kernel import add_lattice, add_points, read_lattice, read_points
-from nerv_codec.representations.warped.motion import Vectors
+from nerv_codec.representations.warped.motion import MotionField, Vectors, scaled
 from nerv_codec.representations.warped.planes import UNIT, Samples
+from nerv_codec.representations.warped.tree import Node
 
 _COORDINATES = 1.25
 """Of a pixel, as 4:2:0 has."""
@@ -60,6 +61,15 @@ class Lattice:
         return (rows - self.row) / self.row_step, (cols - self.col) / self.col_step
 
 
+@dataclass(frozen=True)
+class DecodedFrame:
+    """Planes of a frame, cut to their sizes; its node, and the motion that it was coded with, if it has parents."""
+
+    planes: Sequence[Samples]
+    node: Node
+    field: MotionField | None = None
+
+
 @dataclass
 class Warped:
     """A representation: see `representation.Representation`.
@@ -68,22 +78,19 @@ class Warped:
         geometry: The box.
         depth: Bits of a sample.
         lattices: Of every plane.
-        planes: Frame to its planes, cut to their sizes.
+        frames: By their numbers.
         between: What planes show between their samples; those of reduced chroma do not ask.
         lambda_index: Price of bits of the anchors, which it is told.
         num_anchors: Of the GOP, the root among them.
-        flows: Frame ``n`` to half of the motion from it to frame ``n + 1`` as it was coded, in quarter samples,
-            (rows of blocks, cols, 2).
     """
 
     geometry: GopGeometry
     depth: int
     lattices: Sequence[Lattice]
-    planes: Sequence[Sequence[Samples]]
+    frames: Mapping[int, DecodedFrame]
     between: IntegerBetween
     lambda_index: int
     num_anchors: int
-    flows: Mapping[int, Vectors]
 
     _known: dict[tuple[int, int], Halves] = field(default_factory=dict, init=False, repr=False)
     _ways: dict[int, Moves] = field(default_factory=dict, init=False, repr=False)
@@ -95,7 +102,7 @@ class Warped:
             return None
         found = self._known.get((frame, plane))
         if found is None:
-            found = self._known[frame, plane] = self.between(self.planes[frame][plane], self.lambda_index)
+            found = self._known[frame, plane] = self.between(self.frames[frame].planes[plane], self.lambda_index)
             for old in list(self._known)[:-_REMEMBERED]:
                 self._known.pop(old, None)
         return found
@@ -118,7 +125,7 @@ class Warped:
         """Samples of a frame, halves rounded up; see `representation.Representation.codes`."""
         if t not in range(self.geometry.num_frames) or depth != self.depth:
             return None
-        samples, drop = self.planes[int(t)][plane], _SAMPLE_BITS - depth
+        samples, drop = self.frames[int(t)].planes[plane], _SAMPLE_BITS - depth
         down, across = self._places(plane, rows.double().cpu().numpy(), cols.double().cpu().numpy(), samples.shape)
         if not (_whole(down) and _whole(across)):
             return None
@@ -158,7 +165,7 @@ class Warped:
         return torch.from_numpy(out).reshape(*coords.shape[:-1], -1)
 
     def _at_frame(self, frame: int, plane: int, positions: tuple[Positions, Positions], out: Floats) -> None:
-        samples = self.planes[frame][plane]
+        samples = self.frames[frame].planes[plane]
         rows, cols = (_snapped(axis, size) for axis, size in zip(positions, samples.shape, strict=True))
         if _whole(rows) and _whole(cols):
             out[:] = samples[_numbers(rows)][:, _numbers(cols)]
@@ -187,8 +194,8 @@ class Warped:
         """Those between a frame and the next."""
         found = self._ways.get(frame)
         if found is None:
-            before, after = self.planes[frame][0], self.planes[frame + 1][0]
-            found = self._ways[frame] = moves_between(before, after, self.flows[frame])
+            before, after = self.frames[frame], self.frames[frame + 1]
+            found = self._ways[frame] = moves_between(before.planes[0], after.planes[0], _half_motion(before, after))
             for old in list(self._ways)[:-_REMEMBERED]:
                 self._ways.pop(old, None)
         return found
@@ -200,7 +207,7 @@ class Warped:
         """
         out = np.empty((len(planes), len(rows)), np.float32)
         for plane, into in zip(planes, out, strict=True):
-            samples, whole = self.planes[frame][plane], np.rint(moved)
+            samples, whole = self.frames[frame].planes[plane], np.rint(moved)
             read_points(samples, *self._places(plane, rows + moved[0], cols + moved[1], samples.shape), KERNEL, into)
             places = self._places(plane, rows + whole[0], cols + whole[1], samples.shape)
             details = None if all(map(_whole, places)) else self._details(frame, plane)
@@ -211,6 +218,17 @@ class Warped:
     def _places(self, plane: int, rows: Positions, cols: Positions, extent: tuple[int, ...]) -> list[Positions]:
         positions = self.lattices[plane].positions(rows, cols)
         return [_snapped(axis, size) for axis, size in zip(positions, extent, strict=True)]
+
+
+def _half_motion(before: DecodedFrame, after: DecodedFrame) -> Vectors:
+    """Half of the motion from a frame to the next, as the one that is predicted from the other has it.
+
+    (rows of blocks, cols, 2) in quarter samples.
+    """
+    later = before.node.frame in after.node.parents
+    one, other = (after, before) if later else (before, after)
+    assert one.field is not None
+    return scaled(one.field.vectors[one.node.parents.index(other.node.frame)], -1 if later else 1, 2)
 
 
 def _snapped(positions: Positions, extent: int) -> Positions:

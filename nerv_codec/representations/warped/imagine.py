@@ -11,9 +11,10 @@ from nerv_codec.representations.shared.stream import StreamReader
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import reconstructed
 from nerv_codec.representations.warped.decode import read_nodes
-from nerv_codec.representations.warped.function import Warped
+from nerv_codec.representations.warped.function import DecodedFrame, Warped
 from nerv_codec.representations.warped.payload import split
 from nerv_codec.representations.warped.planes import Samples
+from nerv_codec.representations.warped.tree import Node
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def redraw(
 
     def picture(kind: str) -> Warped:
         lattices, index = head.layout.lattices(box), head.ladder.lambda_index
-        return Warped(box, head.layout.depth, lattices, [planes[kind]], weights.between, index, 1, {})
+        shown = {0: DecodedFrame(planes[kind], Node(0, 0, ()))}
+        return Warped(box, head.layout.depth, lattices, shown, weights.between, index, 1)
 
     return Redrawn(picture("given"), picture("true"), picture("drawn"), expected, spent["drawn"], spent["true"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import zlib
 from collections.abc import Iterable
@@ -107,11 +108,14 @@ class Head:
 
     def checksum(self, planes: Iterable[Planes]) -> int:
         """CRC-32 of the head and of all decoded planes, part by part in coding order."""
-        crc = zlib.crc32(self.pack())
-        for node in planes:
-            for plane in (node.y, node.u, node.v):
-                crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").data, crc)
-        return crc
+        return functools.reduce(checksum_with, planes, zlib.crc32(self.pack()))
+
+
+def checksum_with(crc: int, planes: Planes) -> int:
+    """A CRC-32 that goes on with the planes of a node."""
+    for plane in (planes.y, planes.u, planes.v):
+        crc = zlib.crc32(np.ascontiguousarray(plane, "<i2").data, crc)
+    return crc
 
 
 @dataclass(frozen=True)

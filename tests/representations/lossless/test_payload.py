@@ -15,8 +15,9 @@ from nerv_codec.base.video import ColorInfo, PixelFormat, VideoInfo
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless.layout import SampleLayout
 from nerv_codec.representations.lossless.parts import split, summarise
-from nerv_codec.representations.lossless.payload import PackedGop, pack_lossless, unpack_lossless
+from nerv_codec.representations.lossless.payload import PackedGop, pack_lossless
 from nerv_codec.representations.lossless.plane_kernel import code_plane
+from nerv_codec.representations.registry import open_gop, unpack_gop
 from nerv_codec.representations.rendering import View, render_planes
 
 CPU = torch.device("cpu")
@@ -46,13 +47,27 @@ def packed(fmt: PixelFormat, height: int, width: int, frames: int, location: int
 def test_every_sample_comes_back(name, location):
     fmt, height, width, frames = LAYOUTS[name]
     gop, geometry = packed(fmt, height, width, frames, location)
-    function, digest, parts = unpack_lossless(gop.payload, geometry, CPU)
+    function, digest, parts = unpack_gop(3, gop.payload, geometry, CPU)
     assert sum(parts.values()) == len(gop.payload)
     assert summarise(gop.payload, geometry).digest == digest
     info = VideoInfo(width, height, fmt, ColorInfo(chroma_location=location))
     for t, planes in enumerate(moving_texture(fmt, height, width, frames)):
         found = render_planes(function, float(t), info, View.whole(height, width), info)
         assert all(np.array_equal(a, b) for a, b in zip(planes, found, strict=True))
+
+
+def test_frames_are_decoded_as_far_as_they_are_asked_for():
+    gop, geometry = packed(PixelFormat(), 16, 24, 6)
+    found, whole = open_gop(3, gop.payload, geometry, CPU), unpack_gop(3, gop.payload, geometry, CPU)[0]
+    info, view = VideoInfo(24, 16), View.whole(16, 24)
+    for t in (2.0, 0.0, 4.5, 5.0):
+        one, other = (render_planes(function, t, info, view, info) for function in (found.function, whole))
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    wrong = replace(split(gop.payload, geometry), digest=1).pack()
+    found = open_gop(3, wrong, geometry, CPU)
+    assert np.array_equal(render_planes(found.function, 4.0, info, view, info)[0], gop.function._frames[4][0])
+    with pytest.raises(BitstreamError, match="digest"):
+        render_planes(found.function, 5.0, info, view, info)
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -62,7 +77,7 @@ def test_noise_over_the_whole_range_comes_back(depth):
     frames = [(rng.integers(0, 1 << depth, (6, 11)).astype(np.uint16 if depth > 8 else np.uint8),) for _ in range(2)]
     frames[0][0][0, :4] = [0, fmt.max_value, 0, fmt.max_value]
     payload = pack_lossless(frames, SampleLayout(fmt, 1), geometry).payload
-    function, _, _ = unpack_lossless(payload, geometry, CPU)
+    function, _, _ = unpack_gop(3, payload, geometry, CPU)
     values = function.render(torch.arange(2).double(), torch.arange(6).double(), torch.arange(11).double())
     assert np.array_equal(np.rint(values[:, 0].numpy() * fmt.max_value), np.stack([frame[0] for frame in frames]))
 
@@ -82,7 +97,7 @@ def test_a_changed_byte_is_found_or_changes_no_sample():
         broken = bytearray(gop.payload)
         broken[position] ^= 1 << position % 8
         try:
-            _, digest, _ = unpack_lossless(bytes(broken), geometry, CPU)
+            _, digest, _ = unpack_gop(3, bytes(broken), geometry, CPU)
         except BitstreamError:
             continue
         harmless += 1
@@ -94,7 +109,7 @@ def test_any_truncation_is_found():
     gop, geometry = packed(*SMALL)
     for size in range(len(gop.payload)):
         with pytest.raises(BitstreamError):
-            unpack_lossless(gop.payload[:size], geometry, CPU)
+            unpack_gop(3, gop.payload[:size], geometry, CPU)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +128,7 @@ def test_motion_that_leads_away_is_refused():
     gop, geometry = packed(*LAYOUTS["4:2:0"])
     parts = split(gop.payload, geometry)
     with pytest.raises(BitstreamError, match="motion"):
-        unpack_lossless(replace(parts, motion=bytes(range(1, 200))).pack(), geometry, CPU)
+        unpack_gop(3, replace(parts, motion=bytes(range(1, 200))).pack(), geometry, CPU)
 
 
 def test_the_machine_contracts_no_operations():

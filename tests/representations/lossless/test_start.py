@@ -13,7 +13,8 @@ from nerv_codec.base.video import PixelFormat
 from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.lossless import start
 from nerv_codec.representations.lossless.layout import SampleLayout
-from nerv_codec.representations.lossless.payload import pack_lossless, unpack_lossless
+from nerv_codec.representations.lossless.payload import pack_lossless
+from nerv_codec.representations.registry import unpack_gop
 
 GRAY = PixelFormat(1, 0, 0, 8)
 
@@ -52,7 +53,7 @@ def test_a_file_of_other_states_is_refused():
     payload = bytearray(pack_lossless(frames, SampleLayout(GRAY, 1), geometry).payload)
     payload[3] ^= 1
     with pytest.raises(BitstreamError, match="does not have the lossless states"):
-        unpack_lossless(bytes(payload), geometry, torch.device("cpu"))
+        unpack_gop(3, bytes(payload), geometry, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("change", ["missing", "shape", "type", "none"])

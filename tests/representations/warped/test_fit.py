@@ -9,9 +9,9 @@ from nerv_codec.base.errors import Interrupted
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FileCheckpoint
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
+from nerv_codec.representations.registry import unpack_gop
 from nerv_codec.representations.warped import encode
 from nerv_codec.representations.warped.config import WarpedConfig
-from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.fit import _following, _nearest, fit_warped
 
 FORMAT = PixelFormat()
@@ -64,7 +64,7 @@ def test_what_a_gpu_fits_a_cpu_decodes():
     for steps in (0, 4):
         task = GopTask(FRAMES, INFO, device=torch.device("cuda"))
         fitted = fit_warped(WarpedConfig(steps=steps, span=3), task, lambda _: None, Checkpoint())
-        unpack_warped(fitted.payload, task.geometry)
+        unpack_gop(4, fitted.payload, task.geometry)
         payloads.add(fitted.payload)
     assert len(payloads) == 2
 

@@ -15,10 +15,11 @@ from nerv_codec.representations.coordinates import GopGeometry
 from nerv_codec.representations.fitting.checkpoint import Checkpoint
 from nerv_codec.representations.fitting.status import FittedGop
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
+from nerv_codec.representations.registry import open_gop, unpack_gop
 from nerv_codec.representations.rendering import View, plane_axes, render_planes, view_info
-from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped import decode
+from nerv_codec.representations.warped.coding import Ladder, reconstructed
 from nerv_codec.representations.warped.config import WarpedConfig
-from nerv_codec.representations.warped.decode import unpack_warped
 from nerv_codec.representations.warped.fit import fit_warped
 from nerv_codec.representations.warped.payload import Head, Layout, Payload, layout_of, split, summarise
 
@@ -65,7 +66,7 @@ def test_what_is_encoded_is_decoded_in_every_layout(info: VideoInfo, steps: int)
     frames = drawn(info, 4)
     found = fitted(info, frames, steps=steps)
     geometry = GopTask(frames, info).geometry
-    function, digest, parts = unpack_warped(found.payload, geometry)
+    function, digest, parts = unpack_gop(4, found.payload, geometry)
     assert sum(parts.values()) == len(found.payload) and digest == summarise(found.payload, geometry).digest
     view, peak = View.whole(info.height, info.width), info.pixel_format.max_value
     for t, frame in enumerate(frames):
@@ -83,11 +84,11 @@ def test_frames_are_the_planes_themselves(depth: int) -> None:
     info = dataclasses.replace(INFO, pixel_format=PixelFormat(3, 1, 1, depth))
     frames, peak = drawn(info, 3), 2**depth - 1
     found = fitted(info, frames)
-    function, _, _ = unpack_warped(found.payload, GopTask(frames, info).geometry)
+    function, _, _ = unpack_gop(4, found.payload, GopTask(frames, info).geometry)
     view = View.whole(info.height, info.width)
     for t in range(3):
         for plane, shown in enumerate(render_planes(function, float(t), info, view, info)):
-            true = function.planes[t][plane] * 2.0 ** (depth - 12)
+            true = function.frames[t].planes[plane] * 2.0 ** (depth - 12)
             assert np.array_equal(shown, np.minimum(np.floor(true + 0.5), peak))
             rows, cols = plane_axes(info, plane, view, info)
             values = function.render(torch.tensor([float(t)]), rows, cols, [plane])[0, 0].numpy().astype(float)
@@ -97,7 +98,7 @@ def test_frames_are_the_planes_themselves(depth: int) -> None:
 def test_only_what_is_asked_for_at_samples_is_taken_from_them() -> None:
     info = VideoInfo(47, 33, color=ColorInfo(chroma_location=6))  # whose last row of chroma lies below the picture
     frames = drawn(info, 2)
-    function, _, _ = unpack_warped(fitted(info, frames).payload, GopTask(frames, info).geometry)
+    function, _, _ = unpack_gop(4, fitted(info, frames).payload, GopTask(frames, info).geometry)
     view = View.whole(info.height, info.width)
     luma, chroma = (plane_axes(info, plane, view, info) for plane in (0, 1))
     whole = function.codes(1.0, 0, *luma, 8)
@@ -111,7 +112,7 @@ def test_only_what_is_asked_for_at_samples_is_taken_from_them() -> None:
 
 def test_crops_and_other_layouts_have_the_samples_of_the_whole() -> None:
     frames = drawn(INFO, 2)
-    function, _, _ = unpack_warped(fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
+    function, _, _ = unpack_gop(4, fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
     view = View.whole(INFO.height, INFO.width)
     whole = render_planes(function, 1.0, INFO, view, INFO)
     window = View(INFO.height, INFO.width, 6, 10, 20, 30)
@@ -128,7 +129,7 @@ def test_crops_and_other_layouts_have_the_samples_of_the_whole() -> None:
 def test_between_frames_motion_is_followed() -> None:
     info = VideoInfo(96, 64)
     frames = drawn(info, 5, speed=4.0)
-    function, _, _ = unpack_warped(fitted(info, frames, rd_lambda=5e-5).payload, GopTask(frames, info).geometry)
+    function, _, _ = unpack_gop(4, fitted(info, frames, rd_lambda=5e-5).payload, GopTask(frames, info).geometry)
     view = View.whole(info.height, info.width)
     truth = drawn(info, 9, speed=2.0)[5].planes[0][:, 16:-16]
     between = render_planes(function, 2.5, info, view, info)[0][:, 16:-16]
@@ -138,7 +139,7 @@ def test_between_frames_motion_is_followed() -> None:
 
 def test_the_function_is_pointwise() -> None:
     frames = drawn(INFO, 4)
-    function, _, _ = unpack_warped(fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
+    function, _, _ = unpack_gop(4, fitted(INFO, frames).payload, GopTask(frames, INFO).geometry)
     rng = np.random.default_rng(0)
     times = torch.tensor([0.0, 1.25, 3.0], dtype=torch.float64)
     rows = torch.from_numpy(np.sort(rng.uniform(-0.5, 31.5, 5)))
@@ -176,20 +177,57 @@ def test_the_same_bytes_whatever_the_number_of_threads() -> None:
 def test_damage_is_seen() -> None:
     frames = drawn(INFO, 3)
     geometry, payload = GopTask(frames, INFO).geometry, fitted(INFO, frames).payload
-    rng, right = np.random.default_rng(1), unpack_warped(payload, geometry)[0]
+    rng, right = np.random.default_rng(1), unpack_gop(4, payload, geometry)[0]
     for place in rng.integers(0, len(payload), 60):
         wrong = bytearray(payload)
         wrong[place] ^= 1 << int(rng.integers(0, 8))
         try:
-            function = unpack_warped(bytes(wrong), geometry)[0]
+            function = unpack_gop(4, bytes(wrong), geometry)[0]
         except BitstreamError:
             continue
         assert place >= len(payload) - 8, "only bits at the end, which no symbol needs, may be any"
-        for one, two in zip(function.planes, right.planes, strict=True):
-            assert all((a == b).all() for a, b in zip(one, two, strict=True))
+        for number, frame in right.frames.items():
+            assert all((a == b).all() for a, b in zip(function.frames[number].planes, frame.planes, strict=True))
     for size in range(0, len(payload), 7):
         with pytest.raises(BitstreamError):
-            unpack_warped(payload[:size], geometry)
+            unpack_gop(4, payload[:size], geometry)
+
+
+def _shown(function: object, frame: int) -> list[bytes]:
+    return [plane.tobytes() for plane in function.frames[frame].planes]
+
+
+@pytest.mark.parametrize("layout", [PixelFormat(), PixelFormat(3, 0, 0, 8)], ids=["one part", "three parts"])
+def test_frames_are_decoded_as_far_as_they_are_asked_for(layout: PixelFormat, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = dataclasses.replace(INFO, pixel_format=layout)
+    frames = drawn(info, 14)
+    geometry, payload = GopTask(frames, info).geometry, fitted(info, frames, steps=0).payload
+    whole, _, parts = unpack_gop(4, payload, geometry)
+    shown: list[object] = []
+    monkeypatch.setattr(decode, "reconstructed", lambda *given: shown.append(given) or reconstructed(*given))
+    before = 0 if layout == PixelFormat() else 28  # frames of the other parts
+    for number, most in ((0, 1), (13, 13), (3, 13), (1, 13)):
+        found = open_gop(4, payload, geometry)
+        assert _shown(found.function, number) == _shown(whole, number)
+        assert before < len(shown) <= before + most
+        for other in (5, 0, 12):
+            assert _shown(found.function, other) == _shown(whole, other)
+        found.rest()
+        assert found.part_bytes == parts and len(shown) == before + 14
+        shown.clear()
+
+
+def test_what_a_gop_decodes_to_is_compared_before_its_last_frame_is_shown() -> None:
+    frames = drawn(INFO, 9)
+    geometry, payload = GopTask(frames, INFO).geometry, fitted(INFO, frames, steps=0).payload
+    right = split(payload, geometry)
+    wrong = dataclasses.replace(right, checksum=right.checksum ^ 1).pack()
+    found = open_gop(4, wrong, geometry)
+    assert _shown(found.function, 0) == _shown(unpack_gop(4, payload, geometry)[0], 0)
+    with pytest.raises(BitstreamError, match="checksum"):
+        [_shown(found.function, number) for number in range(9)]
+    with pytest.raises(BitstreamError, match="checksum"):
+        found.rest()
 
 
 def _with_anchors(*numbers: int) -> bytes:
