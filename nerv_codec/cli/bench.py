@@ -25,7 +25,7 @@ from nerv_codec.cli.output import (
 )
 
 _EPILOG = """examples:
-  nerv-codec bench out.nvc                     frames per second, latency of a random frame, peak memory
+  nerv-codec bench out.nvc                     frames per second, latency of a frame, peak memory
   nerv-codec bench out.nvc --json=bench.json   the same, to compare machines with"""
 
 
@@ -77,6 +77,7 @@ def _text(report: dict[str, Any]) -> str:
         lines.append(f"  {name:18} {1000 * stage['seconds'] / frames:9.2f} ms a frame {stage['fps']:10.1f} fps")
     lines += [
         f"  decode to null     {report['decode_to_null']['fps']:.1f} fps",
+        f"  the first frame    {1000 * report['first_frame']['seconds']:.0f} ms, file opened anew",
         f"  one random frame   {1000 * one['seconds']:.0f} ms = {one['gop_decodes']:.2f} GOP decodes, file opened anew",
         f"  peak memory        {format_bytes(report['peak_memory_bytes'])}, "
         f"{format_bytes(report['peak_memory_above_start_bytes'])} above the start",

@@ -215,6 +215,7 @@ def test_bench(nerv, clip, tmp_path):
     assert (code, err) == (0, "") and "entropy decoding" in out and "GOP decodes" in out
     report = json.loads((tmp_path / "b.json").read_text())
     assert report["num_frames"] == 18 and report["random_frame"]["gop_decodes"] > 0
+    assert report["first_frame"]["seconds"] > 0
     assert list(report["stages"]) == ["entropy decoding", "planes", "evaluation", "colour conversion", "writing"]
     assert names(tmp_path) == ["b.json", "clip.nvc"]
     expect_error(nerv("bench", tmp_path / "missing.nvc"), 3, "no such file")
