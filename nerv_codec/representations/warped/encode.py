@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,19 +25,17 @@ from nerv_codec.representations.warped.brightness import (
     Brightness,
     BrightnessCounts,
     changed,
-    estimated,
     put_brightness,
 )
 from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, reconstructed, restored
-from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.decisions import Decision
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, uniform
 from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, field_bits, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
 from nerv_codec.representations.warped.screen_choice import Attempt, Seen, with_screen
-from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search
+from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search_changed
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -227,7 +224,7 @@ class PartEncoder:
         moved: MotionField | None = None
         if known is not None and motion is not None:
             reaches = ROUGH_REACHES if effort.rough else REACHES
-            brightness, moved = _moved(source, parents, lambda_value(index), known, motion, reaches, workers)
+            brightness, moved = search_changed(source, parents, lambda_value(index), known, motion, reaches, workers)
         seen = changed(parents, brightness)
         ways: list[MotionField | None] = [moved]
         if moved is not None and node.sides == 1 and not effort.rough:
@@ -293,29 +290,6 @@ class PartEncoder:
             put(decision.screen, draft.told.prediction, node.depth, behind.screens, out)
         behind.done[node.frame] = planes
         return CodedNode(node, decision, draft.told, planes, motion_words, motion_words + out.used - begun)
-
-
-def _moved(
-    source: Planes,
-    parents: Sequence[Planes],
-    price: float,
-    known: Expectation,
-    estimates: MotionEstimates,
-    reaches: Sequence[int],
-    workers: Workers,
-) -> tuple[tuple[Brightness, ...], MotionField]:
-    """Brightness and motion of a node. What looks like a fade may be motion: so what motion leaves is compared."""
-
-    def tried(brightness: tuple[Brightness, ...]) -> tuple[float, tuple[Brightness, ...], MotionField]:
-        seen = changed(parents, brightness)
-        field = search(source, seen, price, known, estimates, reaches, workers)
-        left = compensate(seen, field)[0].y.astype(np.float64) - source.y
-        return float((left**2).mean()), brightness, field
-
-    guess = estimated(source, parents)
-    if not guess:
-        return (), search(source, parents, price, known, estimates, reaches, workers)
-    return min(workers.map(tried, ((), guess)), key=lambda one: one[0])[1:]
 
 
 def encode_part(

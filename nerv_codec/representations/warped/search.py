@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from nerv_codec.base.threads import Task, Workers, side_by_side
 from nerv_codec.representations.warped import motion_kernel, split_choice_kernel, split_kernel
-from nerv_codec.representations.warped.compensate import write_quarters
+from nerv_codec.representations.warped.brightness import Brightness, changed, estimated
+from nerv_codec.representations.warped.compensate import compensate, write_quarters
 from nerv_codec.representations.warped.decision_kernel import ONE
 from nerv_codec.representations.warped.motion import (
     BLOCK,
@@ -131,6 +132,32 @@ def search(
         else:
             corners[:] = OVERLAPPED
     return MotionField(vectors, modes, corners)
+
+
+def search_changed(
+    source: Planes,
+    parents: Sequence[Planes],
+    price: float,
+    expectation: Expectation,
+    estimates: MotionEstimates,
+    reaches: Sequence[int] = REACHES,
+    workers: Workers | None = None,
+) -> tuple[tuple[Brightness, ...], MotionField]:
+    """Brightness and motion of a node, arguments as for :func:`search`.
+
+    What looks like a fade may be motion: so what motion leaves with and without it is compared.
+    """
+
+    def tried(brightness: tuple[Brightness, ...]) -> tuple[float, tuple[Brightness, ...], MotionField]:
+        seen = changed(parents, brightness)
+        field = search(source, seen, price, expectation, estimates, reaches, workers)
+        left = compensate(seen, field)[0].y.astype(np.float64) - source.y
+        return float((left**2).mean()), brightness, field
+
+    guess = estimated(source, parents)
+    if not guess:
+        return (), search(source, parents, price, expectation, estimates, reaches, workers)
+    return min(side_by_side(workers, tried, ((), guess)), key=lambda one: one[0])[1:]
 
 
 def _bits(estimates: Estimates, models: int) -> npt.NDArray[np.float64]:

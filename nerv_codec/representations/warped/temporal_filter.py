@@ -1,8 +1,9 @@
 """Frames that others inherit from, freed of what they share with no other: the encoder's motion-compensated filter.
 
 Noise of a root would be coded once and then stand in the way of all that is predicted from it. So what it is coded
-from is a mean of the frame and of its neighbours, moved onto it, where these are alike within what a price allows
-(motion-compensated temporal filtering, as in the encoders of HEVC and VVC: Enhorn, Sjöberg, Wennersten, ICIP 2020).
+from is a mean of the frame and of its neighbours, moved onto it and brought to its brightness, where these are alike
+within what a price allows (motion-compensated temporal filtering, as in the encoders of HEVC and VVC: Enhorn, Sjöberg,
+Wennersten, ICIP 2020).
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor
 
 from nerv_codec.base.threads import Workers
+from nerv_codec.representations.warped.brightness import changed
 from nerv_codec.representations.warped.compensate import compensate
 from nerv_codec.representations.warped.motion import BLOCK, Expectation
 from nerv_codec.representations.warped.motion_coder import MotionModels
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.search import ROUGH_REACHES, search
+from nerv_codec.representations.warped.search import ROUGH_REACHES, search_changed
 
 _WEIGHTS = (1.2, 1.0, 0.8, 0.7)
 """Of neighbours by distance, against the frame's own of 1 over the strength."""
@@ -47,9 +49,9 @@ def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: flo
     estimates = MotionModels().estimates(known)
 
     def weighted(other: int, weight: float) -> tuple[Tensor, Tensor]:
-        planes = Planes.rounded(canvases[other])
-        moved, _ = compensate([planes], search(source, [planes], price, known, estimates, ROUGH_REACHES))
-        there = moved.tensor()
+        planes = [Planes.rounded(canvases[other])]
+        brightness, field = search_changed(source, planes, price, known, estimates, ROUGH_REACHES)
+        there = compensate(changed(planes, brightness), field)[0].tensor()
         error = torch.nn.functional.avg_pool2d(
             (there - own).square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False
         )
