@@ -25,7 +25,7 @@ OFFSET_UNIT = 4
 LARGEST_NUMBER = 1023
 """Of gain less GAIN_UNIT and of offset, either sign."""
 _MOST_ONES = LARGEST_NUMBER.bit_length() - 1
-_SHARE = 0.3
+_SHARE = 0.03
 """Of the squared error of block means, which must go away, ..."""
 _LEAST = (UNIT / 2) ** 2
 """... and that much of it at least."""

@@ -60,6 +60,8 @@ _QUIET = 64.0
 """Bits that a block's error is worth at the most where its square counts instead."""
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
+_WORTH = 0.95
+"""Share of the squared error that brightness may leave at the most: it costs bits, and so does motion that goes with it."""
 _SPLIT_BITS = 8
 """What splitting blocks has to save in a node."""
 _SPLIT_PRICES = (4.0, 2.0)
@@ -152,7 +154,7 @@ def search_changed(
         seen = changed(parents, brightness)
         field = search(source, seen, price, expectation, estimates, reaches, workers)
         left = compensate(seen, field)[0].y.astype(np.float64) - source.y
-        return float((left**2).mean()), brightness, field
+        return float((left**2).mean()) / (_WORTH if brightness else 1.0), brightness, field
 
     guess = estimated(source, parents)
     if not guess:
