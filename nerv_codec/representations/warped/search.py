@@ -61,7 +61,7 @@ _QUIET = 64.0
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
 _WORTH = 0.95
-"""Share of the squared error that brightness may leave at the most: it costs bits, and so does motion that goes with it."""
+"""Share of the squared error that brightness may leave at the most: it costs bits, and so does its motion."""
 _SPLIT_BITS = 8
 """What splitting blocks has to save in a node."""
 _SPLIT_PRICES = (4.0, 2.0)

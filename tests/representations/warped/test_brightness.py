@@ -12,7 +12,7 @@ from nerv_codec.representations.fitting.checkpoint import FileCheckpoint
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped import encode
+from nerv_codec.representations.warped import encode, search
 from nerv_codec.representations.warped.brightness import (
     GAIN_UNIT,
     LARGEST_NUMBER,
@@ -28,7 +28,8 @@ from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.compensate_kernel import GRAY
 from nerv_codec.representations.warped.decisions import Decision, Decisions
 from nerv_codec.representations.warped.mending import Mending
-from nerv_codec.representations.warped.motion import MotionField, no_corners
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, no_corners
+from nerv_codec.representations.warped.motion_coder import MotionModels
 from nerv_codec.representations.warped.planes import LARGEST, Planes, Samples
 from nerv_codec.representations.warped.tree import Node, evenly
 
@@ -105,9 +106,12 @@ def test_a_fade_is_found(gain):
 
 @pytest.mark.parametrize("speed", [0.0, 1.0, 9.0])
 def test_what_is_still_or_moves_is_left_as_it_is(speed):
+    """Whatever means of blocks say of it: motion explains it without."""
     first, second, third = as_planes(pictures(3, speed=speed))
-    assert estimated(second, [first, third]) == ()
-    assert changed([first], ()) == [first]
+    shape = second.y.shape[0] // BLOCK, second.y.shape[1] // BLOCK
+    known = Expectation(np.zeros((2, *shape, 2), np.int32), 1, 1)
+    brightness, _ = search.search_changed(second, [first, third], 2e-4, known, MotionModels().estimates(known))
+    assert brightness == () and changed([first], ()) == [first]
 
 
 def test_one_parent_may_stay_as_it_is():
@@ -147,6 +151,6 @@ def test_a_fade_costs_less(monkeypatch):
         return sum(node.words for node in nodes), float(np.mean(wrong))
 
     words, wrong = coded()
-    monkeypatch.setattr(encode, "estimated", lambda source, parents: ())
+    monkeypatch.setattr(search, "estimated", lambda source, parents: ())
     plain = coded()
     assert words < 0.9 * plain[0] and wrong < plain[1]

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from nerv_codec.base.threads import Workers
+from nerv_codec.representations.warped import search
 from nerv_codec.representations.warped.temporal_filter import filtered
 
 PRICE = 4e-4
@@ -26,6 +27,22 @@ def test_noise_goes_where_neighbours_agree():
         found = filtered(canvases, 0, 0.4, PRICE, workers)
     before, after = ((one[0].permute(1, 2, 0).numpy() - truth)[4:-4, 8:-8] for one in (canvases[0], found))
     assert (after**2).mean() < 0.7 * (before**2).mean()
+
+
+def test_noise_goes_in_flickering_light(monkeypatch):
+    canvases, truth = clip(0.015)
+    canvases[1:] = [gain * frame for gain, frame in zip((0.7, 1.25, 0.75, 1.2), canvases[1:], strict=True)]
+
+    def left():
+        with Workers() as workers:
+            found = filtered(canvases, 0, 0.4, PRICE, workers)
+        error = (found[0].permute(1, 2, 0).numpy() - truth)[4:-4, 8:-8]
+        return (error[..., :4] ** 2).mean()
+
+    before = (canvases[0][0].permute(1, 2, 0).numpy() - truth)[4:-4, 8:-8, :4]
+    with_it = left()
+    monkeypatch.setattr(search, "estimated", lambda source, parents: ())
+    assert with_it < 0.75 * (before**2).mean() < 0.9 * left()
 
 
 def test_what_neighbours_do_not_have_stays():
