@@ -60,7 +60,7 @@ _QUIET = 64.0
 """Bits that a block's error is worth at the most where its square counts instead."""
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
-_WORTH = 0.95
+_WORTH = 0.8
 """Share of the squared error that brightness may leave at the most: it costs bits, and so does its motion."""
 _SPLIT_BITS = 8
 """What splitting blocks has to save in a node."""
