@@ -32,6 +32,9 @@ class VideoDecoder:
     Frames come as RGB uint8, (3, H, W). Time ranges are half open. Coordinates outside of what W was fitted
     on raise: an implicit representation interpolates, it does not extrapolate.
 
+    Frames of a GOP are decoded as far as they are asked for. That all of it is what was encoded is known, and told by an
+    error if not, when its last frame has been.
+
     Args:
         source: A path, or a seekable binary file.
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` ...
