@@ -32,8 +32,8 @@ class VideoDecoder:
     Frames come as RGB uint8, (3, H, W). Time ranges are half open. Coordinates outside of what W was fitted
     on raise: an implicit representation interpolates, it does not extrapolate.
 
-    Frames of a GOP are decoded as far as they are asked for. That all of it is what was encoded is known, and told by an
-    error if not, when its last frame has been.
+    Frames of a GOP are decoded as far as they are asked for. Whether all of it is what was encoded is known when
+    its last frame has been: if not, that one raises.
 
     Args:
         source: A path, or a seekable binary file.
