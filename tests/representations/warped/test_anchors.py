@@ -122,9 +122,9 @@ def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart):
             shape = known.vectors.shape[1:3]
             vectors = np.zeros((2, *shape, 2), np.int32)
             vectors[:, : shape[0] // 3] = draw.integers(-9, 9, (shape[0] // 3, shape[1], 2))
-            return MotionField(vectors, np.zeros(shape, np.uint8), no_corners(shape))
+            return (), MotionField(vectors, np.zeros(shape, np.uint8), no_corners(shape))
 
-        monkeypatch.setattr(encode, "search", lost)
+        monkeypatch.setattr(encode, "search_changed", lost)
     part = parts([plane.shape for plane in first])[0]
     canvases = [to_canvas(planes, 8, part) for planes in (first, second)]
     with Workers() as workers:

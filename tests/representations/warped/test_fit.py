@@ -28,10 +28,8 @@ def fit(path, stop=lambda: False, steps=2, target=None, shortest_span=3):
 @pytest.mark.parametrize("asks", [1, 9])
 def test_a_stopped_fit_goes_on_with_what_it_had_decided(tmp_path, monkeypatch, asks):
     whole = fit(tmp_path / "whole")
-    searched = []
-    monkeypatch.setattr(
-        encode, "search", lambda *arguments, search=encode.search: searched.append(1) or search(*arguments)
-    )
+    searched, search = [], encode.search_changed
+    monkeypatch.setattr(encode, "search_changed", lambda *arguments: searched.append(1) or search(*arguments))
     count = iter(range(100))
     with pytest.raises(Interrupted, match="goes on from here"):
         fit(tmp_path / "state", lambda: next(count) >= asks)
