@@ -63,11 +63,12 @@ class Workers:
     """
 
     def __init__(self) -> None:
-        self.count = torch.get_num_threads()
+        self.count = self._before = torch.get_num_threads()
         self._waiting: deque[Task[Any]] = deque()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
+        self._before = torch.get_num_threads()
         torch.set_num_threads(1)
         if self.count > 1:
             self._pool = ThreadPoolExecutor(self.count - 1, initializer=torch.set_num_threads, initargs=(1,))
@@ -80,7 +81,7 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
         rooms.forget()
-        torch.set_num_threads(self.count)
+        torch.set_num_threads(self._before)
 
     def begin(self, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
         """A task that a thread begins with when it is free, at the latest whoever asks for its result."""

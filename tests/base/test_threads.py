@@ -22,6 +22,24 @@ def workers(request):
     torch.set_num_threads(before)
 
 
+def test_they_can_be_entered_again():
+    """What nobody had begun with is done then; torch's setting is that of whoever enters."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        workers, hold = Workers(), threading.Event()
+        with workers:
+            held = [workers.begin(hold.wait, 0.2) for _ in range(3)]
+            task = workers.begin(abs, -3)
+        torch.set_num_threads(1)
+        with workers:
+            assert workers.result(task) == 3 and [one.result() for one in held] == [False] * 3
+            assert workers.map(abs, [-1, -2]) == [1, 2]
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_results_come_in_order(workers):
     assert workers.map(lambda a, b: a - b, range(50), [1] * 50) == list(range(-1, 49))
     assert side_by_side(None, abs, [-2, 3]) == side_by_side(workers, abs, [-2, 3]) == [2, 3]
