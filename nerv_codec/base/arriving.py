@@ -14,7 +14,8 @@ class Arriving(Mapping[int, Item], Generic[Item]):
     """Numbered items of an iterator, which goes on until the one that is asked for has come.
 
     Threads may ask side by side: one of them makes items, the others wait until theirs has come. Whoever asks for an
-    item that an error has kept from coming gets that error; those that came before it stay.
+    item that an error has kept from coming gets that error; those that came before it stay. The last one comes when the
+    iterator has ended, so that what is checked behind it keeps it back.
 
     Args:
         items: Numbers and items, in the order in which they come.
@@ -60,6 +61,8 @@ class Arriving(Mapping[int, Item], Generic[Item]):
         try:
             with self._room:
                 for number, item in self._items:
+                    if len(self._come) + 1 == self._count:
+                        next(self._items, None)
                     with self._changed:
                         self._come[number] = item
                         self._changed.notify_all()

@@ -59,6 +59,21 @@ def test_an_error_stays_where_it_was():
         assert found[2] == 4
 
 
+def test_what_is_checked_behind_the_last_item_keeps_it_back():
+    def checked(is_right):
+        yield from ((0, "root"), (1, "leaf"))
+        ended.append(is_right)
+        if not is_right:
+            raise ValueError("another digest")
+
+    ended = []
+    found = Arriving(checked(False), 2)
+    assert found[0] == "root" and ended == []
+    with pytest.raises(ValueError, match="digest"):
+        found[1]
+    assert Arriving(checked(True), 2)[1] == "leaf" and ended == [False, True]
+
+
 def test_the_room_is_entered_by_whoever_makes_items(made):
     entered = []
 

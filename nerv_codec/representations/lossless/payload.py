@@ -93,16 +93,15 @@ def open_lossless(payload: bytes, geometry: GopGeometry, device: torch.device) -
 def _decoded(
     parts: PayloadParts, geometry: GopGeometry, motion: Sequence[Vectors], begin: Begin
 ) -> Iterator[tuple[int, tuple[Plane, ...]]]:
-    """Numbers and planes of all frames; the last one comes when all is known to be right. Raises BitstreamError."""
+    """Numbers and planes of all frames; then all is compared. Raises BitstreamError."""
     streams = [ByteStream(part) for part in parts.planes]
     dtype, digest = plane_dtype(parts.layout.pixel_format.bit_depth), 0
     unread = ((None, vectors) for vectors in motion)
     for index, coded in enumerate(code_frames(parts.layout, geometry, unread, streams, begin)):
         frame = tuple(plane.astype(dtype) for plane in coded)
         digest = samples_digest([frame], digest)
-        if index + 1 == geometry.num_frames:
-            for plane, stream in enumerate(streams):
-                stream.expect_end(f"plane {plane}")
-            if digest != parts.digest:
-                raise BitstreamError(f"expected samples with the digest {parts.digest:08x}, found {digest:08x}")
         yield index, frame
+    for plane, stream in enumerate(streams):
+        stream.expect_end(f"plane {plane}")
+    if digest != parts.digest:
+        raise BitstreamError(f"expected samples with the digest {parts.digest:08x}, found {digest:08x}")

@@ -135,30 +135,27 @@ def open_warped(data: bytes, geometry: GopGeometry) -> Opened:
 def _decoded(
     payload: Payload, geometry: GopGeometry, weights: SharedWeights, workers: Workers, sizes: dict[str, int]
 ) -> Iterator[tuple[int, DecodedFrame]]:
-    """All frames, each with its number; the last one comes when all is known to be right. Raises BitstreamError."""
+    """All frames, each with its number; then sizes are completed and all is compared. Raises BitstreamError."""
     head, crc = payload.head, payload.head.checksum(())
     divided = list(zip(head.layout.parts(geometry), payload.streams, strict=True))
     frames: dict[int, DecodedFrame] = {}
     for part, stream in divided:
         source = StreamReader(stream)
-        for count, read in enumerate(read_nodes(part, head, weights, source, workers), 1):
-            crc, number, planes = checksum_with(crc, read.planes), read.node.frame, read.planes.cut(part)
+        for read in read_nodes(part, head, weights, source, workers):
+            crc, number = checksum_with(crc, read.planes), read.node.frame
             for kind, words in zip(("motion", "others" if read.node.parents else "root"), read.words, strict=True):
                 sizes[kind] += 4 * words
-            if part is divided[0][0]:  # whose motion is that of the frame
-                frames[number] = DecodedFrame(planes, read.node, read.field)
-            else:
-                frames[number] = dataclasses.replace(frames[number], planes=[*frames[number].planes, *planes])
-            is_last_part, is_last = part is divided[-1][0], count == geometry.num_frames
-            if is_last:
-                source.check_end()
-            if is_last and is_last_part:
-                # what decoders hold at first, less what they run ahead
-                sizes["root"] += sizes["header"] + sum(map(len, payload.streams)) - sum(sizes.values())
-                if crc != payload.checksum:
-                    raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
-            if is_last_part:
+            known = frames.get(
+                number, DecodedFrame((), read.node, read.field)
+            )  # the first part's motion is the frame's
+            frames[number] = dataclasses.replace(known, planes=[*known.planes, *read.planes.cut(part)])
+            if part is divided[-1][0]:
                 yield number, frames[number]
+        source.check_end()
+    # what decoders hold at first, less what they run ahead
+    sizes["root"] += sizes["header"] + sum(map(len, payload.streams)) - sum(sizes.values())
+    if crc != payload.checksum:
+        raise BitstreamError("the decoded planes do not have the checksum that the encoder stored")
 
 
 def make_function(
