@@ -27,6 +27,8 @@ from nerv_codec.representations.warped.squares import (
 
 SQUARE = 32
 """Luma samples a side."""
+_LEAST_BITS = 1.0
+"""What mending a square saves at least, beside its flag: it takes decoders their time."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def decide(
         for r, c, around in in_order(squares):
             seen = counts[around] + 0.5
             bits = -np.log2(seen / seen.sum())
-            squares[r, c] = better[r, c] > price(lambda_index) * (bits[1] - bits[0])
+            squares[r, c] = better[r, c] > price(lambda_index) * (bits[1] - bits[0] + _LEAST_BITS)
         found = Mending(squares)
     if components == 1:
         return found
