@@ -41,7 +41,7 @@ def compiling_told(sink: ProgressSink) -> Iterator[ProgressSink]:
         nonlocal begun, lasting
         begun, lasting = begun + 1, lasting and kept
         stage = f"{_ONCE if lasting else _ALWAYS}: kernel {begun} of at most {begun + still_to_come}"
-        sink(Progress("compile" if begun == 1 else "progress", fraction, stage))
+        sink(Progress("compile" if begun == 1 else "progress", fraction, stage, {"kernels": begun}))
 
     _listeners.append(tell_kernel)
     try:

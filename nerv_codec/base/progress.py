@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 PLAIN_INTERVAL_SECONDS = 10.0
 JSON_INTERVAL_SECONDS = 0.5
-_BAR_FORMAT = "{{desc}} {{percentage:3.0f}}% |{{bar:20}}| {figures} | {{elapsed}} eta {{remaining}}"
+_BAR_FORMAT = "{{desc}} {{percentage:3.0f}}% |{{bar:20}}| {figures} | {clock}"
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,8 @@ class Progress:
     stage: str = ""
     """What is happening, as ``gop 2/7 fit 3200/8000``."""
     detail: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """Figures so far: psnr_db, rate_bpp, bitrate_bps, bytes, estimated_bytes, places (fits by machine), message ..."""
+    """Figures so far: psnr_db, rate_bpp, bitrate_bps, bytes, estimated_bytes, places (fits by machine), message ...;
+    kernels, where what takes time now is that so many are compiled, which says nothing about the rest of the job."""
 
 
 ProgressSink = Callable[[Progress], None]
@@ -64,6 +65,24 @@ def part_of(sink: ProgressSink, start: float, share: float, name: str = "") -> P
     return tell
 
 
+class _Clock:
+    """How long a job has taken, and how long it will if it goes on as it did since the last kernel was compiled."""
+
+    def __init__(self) -> None:
+        self._start = self._since = time.monotonic()
+        self._done = 0.0
+
+    def __call__(self, event: Progress) -> str:
+        """For people, as ``0:01:12 eta 0:02:40``."""
+        now, gained = time.monotonic(), event.fraction - self._done
+        eta = "?"
+        if "kernels" in event.detail:
+            self._since, self._done = now, event.fraction
+        elif gained > 0:
+            eta = _clock((now - self._since) * (1 - event.fraction) / gained)
+        return f"{_clock(now - self._start)} eta {eta}"
+
+
 class BarSink:
     """A tqdm bar on a terminal, 2 Hz, with the whole job's ETA."""
 
@@ -73,11 +92,12 @@ class BarSink:
         self._bar = tqdm(
             total=1.0,
             file=stream or sys.stderr,
-            bar_format=_BAR_FORMAT.format(figures=""),
+            bar_format=_BAR_FORMAT.format(figures="", clock=""),
             mininterval=0.5,
             leave=False,
             dynamic_ncols=True,
         )
+        self._clock = _Clock()
 
     def __call__(self, event: Progress) -> None:
         if event.type in ("done", "error"):
@@ -88,7 +108,7 @@ class BarSink:
             return
         self._bar.set_description_str(event.stage, refresh=False)
         # Not as tqdm's postfix, which it sets off by a comma.
-        self._bar.bar_format = _BAR_FORMAT.format(figures=figures(event.detail))
+        self._bar.bar_format = _BAR_FORMAT.format(figures=figures(event.detail), clock=self._clock(event))
         self._bar.update(max(0.0, event.fraction - self._bar.n))
 
 
@@ -97,10 +117,10 @@ class PlainSink:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._start = self._last = time.monotonic()
+        self._clock, self._last = _Clock(), time.monotonic()
 
     def __call__(self, event: Progress) -> None:
-        now = time.monotonic()
+        now, clock = time.monotonic(), self._clock(event)
         due = now - self._last >= PLAIN_INTERVAL_SECONDS
         if event.type in ("done", "error", "start") or (event.type == "progress" and not due):
             return
@@ -108,9 +128,6 @@ class PlainSink:
             print(_line(event), file=self._stream, flush=True)
             return
         self._last = now
-        elapsed = now - self._start
-        eta = elapsed * (1 / event.fraction - 1) if event.fraction > 0 else 0.0
-        clock = f"{_clock(elapsed)} eta {_clock(eta)}"
         print(
             f"{event.stage} {event.fraction:4.0%} | {figures(event.detail)} | {clock}",
             file=self._stream,

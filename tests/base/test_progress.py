@@ -33,6 +33,18 @@ def test_plain_lines_have_no_carriage_return(monkeypatch):
     assert "\r" not in stream.getvalue()
 
 
+def test_time_that_compiling_takes_says_nothing_about_the_rest(monkeypatch):
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL_SECONDS", 0.0)
+    now = iter([0.0, 0.0, 80.0, 80.0, 90.0, 90.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(now))
+    stream = io.StringIO()
+    sink = make_sink("plain", stream)
+    sink(Progress("progress", 0.0, "compiling", {"kernels": 2}))
+    sink(Progress("progress", 0.25, "fit"))
+    lines = [line.rpartition(" | ")[2] for line in stream.getvalue().splitlines()]
+    assert lines == ["0:01:20 eta ?", "0:01:30 eta 0:00:30"]
+
+
 def test_plain_lines_are_rare():
     stream = io.StringIO()
     sink = make_sink("plain", stream)
