@@ -144,8 +144,9 @@ def decode(
             opened = open_writer(place, chosen, out, frame_rate=frame_rate, companions=beside[0], packets=beside[1])
             gops = (video.timeline.locate(schedule.picture(n).position)[0] for n in range(schedule.length))
             needed = (gop for gop, _ in groupby(gops))
-            # Three things go on at a time: unpacking the next GOP, evaluating this one, writing the last picture.
-            with opened as writer, video.in_order(needed), write_behind(writer.write, _WAITING_PICTURES) as put:
+            # Three things go on at a time: unpacking the next GOP, evaluating this one, writing the last picture; the
+            # first one ends before what waits is written.
+            with opened as writer, write_behind(writer.write, _WAITING_PICTURES) as put, video.in_order(needed):
                 for picture in _told(schedule, progress):
                     frame = video.render(picture.position, view, out.pixel_format)
                     put(picture.frame(frame.planes, out.time_base))

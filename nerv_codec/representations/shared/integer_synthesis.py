@@ -46,7 +46,7 @@ from nerv_codec.representations.shared.integer_transform import (
 )
 from nerv_codec.representations.shared.layout import LEVELS, NUM_PLANES, Design, bands
 from nerv_codec.representations.shared.lifting_kernel import add_samples, to_samples
-from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, mixed
+from nerv_codec.representations.shared.quality import NUM_CONDITIONS, NUM_LAMBDAS, Whole, mixed
 from nerv_codec.representations.shared.synthesis import (
     FEATURE_BITS,
     LARGEST_FEATURE,
@@ -90,9 +90,9 @@ class IntegerStage:
     blocks: tuple[tuple[Convolution, Convolution], ...]
     above: Convolution | None = None
 
-    def modulators(self, level: int, lambda_index: int, parents: int) -> tuple[Ints, Ints]:
+    def modulators(self, level: int, lambda_index: Whole, parents: Whole) -> tuple[Ints, Ints]:
         """Scales in 2**-MODULATION_BITS and shifts in that of a feature."""
-        scale, shift = np.split(mixed(self.modulation, lambda_index, parents), 2)
+        scale, shift = np.split(mixed(self.modulation, lambda_index, parents), 2, -1)
         return (scale + (1 << MODULATION_BITS)).astype(np.int32), (shift << FEATURE_BITS[level]).astype(np.int32)
 
     def __call__(
@@ -334,7 +334,9 @@ class IntegerSynthesis:
             found.check_exact(f"synthesis.{name}", _given(name))
             return found
 
-        model, stages, gains = Synthesis(design), {}, {}
+        with torch.device("meta"):  # shapes alone
+            model = Synthesis(design)
+        stages, gains = {}, {}
         for level in LEVELS:
             target = _layers(level, model.stages[str(level)])
             made = {name: layer(f"{level}.{name}", like) for name, like in target}
@@ -347,16 +349,15 @@ class IntegerSynthesis:
 
     def _check_conditions(self) -> None:
         """Steps and modulation at all prices must stay in range."""
-        for lambda_index in range(NUM_LAMBDAS):
-            for parents in range(3):
-                for level in LEVELS:
-                    exponents = mixed(self.gains[level], lambda_index, parents)
-                    scale, shift = self.stages[level].modulators(level, lambda_index, parents)
-                    largest = LARGEST_FEATURE * np.abs(scale) + np.abs(shift) + (1 << MODULATION_BITS)
-                    if exponents.min() < 0 or exponents.max() >= _MAX_OCTAVES << _GAIN_BITS:
-                        raise BitstreamError(f"a step of synthesis.{level} is out of range")
-                    if largest.max() >= EXACT:
-                        raise BitstreamError(f"the modulation of synthesis.{level} is too large for exact sums")
+        indices, parents = np.arange(NUM_LAMBDAS)[:, None, None], np.arange(3)[:, None]
+        for level in LEVELS:
+            exponents = mixed(self.gains[level], indices, parents)
+            scale, shift = self.stages[level].modulators(level, indices, parents)
+            largest = LARGEST_FEATURE * np.abs(scale) + np.abs(shift) + (1 << MODULATION_BITS)
+            if exponents.min() < 0 or exponents.max() >= _MAX_OCTAVES << _GAIN_BITS:
+                raise BitstreamError(f"a step of synthesis.{level} is out of range")
+            if largest.max() >= EXACT:
+                raise BitstreamError(f"the modulation of synthesis.{level} is too large for exact sums")
 
 
 def _layers(level: int, stage: Any) -> list[tuple[str, Any]]:

@@ -22,6 +22,8 @@ CENTRE = 40
 HALF_RANGE = 32
 """Indices from the centre that networks see as 1."""
 
+Whole = int | npt.NDArray[np.int64]
+
 
 def lambda_value(index: int) -> float:
     """Lambda of an index: 2**(index / 8 - 16), 1.5e-5 to 1.6e-2."""
@@ -82,13 +84,13 @@ def _rounding(device: torch.device) -> Tensor:
     return torch.tensor(_ROUNDING, device=device)
 
 
-def mixed(values: npt.NDArray[np.generic], lambda_index: int, parents: int) -> npt.NDArray[np.int64]:
+def mixed(values: npt.NDArray[np.generic], lambda_index: Whole, parents: Whole) -> npt.NDArray[np.int64]:
     """Integers (NUM_CONDITIONS, ...) mixed with :func:`conditions` by an exact rule, rounded half up.
 
     Args:
         values: What every condition adds.
         lambda_index: 0 to NUM_LAMBDAS - 1.
-        parents: 0 to 2.
+        parents: 0 to 2. Or arrays of both, (..., 1), for values (NUM_CONDITIONS, n).
     """
     u = lambda_index - CENTRE
     v = values.astype(np.int64)

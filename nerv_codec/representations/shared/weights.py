@@ -41,14 +41,21 @@ class Coding:
     """Networks of one design, ready to code.
 
     Attributes:
-        analysis: Encoder only.
+        stored: Arrays of the analysis, which decoders do not need.
         synthesis: Latents to planes, in integers.
         context: The integer context model.
     """
 
-    analysis: Analysis
+    stored: Arrays
     synthesis: IntegerSynthesis
     context: IntegerContext
+
+    @functools.cached_property
+    def analysis(self) -> Analysis:
+        """Planes to latents. Raises BitstreamError if an array is missing or has a wrong shape."""
+        found = Analysis(self.synthesis.design)
+        _fill(found, self.stored)
+        return found
 
     @functools.cached_property
     def floating(self) -> SharedNetworks:
@@ -135,9 +142,8 @@ def read_arrays(data: bytes) -> Arrays:
 def _coding(arrays: Arrays, design: Design) -> Coding:
     prefix = f"{design.name}."
     own = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    analysis = Analysis(design)
-    _fill(analysis, {name.removeprefix("analysis."): array for name, array in own.items()})
-    return Coding(analysis, IntegerSynthesis.from_arrays(own, design), IntegerContext.from_arrays(own, design))
+    stored = {name.removeprefix("analysis."): array for name, array in own.items() if name.startswith("analysis.")}
+    return Coding(stored, IntegerSynthesis.from_arrays(own, design), IntegerContext.from_arrays(own, design))
 
 
 def _fill(module: nn.Module, arrays: dict[str, npt.NDArray[np.generic]]) -> None:
@@ -202,7 +208,8 @@ def made() -> dict[str, str]:
 
 def install(data: bytes) -> bytes:
     """Puts a file of weights into the package and makes it the current one; returns its digest."""
-    from_bytes(data)
+    for coding in from_bytes(data).codings:
+        assert coding.analysis
     FOLDER.mkdir(exist_ok=True)
     name = digest(data)
     (FOLDER / f"{name.hex()}.safetensors").write_bytes(data)
