@@ -224,7 +224,10 @@ class PartEncoder:
         moved: MotionField | None = None
         if known is not None and motion is not None:
             reaches = ROUGH_REACHES if effort.rough else REACHES
-            brightness, moved = search_changed(source, parents, lambda_value(index), known, motion, reaches, workers)
+            originals = [Planes.rounded(self.canvases[frame]).y for frame in (node.frame, *node.parents)]
+            brightness, moved = search_changed(
+                source, parents, lambda_value(index), known, motion, reaches, workers, originals
+            )
         seen = changed(parents, brightness)
         ways: list[MotionField | None] = [moved]
         if moved is not None and node.sides == 1 and not effort.rough:

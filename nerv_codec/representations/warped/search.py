@@ -34,6 +34,7 @@ from nerv_codec.representations.warped.motion import (
 from nerv_codec.representations.warped.motion_coder import Estimates, MotionEstimates
 from nerv_codec.representations.warped.planes import UNIT, Planes, Samples
 from nerv_codec.representations.warped.quarter_kernel import PAD
+from nerv_codec.representations.warped.same_blocks import same_blocks
 from nerv_codec.representations.warped.search_kernel import (
     accumulate,
     coarse_sweep,
@@ -77,6 +78,7 @@ def search(
     estimates: MotionEstimates,
     reaches: Sequence[int] = REACHES,
     workers: Workers | None = None,
+    originals: Sequence[Samples] = (),
 ) -> MotionField:
     """Motion of a node.
 
@@ -88,6 +90,7 @@ def search(
         estimates: Of the motion coder, as they stand.
         reaches: Largest steps of the refinement, sweep by sweep, in quarter samples.
         workers: Who share the work; what is found does not depend on them.
+        originals: Luma of the node and of its parents before coding, where blocks that are the same are looked for.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
     starts = np.zeros(expectation.vectors.shape, np.int32)
@@ -98,6 +101,9 @@ def search(
     def prepared(number: int, parent: Samples) -> None:
         fine, coarse = _whole_samples(source.y, parent, worth)
         starts[number], vectors[number] = PRECISION * fine, PRECISION * coarse
+        if originals:
+            same, found = same_blocks(originals[0], originals[1 + number])
+            starts[number][found] = PRECISION * same[found]
         write_quarters(parent, quarters[number])
 
     side_by_side(workers, prepared, range(len(parents)), [parent.y for parent in parents])
@@ -144,6 +150,7 @@ def search_changed(
     estimates: MotionEstimates,
     reaches: Sequence[int] = REACHES,
     workers: Workers | None = None,
+    originals: Sequence[Samples] = (),
 ) -> tuple[tuple[Brightness, ...], MotionField]:
     """Brightness and motion of a node, arguments as for :func:`search`.
 
@@ -152,13 +159,13 @@ def search_changed(
 
     def tried(brightness: tuple[Brightness, ...]) -> tuple[float, tuple[Brightness, ...], MotionField]:
         seen = changed(parents, brightness)
-        field = search(source, seen, price, expectation, estimates, reaches, workers)
+        field = search(source, seen, price, expectation, estimates, reaches, workers, originals)
         left = compensate(seen, field)[0].y.astype(np.float64) - source.y
         return float((left**2).mean()) / (_WORTH if brightness else 1.0), brightness, field
 
     guess = estimated(source, parents)
     if not guess:
-        return (), search(source, parents, price, expectation, estimates, reaches, workers)
+        return (), search(source, parents, price, expectation, estimates, reaches, workers, originals)
     return min(side_by_side(workers, tried, ((), guess)), key=lambda one: one[0])[1:]
 
 
