@@ -30,11 +30,11 @@ from nerv_codec.representations.warped.brightness import (
 from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, reconstructed, restored
 from nerv_codec.representations.warped.decisions import Decision
-from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, uniform
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, joined, uniform
 from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, field_bits, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
-from nerv_codec.representations.warped.screen_choice import Attempt, Seen, with_screen
+from nerv_codec.representations.warped.screen_choice import Attempt, Seen, unpredicted, with_screen
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search_changed
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
@@ -250,7 +250,17 @@ class PartEncoder:
             shown = Seen(own, told.prediction, index, node.depth, self.part.components)
             looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
             attempted = partial(self._attempted, told=told, looped=looped)
-            attempt, screen = with_screen(shown, attempt, attempted, behind.screens)
+            attempt, screen, paid = with_screen(shown, attempt, attempted, behind.screens)
+            if screen is not None and moved is not None and known is not None:
+                # what is coded sample by sample needs no motion that tells nothing of it
+                calm = joined(moved, unpredicted(shown, screen))
+                other = predicted(seen, node.sides, calm, self._extent, index, self.part, weights, workers)
+                shown = dataclasses.replace(shown, prediction=other.prediction)
+                attempted = partial(self._attempted, told=other, looped=looped)
+                found = with_screen(shown, self._attempted(canvas, other, looped=False), attempted, behind.screens)
+                saved = field_bits(moved, known, behind.models) - field_bits(calm, known, behind.models)
+                if found[2] < paid + saved:
+                    told, moved, (attempt, screen, _) = other, calm, found
         latents, planes = attempt.latents, attempt.planes
         if steps:
             latents = refined(

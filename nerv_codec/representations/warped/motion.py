@@ -59,6 +59,16 @@ def uniform(field: MotionField) -> list[MotionField]:
     return [MotionField(vectors.copy(), np.full_like(field.modes, field.modes[r, c]), no_corners(field.modes.shape))]
 
 
+def joined(field: MotionField, blocks: npt.NDArray[np.bool_]) -> MotionField:
+    """The field in which these blocks, (rows, cols), move as the left one does, or the upper one where none is left."""
+    vectors, modes, corners = field.vectors.copy(), field.modes.copy(), field.corners.copy()
+    for r, c in np.argwhere(blocks):
+        y, x = (r, c - 1) if c else (max(r - 1, 0), 0)
+        vectors[:, r, c], modes[r, c] = vectors[:, y, x], modes[y, x]
+    corners[blocks.repeat(2, 0).repeat(2, 1)] = 0
+    return MotionField(vectors, modes, corners)
+
+
 @dataclass(frozen=True)
 class Expectation:
     """What is known of a field before it is coded.

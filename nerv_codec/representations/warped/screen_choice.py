@@ -20,6 +20,7 @@ from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
 from nerv_codec.representations.shared.layout import bands
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.transform import Subbands
+from nerv_codec.representations.warped.motion import BLOCK
 from nerv_codec.representations.warped.planes import UNIT, Planes
 from nerv_codec.representations.warped.screen import (
     SQUARE,
@@ -46,6 +47,8 @@ _BITS_A_VALUE = 8.0
 """What a value takes once."""
 _BITS_A_GUESS = 4.0
 """What is gained by keeping a sample as it is expected."""
+_LITTLE = 1 / 64
+"""Share of a block's variance that motion may leave where it is of use for squares."""
 _WEIGHTS = np.array([1.0, 2.0])[:, None, None]
 """Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
 
@@ -106,8 +109,10 @@ class Attempt:
 
 def with_screen(
     seen: Seen, plain: Attempt, attempted: Callable[[Tensor], Attempt], models: ScreenModels
-) -> tuple[Attempt, Screen | None]:
+) -> tuple[Attempt, Screen | None, float]:
     """What costs less: all of a node in the wavelet, or squares sample by sample and the rest in the wavelet.
+
+    Behind both, what bits and errors cost together, in bits.
 
     Args:
         seen: The node.
@@ -115,13 +120,31 @@ def with_screen(
         attempted: Makes an attempt at another canvas.
         models: Of what came before.
     """
-    screen = _chosen(seen, plain, models)
+    screen, before = _chosen(seen, plain, models), plain.bits + float(seen.wrong(plain.planes).sum())
     if screen is None:
-        return plain, None
+        return plain, None, before
     rest = attempted(without(plain.canvas, seen.prediction, screen))
-    before = plain.bits + seen.wrong(plain.planes).sum()
-    after = rest.bits + seen.bits(screen, models)[0] + seen.wrong(screen.over(rest.planes)).sum()
-    return (rest, screen) if after < before else (plain, None)
+    after = rest.bits + seen.bits(screen, models)[0] + float(seen.wrong(screen.over(rest.planes)).sum())
+    return (rest, screen, after) if after < before else (plain, None, before)
+
+
+def unpredicted(seen: Seen, screen: Screen) -> Flags:
+    """Blocks (rows, cols) within squares of luma whose motion does not tell all but a little of what varies in them.
+
+    What is nearly right is as many other values, and misleads who guesses samples from it.
+    """
+    source = seen.source.y.astype(np.float64)
+    rows, cols = (extent // BLOCK for extent in source.shape)
+
+    def sums(squares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        found: npt.NDArray[np.float64] = squares.reshape(rows, BLOCK, cols, BLOCK).sum((1, 3))
+        return found
+
+    varying = sums(source**2) - sums(source) ** 2 / BLOCK**2
+    wrong = sums((source - seen.prediction.planes[0]) ** 2)
+    times = SQUARE // BLOCK
+    found: Flags = screen.squares[0].repeat(times, 0).repeat(times, 1) & (wrong > _LITTLE * varying)
+    return found
 
 
 def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:

@@ -19,6 +19,7 @@ from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.decisions import Decision, Decisions
 from nerv_codec.representations.warped.encode import Behind, CodedNode, PartEncoder
 from nerv_codec.representations.warped.mending import everywhere
+from nerv_codec.representations.warped.motion import MotionField, joined
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import SQUARE, Screen, ScreenModels, codes_of, put, take
 from nerv_codec.representations.warped.screen_choice import without
@@ -29,11 +30,11 @@ ROWS, COLS = 64, 96
 EVERYWHERE = np.ones((2, ROWS // SQUARE, COLS // SQUARE), np.bool_)
 
 
-def page(shift: int = 0, rows: int = ROWS, cols: int = COLS) -> list[np.ndarray]:
+def page(shift: int = 0, rows: int = ROWS, cols: int = COLS, seed: int = 0) -> list[np.ndarray]:
     """Dark letters on light ground, in two colours, 4:2:0."""
     picture = np.full((rows + 40, cols, 3), 235, np.uint8)
     for line in range(rows // 12 + 3):
-        word = "".join(np.random.default_rng(line).choice(list("abcdefgh "), 14))
+        word = "".join(np.random.default_rng(line + seed).choice(list("abcdefgh "), 14))
         colour = (20, 20, 160 * (line % 2))
         cv2.putText(picture, word, (2, 12 * line + 10), cv2.FONT_HERSHEY_PLAIN, 0.8, colour, 1, cv2.LINE_AA)
     yuv = cv2.cvtColor(picture[shift : shift + rows], cv2.COLOR_RGB2YUV_I420)
@@ -120,6 +121,31 @@ def test_beside_a_texture_only_letters_are_screen_content():
     inside = squares.repeat(SQUARE, 0).repeat(SQUARE, 1)
     assert np.array_equal(node.planes.y[inside], 16 * shown[inside])
     assert np.array_equal(codes_of([source.y])[0].shape, shown.shape)
+
+
+def test_new_letters_are_not_pieced_together_from_old_ones():
+    """Squares that are coded sample by sample need no motion, unless it shows what is there already."""
+    part, frames = parts([plane.shape for plane in page()])[0], [page(), page(seed=100)]
+    canvases, words = [to_canvas(planes, 8, part) for planes in frames], []
+    for behind in (Behind(), Behind(screens=None)):
+        with Workers() as workers:
+            encoder = PartEncoder(canvases, part, Ladder(30, (0,)), load_weights(), workers)
+            encoder.wave([Node(0, 0, ())], behind)
+            (node,) = encoder.wave([Node(1, 1, (0,))], behind)
+            words.append(node.motion_words)
+    assert node.decision.screen is None
+    assert words[0] < words[1] / 2
+
+
+def test_blocks_join_those_beside_them():
+    vectors = np.arange(2 * 3 * 4 * 2, dtype=np.int32).reshape(2, 3, 4, 2)
+    modes, corners = np.arange(12, dtype=np.uint8).reshape(3, 4) % 3, np.ones((6, 8), np.uint8)
+    blocks = np.zeros((3, 4), np.bool_)
+    blocks[0, 0] = blocks[1, 0] = blocks[1, 2] = blocks[1, 3] = True
+    found = joined(MotionField(vectors, modes, corners), blocks)
+    for (r, c), (y, x) in {(0, 0): (0, 0), (1, 0): (0, 0), (1, 2): (1, 1), (1, 3): (1, 1), (2, 3): (2, 3)}.items():
+        assert np.array_equal(found.vectors[:, r, c], vectors[:, y, x]) and found.modes[r, c] == modes[y, x]
+        assert (found.corners[2 * r : 2 * r + 2, 2 * c : 2 * c + 2] == (not blocks[r, c])).all()
 
 
 def test_chroma_may_be_screen_content_alone():
