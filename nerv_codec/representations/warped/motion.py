@@ -60,12 +60,16 @@ def uniform(field: MotionField) -> list[MotionField]:
 
 
 def joined(field: MotionField, blocks: npt.NDArray[np.bool_]) -> MotionField:
-    """The field in which these blocks, (rows, cols), move as the left one does, or the upper one where none is left."""
+    """The field in which these blocks, (rows, cols), move as the left one does, or the upper one where none is left.
+
+    Neither they nor those around them are split: there may be nothing left that differs.
+    """
     vectors, modes, corners = field.vectors.copy(), field.modes.copy(), field.corners.copy()
     for r, c in np.argwhere(blocks):
         y, x = (r, c - 1) if c else (max(r - 1, 0), 0)
         vectors[:, r, c], modes[r, c] = vectors[:, y, x], modes[y, x]
-    corners[blocks.repeat(2, 0).repeat(2, 1)] = 0
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(blocks, 1), (3, 3)).any((2, 3))
+    corners[around.repeat(2, 0).repeat(2, 1)] = 0
     return MotionField(vectors, modes, corners)
 
 
