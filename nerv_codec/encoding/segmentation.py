@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PlanarFrame, Plane
+from nerv_codec.representations.warped.motion import BLOCK
+from nerv_codec.representations.warped.same_blocks import same_blocks
 
 Thumbnail = npt.NDArray[np.float32]
 
@@ -27,6 +29,7 @@ _PATTERN_WEIGHT = 0.7  # so that a change of light alone is no cut
 _LEVELS_APART = 0.2  # mean distance of sorted luma at which histograms count as entirely different
 _NOISE = 0.02  # standard deviation below which the pattern of a thumbnail says nothing, of a range of 1
 _RESTLESS = 2.5  # a cut is this many times as different as the scene's frames have been of late
+_SAME = 0.3  # share of a page's blocks, exactly the same elsewhere, from which it has only moved on
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ def segment(
 def _marked(frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float) -> Iterator[tuple[PlanarFrame, bool]]:
     """Each frame with whether a scene begins there; reads one frame ahead."""
     reference: Thumbnail | None = None  # of the frame before, but not of a flash
+    before: Plane | None = None  # that frame's luma
     usual, age = 0.0, 0
     pictures = _with_thumbnails(frames, bit_depth)
     current = next(pictures, None)
@@ -92,11 +96,20 @@ def _marked(frames: Iterable[PlanarFrame], bit_depth: int, scene_cut: float) -> 
             yield frame, False  # a flash: the next picture is as the last one was
             age += 1
             continue
-        is_cut = differs and age >= _MIN_SCENE_FRAMES
+        is_cut = differs and age >= _MIN_SCENE_FRAMES and not (before is not None and _same(before, frame.planes[0]))
         usual, age = (0.0, 0) if is_cut else (usual + (change - usual) / 4, age)
         yield frame, is_cut
-        reference = thumb
+        reference, before = thumb, frame.planes[0]
         age += 1
+
+
+def _same(before: Plane, after: Plane) -> bool:
+    """Whether much of a picture is what another shows, sample by sample, wherever: of a page that has moved on."""
+    rows, cols = (BLOCK * (extent // BLOCK) for extent in after.shape)
+    if not rows or not cols:
+        return False
+    one, two = (plane[:rows, :cols].astype(np.int16) for plane in (after, before))
+    return bool(same_blocks(one, two)[1].mean() >= _SAME)
 
 
 def _with_thumbnails(frames: Iterable[PlanarFrame], bit_depth: int) -> Iterator[tuple[PlanarFrame, Thumbnail]]:

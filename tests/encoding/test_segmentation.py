@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from letters import letters
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PlanarFrame
@@ -89,6 +90,14 @@ def test_scene_cut_of_one_never_cuts():
 @pytest.mark.parametrize("speed", [0, 3, 12])
 def test_pan_is_no_cut(speed):
     assert starts(video(pan(3, 20, speed))) == [0]
+
+
+def test_a_page_that_jumps_is_no_cut_and_another_page_is_one():
+    page = letters(0, 1600, 160) * np.linspace(0.3, 1, 1600)[:, None].round(1) / 255  # its parts look different
+    jumping = [page[begin : begin + 112] for begin in (0, 0, 0, 0, 0, 40, 40, 90, 130, 173)]
+    other = [letters(seed, 112, 160) / 255 * (seed / 9) for seed in (5, 8)]
+    assert starts(video(jumping), scene_cut=0.02) == [0]
+    assert starts(video([other[0]] * 6 + [other[1]] * 6), scene_cut=0.02) == [0, 6]
 
 
 def test_exposure_drift_and_jump_are_no_cut():

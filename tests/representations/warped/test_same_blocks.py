@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from letters import letters
 
 from nerv_codec.representations.warped.motion import BLOCK, Expectation
 from nerv_codec.representations.warped.motion_coder import MotionModels
 from nerv_codec.representations.warped.planes import UNIT, Planes
 from nerv_codec.representations.warped.same_blocks import same_blocks
 from nerv_codec.representations.warped.search import search
-
-
-def letters(seed: int, rows: int, cols: int) -> np.ndarray:
-    """Ink here and there, as letters are: of few shapes, which come again and again."""
-    draw = np.random.default_rng(seed)
-    shapes = np.pad(draw.random((5, 7, 5)) < 0.5, ((0, 0), (0, 2), (0, 1)))
-    lines = draw.integers(0, 5, (rows // 9 + 1, cols // 6 + 1))
-    return (np.block([[shapes[one] for one in line] for line in lines])[:rows, :cols] * 200 + 20).astype(np.int16)
 
 
 def test_what_has_scrolled_is_found_where_it_was():
