@@ -251,9 +251,9 @@ class PartEncoder:
             looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
             attempted = partial(self._attempted, told=told, looped=looped)
             attempt, screen, paid = with_screen(shown, attempt, attempted, behind.screens)
-            if screen is not None and moved is not None and known is not None:
+            if screen and moved and known and (free := unpredicted(shown, screen)).any():
                 # what is coded sample by sample needs no motion that tells nothing of it
-                calm = joined(moved, unpredicted(shown, screen))
+                calm = joined(moved, free)
                 other = predicted(seen, node.sides, calm, self._extent, index, self.part, weights, workers)
                 shown = dataclasses.replace(shown, prediction=other.prediction)
                 attempted = partial(self._attempted, told=other, looped=looped)

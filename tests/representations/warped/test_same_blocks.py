@@ -23,9 +23,9 @@ def test_what_has_scrolled_is_found_where_it_was():
     assert found[2:inside].mean() > 0.9
     assert (vectors[2:inside][found[2:inside]] == (53, 0)).all()
     for r, c in np.argwhere(found):
-        (y, x), rows, cols = vectors[r, c] + (BLOCK * r, BLOCK * c), range(BLOCK), range(BLOCK)
+        y, x = vectors[r, c] + (BLOCK * r, BLOCK * c)
         block = two[BLOCK * r : BLOCK * (r + 1), BLOCK * c : BLOCK * (c + 1)]
-        assert np.array_equal(one[y : y + len(rows), x : x + len(cols)], block)
+        assert np.array_equal(one[y : y + BLOCK, x : x + BLOCK], block)
 
 
 @pytest.mark.parametrize("kind", ["flat", "stripes", "noise", "dots"])
