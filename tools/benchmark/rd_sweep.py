@@ -45,6 +45,11 @@ SLOWEST = {
         ("svtav1", "2", range(20, 63, 3)),
     )
 }
+FOR_SCREENS = {
+    "svtav1-screen": replace(SLOWEST["svtav1"], name="svtav1-screen", options={"svtav1-params": "tune=1:scm=1"})
+}
+"""With palettes and copies within a picture."""
+OTHERS = SLOWEST | FOR_SCREENS
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,8 @@ def main() -> None:
     parser = _parser()
     options = parser.parse_args()
     codecs = options.codecs.split(",")
-    if unknown := [name for name in codecs if name not in (OURS, *SLOWEST)]:
-        parser.error(f"expected codecs out of {', '.join((OURS, *SLOWEST))}, found {', '.join(unknown)}")
+    if unknown := [name for name in codecs if name not in (OURS, *OTHERS)]:
+        parser.error(f"expected codecs out of {', '.join((OURS, *OTHERS))}, found {', '.join(unknown)}")
     clips = [_clip(text) for text in options.clips]
     config = chosen_settings(options)
     rest = [f"gop={options.gop}"] * bool(options.gop) + [f"seed={options.seed}"] * bool(options.seed)
@@ -105,7 +110,7 @@ def main() -> None:
     results = Results(options.results)
     for clip in clips:
         for name in codecs:
-            if name in SLOWEST:
+            if name in OTHERS:
                 _sweep_baseline(results, clip, name, options.anchor_crf, config.gop, until)
     for clip in clips if OURS in codecs else []:
         _sweep_ours(results, clip, config, settings, options, until)
@@ -113,7 +118,7 @@ def main() -> None:
 
 
 def _sweep_baseline(results: Results, clip: Clip, name: str, chosen: Sequence[float], gop: int, until: float) -> None:
-    codec = SLOWEST[name]
+    codec = OTHERS[name]
     keyint = clip.frames if clip.frames <= gop + 1 else gop
 
     def make(crf: int) -> RdPoint:
@@ -163,8 +168,8 @@ def table(results: Results, clips: Sequence[tuple[str, int]] | None = None) -> s
     kinds = list(dict.fromkeys((curve.codec, curve.settings) for curve in results.curves()))
     rows = ["| ours | against | " + " | ".join(Path(clip).stem for clip, _ in clips) + " | average |"]
     rows.append("|" + "---|" * (len(clips) + 3))
-    for ours in (kind for kind in kinds if kind[0] not in SLOWEST):
-        for other in (kind for kind in kinds if kind[0] in SLOWEST):
+    for ours in (kind for kind in kinds if kind[0] not in OTHERS):
+        for other in (kind for kind in kinds if kind[0] in OTHERS):
             cells = [_bd_percent(results, Curve(*clip, *ours), Curve(*clip, *other)) for clip in clips]
             known = [cell for cell in cells if isinstance(cell, float)]
             average = f"{statistics.fmean(known):+.1f} %" if len(known) == len(cells) else "-"
@@ -198,7 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="JSON of all points; files lie in a folder beside it")
     parser.add_argument("clips", nargs="+", metavar="CLIP:FRAMES")
-    parser.add_argument("--codecs", default=",".join([OURS, *SLOWEST]), help="some of these, with commas between")
+    parser.add_argument("--codecs", default=",".join([OURS, *SLOWEST]), help=f"some of {', '.join((OURS, *OTHERS))}")
     parser.add_argument("--crf", type=crfs, default=(22.0, 27.0, 32.0, 37.0), help="our points: 22,27,32,37")
     parser.add_argument("--anchor-crf", type=crfs, default=(), help="theirs; else a dense row for each")
     add_settings(parser)

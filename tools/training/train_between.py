@@ -38,11 +38,13 @@ _DEPTH = 12
 """Bits at which a sample is one of a plane, unrounded."""
 _PRICES, _CLEAN = (4, 60), 0.12
 """Lambda indices, and the share of pictures that are not coded, which pass as the cheapest."""
-_BARRED, _BARS, _SHARP, _SOFTEST = 0.15, (1, 1, 2, 3, 4, 6), 0.6, 4
+_BARRED, _BARS, _SHARP, _SOFTEST = 0.3, (1, 1, 2, 3, 4, 6), 0.4, 7
 """The share of pictures to train on that get dark bars, as films and digitised tapes have; rows of a bar; how many of
 them begin at once, and over how many rows others do at the most."""
 _SIDE = 30
 """Of crops of the reduced pictures."""
+_AT_EDGE = 0.3
+"""How often a crop lies at an edge, on each axis: few of all places do, and what a picture does there is its own."""
 _AROUND = REACH + 1
 _SCALE = 128 * UNIT
 _BATCH = {2: 16, 3: 10}
@@ -94,9 +96,11 @@ def barred(luma: Luma, rng: np.random.Generator) -> Luma:
     out, dark = luma.copy(), float(rng.choice([16, 16, 0, rng.integers(0, 40)]))
     for side in rng.permutation(4)[: rng.choice([1, 1, 2, 4])]:
         turned, width = np.rot90(out, side), int(rng.choice(_BARS))
-        soft = 0.01 if rng.random() < _SHARP else rng.uniform(0.5, _SOFTEST)
-        rows = width + _SOFTEST
-        shown = ((np.arange(rows) + 0.5 - width) / soft + 0.5).clip(0, 1)[:, None]
+        sharp, rows = rng.random() < _SHARP, width + _SOFTEST
+        middle, soft = (width, 0.01) if sharp else (width + rng.uniform(-0.5, 1), rng.uniform(0.5, _SOFTEST))
+        shown = ((np.arange(rows) + 0.5 - middle) / soft + 0.5).clip(0, 1)[:, None]
+        if rng.random() < 0.5:
+            shown = shown**2 * (3 - 2 * shown)
         turned[:rows] = np.rint(dark + (turned[:rows] - dark) * shown)
     return out
 
@@ -162,12 +166,17 @@ def crop(one: Pair, rng: np.random.Generator) -> tuple[Tensor, ...]:
     Returns:
         The plane (_SIDE + 2 * _AROUND, ...), the truth and what the kernel read (factor * _SIDE, ...).
     """
-    top, left = (int(np.clip(rng.integers(-4, side - _SIDE + 5), 0, side - _SIDE)) for side in one.small.shape)
+    top, left = (_begin(side, rng) for side in one.small.shape)
     side, k = _SIDE + 2 * _AROUND, one.factor
     inside = slice(k * top, k * (top + _SIDE)), slice(k * left, k * (left + _SIDE))
     turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
     grids = (one.around[top : top + side, left : left + side], one.true[inside], one.read[inside])
     return tensors(*(np.rot90(grid.T if mirrored else grid, turns) for grid in grids))  # type: ignore[arg-type]
+
+
+def _begin(side: int, rng: np.random.Generator) -> int:
+    last = side - _SIDE
+    return int(rng.choice([0, last]) if rng.random() < _AT_EDGE else rng.integers(last + 1))
 
 
 def gained(network: Between, chosen: Sequence[Pair]) -> dict[str, float]:

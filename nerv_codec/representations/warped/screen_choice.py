@@ -47,8 +47,12 @@ _BITS_A_VALUE = 8.0
 """What a value takes once."""
 _BITS_A_GUESS = 4.0
 """What is gained by keeping a sample as it is expected."""
+_LASTING = 2.0
+"""Times that an error counts where values are merged: frames behind show the same, wrong as it is."""
 _LITTLE = 1 / 64
 """Share of a block's variance that motion may leave where it is of use for squares."""
+Kept = npt.NDArray[np.int16]
+"""(3, 256): of Y, U and V, what a code value becomes; -1 where it has not come up."""
 _WEIGHTS = np.array([1.0, 2.0])[:, None, None]
 """Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
 
@@ -63,6 +67,7 @@ class Seen:
         lambda_index: Price of bits.
         depth: In the tree.
         components: 3 with chroma, else 1.
+        kept: What values became in squares before.
     """
 
     source: Planes
@@ -70,6 +75,7 @@ class Seen:
     lambda_index: int
     depth: int
     components: int
+    kept: Kept
 
     def wrong(self, planes: Planes) -> Costs:
         """What the errors of squares are worth in bits, as `Screen.squares`."""
@@ -105,6 +111,24 @@ class Attempt:
     def bits(self) -> float:
         """What the latents take."""
         return self.count()
+
+
+def no_values() -> Kept:
+    """Nothing before."""
+    return np.full((3, 256), -1, np.int16)
+
+
+def keep(kept: Kept, source: Planes, screen: Screen) -> None:
+    """Notes what values of a node became in its squares, where they have not been seen before.
+
+    What is drawn comes again: made of other values elsewhere, it would no longer be the same.
+    """
+    own = codes_of((source.y, source.u, source.v)[: len(screen.planes)])
+    for number, (plane, shown) in enumerate(zip(own, screen.planes, strict=True)):
+        inside = spread(screen.squares[layer_of(number)], side_of(number), plane.shape)
+        values, first = np.unique(plane[inside], return_index=True)
+        new = kept[number, values] < 0
+        kept[number, values[new]] = shown[inside][first[new]]
 
 
 def with_screen(
@@ -244,13 +268,15 @@ def _changes(codes: Sequence[Codes], known: Sequence[Codes] | None) -> npt.NDArr
 def _flattened(
     plain: Sequence[Codes], known: Sequence[Codes] | None, squares: Flags, seen: Seen, share: float
 ) -> tuple[Codes, ...]:
-    """Code values, fewer of them as bits get dearer; and those that parents say where that is good enough."""
+    """Code values, new ones fewer of them as bits get dearer; and those that parents say where that is good enough."""
     found = []
     for number, plane in enumerate(plain):
         layer = layer_of(number)
-        bit = price(seen.lambda_index) / UNIT**2 / _WEIGHTS[layer, 0, 0] / (CHROMA_SHARE if layer else 1.0)
+        worth = _LASTING * _WEIGHTS[layer, 0, 0] * (CHROMA_SHARE if layer else 1.0)
+        bit = price(seen.lambda_index) / UNIT**2 / worth
         inside = plane[spread(squares[layer], side_of(number), plane.shape)]
-        flat = _fewer(np.bincount(inside, minlength=256), bit, share)[plane]
+        counts, kept = np.bincount(inside, minlength=256), seen.kept[number]
+        flat = np.where(kept >= 0, kept, _fewer(counts * (kept < 0), bit, share)).astype(np.uint8)[plane]
         if known is not None:
             one, two, three = (values.astype(np.int64) for values in (plane, flat, known[number]))
             good = (one - three) ** 2 <= (one - two) ** 2 + _BITS_A_GUESS * bit
