@@ -53,7 +53,7 @@ _LITTLE = 1 / 64
 """Share of a block's variance that motion may leave where it is of use for squares."""
 Kept = npt.NDArray[np.int16]
 """(3, 256): of Y, U and V, what a code value becomes; -1 where it has not come up."""
-_WEIGHTS = np.array([1.0, 2.0])[:, None, None]
+_WEIGHTS = np.array([1.0, 4.0])[:, None, None]
 """Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
 
 
