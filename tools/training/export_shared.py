@@ -32,7 +32,7 @@ for places between samples. Weights of 8 bits (analysis, context model), or of a
   pictures alone and for places between samples also some 480 crops of 140 wallpapers (`tools.training.photos`:
   budgie-backgrounds, CC0; pop-os wallpapers, public domain, drawings by Kate Hazen CC BY-SA 4.0; gnome-backgrounds,
   CC BY-SA 3.0; mate-backgrounds, GPL-2+; lomiri-wallpapers, CC BY 4.0, CC BY-SA, CC0; ukui-wallpapers, CC BY-SA 3.0;
-  plasma-workspace-wallpapers, LGPL-3), for pictures alone 240 drawn pages, slides, charts and patterns
+  plasma-workspace-wallpapers, LGPL-3) and 240 drawn pages, slides, charts and patterns
   (`tools.training.drawings`). Every ninth source is held out and only judged on; some wallpapers are in the set under
   another name as well, so that their crops are not quite unseen. None of the clips that figures are reported on.
 * **Limits**: made for 8- to 10-bit pictures in 4:2:0; other formats go plane by plane. Figures on open clips:

@@ -36,10 +36,10 @@ from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
 from nerv_codec.representations.warped.screen_choice import (
     Attempt,
-    Kept,
+    Palette,
     Seen,
-    keep,
-    no_values,
+    no_palette,
+    remember,
     unpredicted,
     with_screen,
 )
@@ -127,7 +127,7 @@ class Behind:
         counts: Of flags of bands, by depth.
         squares: Of flags of what is mended, by depth.
         screens: Of screen content; None where no node may show any.
-        values: What values became in it.
+        palette: What values became in it.
     """
 
     out: StreamWriter = field(default_factory=StreamWriter)
@@ -138,11 +138,11 @@ class Behind:
     counts: dict[int, dict[int, Counts]] = field(default_factory=dict)
     squares: dict[int, Counts] = field(default_factory=dict)
     screens: ScreenModels | None = field(default_factory=ScreenModels)
-    values: Kept = field(default_factory=no_values)
+    palette: Palette = field(default_factory=no_palette)
 
     def aside(self) -> Behind:
         """One that goes on by itself, in a stream of its own; planes and motion, which nobody changes, are shared."""
-        adapted = copy.deepcopy((self.brightness, self.models, self.counts, self.squares, self.screens, self.values))
+        adapted = copy.deepcopy((self.brightness, self.models, self.counts, self.squares, self.screens, self.palette))
         return Behind(StreamWriter(), dict(self.done), dict(self.fields), *adapted)
 
 
@@ -257,7 +257,7 @@ class PartEncoder:
         if behind.screens is not None:
             frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
             own = source if frame is canvas else Planes.rounded(frame)
-            shown = Seen(own, told.prediction, index, node.depth, self.part.components, behind.values)
+            shown = Seen(own, told.prediction, index, node.depth, self.part.components, behind.palette)
             looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
             attempted = partial(self._attempted, told=told, looped=looped)
             attempt, screen, paid = with_screen(shown, attempt, attempted, behind.screens)
@@ -312,7 +312,7 @@ class PartEncoder:
         if behind.screens is not None:
             put(decision.screen, draft.told.prediction, node.depth, behind.screens, out)
             if decision.screen is not None:
-                keep(behind.values, Planes.rounded(self.canvases[node.frame]), decision.screen)
+                remember(behind.palette, Planes.rounded(self.canvases[node.frame]), decision.screen)
         behind.done[node.frame] = planes
         return CodedNode(node, decision, draft.told, planes, motion_words, motion_words + out.used - begun)
 

@@ -35,6 +35,8 @@ from nerv_codec.representations.warped.screen import (
 )
 from nerv_codec.representations.warped.squares import CHROMA_SHARE, Flags, errors, price, spread
 
+Palette = npt.NDArray[np.int16]
+"""(3, 256): of Y, U and V, what a code value becomes in squares; -1 where it has not come up."""
 _BITS_A_CHANGE = 2.5
 """What a sample takes at least that is neither its left nor its upper neighbour nor what is expected."""
 _MOST_BITS = 5.0
@@ -51,8 +53,6 @@ _LASTING = 2.0
 """Times that an error counts where values are merged: frames behind show the same, wrong as it is."""
 _LITTLE = 1 / 64
 """Share of a block's variance that motion may leave where it is of use for squares."""
-Kept = npt.NDArray[np.int16]
-"""(3, 256): of Y, U and V, what a code value becomes; -1 where it has not come up."""
 _WEIGHTS = np.array([1.0, 4.0])[:, None, None]
 """Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
 
@@ -67,7 +67,7 @@ class Seen:
         lambda_index: Price of bits.
         depth: In the tree.
         components: 3 with chroma, else 1.
-        kept: What values became in squares before.
+        palette: What values became in squares before.
     """
 
     source: Planes
@@ -75,7 +75,7 @@ class Seen:
     lambda_index: int
     depth: int
     components: int
-    kept: Kept
+    palette: Palette
 
     def wrong(self, planes: Planes) -> Costs:
         """What the errors of squares are worth in bits, as `Screen.squares`."""
@@ -113,13 +113,13 @@ class Attempt:
         return self.count()
 
 
-def no_values() -> Kept:
-    """Nothing before."""
+def no_palette() -> Palette:
+    """The one of a GOP that begins."""
     return np.full((3, 256), -1, np.int16)
 
 
-def keep(kept: Kept, source: Planes, screen: Screen) -> None:
-    """Notes what values of a node became in its squares, where they have not been seen before.
+def remember(palette: Palette, source: Planes, screen: Screen) -> None:
+    """Notes in a palette what values of a node became in its squares, where they have not come up before.
 
     What is drawn comes again: made of other values elsewhere, it would no longer be the same.
     """
@@ -127,8 +127,8 @@ def keep(kept: Kept, source: Planes, screen: Screen) -> None:
     for number, (plane, shown) in enumerate(zip(own, screen.planes, strict=True)):
         inside = spread(screen.squares[layer_of(number)], side_of(number), plane.shape)
         values, first = np.unique(plane[inside], return_index=True)
-        new = kept[number, values] < 0
-        kept[number, values[new]] = shown[inside][first[new]]
+        new = palette[number, values] < 0
+        palette[number, values[new]] = shown[inside][first[new]]
 
 
 def with_screen(
@@ -275,8 +275,8 @@ def _flattened(
         worth = _LASTING * _WEIGHTS[layer, 0, 0] * (CHROMA_SHARE if layer else 1.0)
         bit = price(seen.lambda_index) / UNIT**2 / worth
         inside = plane[spread(squares[layer], side_of(number), plane.shape)]
-        counts, kept = np.bincount(inside, minlength=256), seen.kept[number]
-        flat = np.where(kept >= 0, kept, _fewer(counts * (kept < 0), bit, share)).astype(np.uint8)[plane]
+        counts, before = np.bincount(inside, minlength=256), seen.palette[number]
+        flat = np.where(before >= 0, before, _fewer(counts * (before < 0), bit, share)).astype(np.uint8)[plane]
         if known is not None:
             one, two, three = (values.astype(np.int64) for values in (plane, flat, known[number]))
             good = (one - three) ** 2 <= (one - two) ** 2 + _BITS_A_GUESS * bit
