@@ -1,6 +1,6 @@
 """Draws clips of pages that move, which no camera takes: ``python tools/benchmark/draw_pages.py FOLDER``.
 
-Sixteen frames each, as lossless Matroska, from fixed seeds: text that scrolls by two samples a frame, an editor in
+Sixteen frames each, as lossless Matroska, from a seed: text that scrolls by two samples a frame, an editor in
 which somebody types and lines move on, a page that is scrolled to its end, lines of a terminal, and a slide that pushes
 another away. `rd_sweep.py` measures them as it does other clips; its codec ``svtav1-screen`` has SVT-AV1's tools for
 such content.
@@ -57,29 +57,29 @@ def rich(cols: int, rows: int, seed: int) -> Picture:
     return np.array(image)
 
 
-def text() -> list[Picture]:
+def text(seed: int) -> list[Picture]:
     """Text that scrolls by two samples a frame, 176x144."""
-    whole = page(176, 400, 0)
+    whole = page(176, 400, seed)
     return [whole[2 * number : 2 * number + 144] for number in range(16)]
 
 
-def editor() -> list[Picture]:
+def editor(seed: int) -> list[Picture]:
     """Somebody types a line, then all lines move on, 640x368."""
     light, dark = (220, 220, 220), (30, 30, 40)
     frames, typed = [], "def decode(stream): return network(stream)"
     for number in range(16):
-        image = Image.fromarray(page(640, 368, 3, 11, light, dark))
+        image = Image.fromarray(page(640, 368, seed + 3, 11, light, dark))
         pen = ImageDraw.Draw(image)
         pen.rectangle((40, 180, 600, 196), fill=dark)
         pen.text((42, 181), typed[: 3 * number], font=_font(12), fill=(250, 180, 60))
         gone = 15 * max(0, number - 10)
-        frames.append(np.concatenate([np.array(image)[gone:], page(640, gone, 9, 11, light, dark)]))
+        frames.append(np.concatenate([np.array(image)[gone:], page(640, gone, seed + 9, 11, light, dark)]))
     return frames
 
 
-def web() -> list[Picture]:
+def web(seed: int) -> list[Picture]:
     """A page under a bar that stays, 640x368, by up to 75 samples a frame."""
-    long, frames = rich(640, 3000, 11), []
+    long, frames = rich(640, 3000, seed + 11), []
     for row in _SCROLLED:
         frame = long[row : row + 368].copy()
         frame[:32] = (50, 60, 90)
@@ -87,19 +87,19 @@ def web() -> list[Picture]:
     return frames
 
 
-def terminal() -> list[Picture]:
+def terminal(seed: int) -> list[Picture]:
     """Lines that come in at the bottom, several at once, 480x272."""
-    long = page(480, 2000, 61, 11, (210, 210, 210), (10, 10, 14))
+    long = page(480, 2000, seed + 61, 11, (210, 210, 210), (10, 10, 14))
     return [long[15 * line : 15 * line + 272] for line in _LINES]
 
 
-def push() -> list[Picture]:
+def push(seed: int) -> list[Picture]:
     """A slide that another pushes to the left, 480x272."""
-    both = np.concatenate([rich(480, 272, 41), rich(480, 272, 51)], 1)
+    both = np.concatenate([rich(480, 272, seed + 41), rich(480, 272, seed + 51)], 1)
     return [both[:, 40 * gone : 40 * gone + 480] for gone in (min(12, max(0, number - 2)) for number in range(16))]
 
 
-CLIPS: dict[str, Callable[[], list[Picture]]] = {
+CLIPS: dict[str, Callable[[int], list[Picture]]] = {
     "text": text,
     "editor": editor,
     "web": web,
@@ -127,10 +127,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--seed", type=int, default=0, help="another one draws other words, colours and places")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for name, drawn in CLIPS.items():
-        write(options.folder / f"{name}.mkv", drawn())
+        write(options.folder / f"{name}.mkv", drawn(options.seed))
         print(f"{options.folder / name}.mkv")
 
 
