@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -21,6 +23,11 @@ class StreamWriter:
         self.words = np.empty(1 << 12, np.uint32)
         self.state = np.array([0, FULL], np.uint64)
         self.used = 0
+
+    @property
+    def bits(self) -> float:
+        """Information so far: what is in the words, and what narrows the range behind them."""
+        return 32.0 * self.used + 64.0 - math.log2(float(self.state[1]))
 
     def reserve(self, symbols: int) -> None:
         """Room for so many symbols, 64 bits each at most."""

@@ -52,7 +52,7 @@ def analysed_in_loop(
     def bits(latents: Latents) -> float:
         out = StreamWriter()
         put_latents(latents, networks.context, conditions, flag_counts(), out)
-        return 32.0 * out.used
+        return out.bits
 
     def error(latents: Latents) -> tuple[float, Tensor]:
         found = mended(latents, told, weights, workers=workers).tensor()

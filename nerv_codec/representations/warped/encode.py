@@ -30,7 +30,7 @@ from nerv_codec.representations.warped.brightness import (
 from nerv_codec.representations.warped.closed_loop import analysed_in_loop
 from nerv_codec.representations.warped.coding import Ladder, Told, mended, predicted, reconstructed, restored
 from nerv_codec.representations.warped.decisions import Decision
-from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, joined, uniform
+from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, expected, joined
 from nerv_codec.representations.warped.motion_coder import MotionEstimates, MotionModels, field_bits, put_field
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import ScreenModels, put
@@ -43,7 +43,8 @@ from nerv_codec.representations.warped.screen_choice import (
     unpredicted,
     with_screen,
 )
-from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search_changed
+from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search, search_changed
+from nerv_codec.representations.warped.sliding import common_ways
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -56,6 +57,8 @@ hundredth. Those of the root are ten times as long as others."""
 _LOOPED = 2
 """Depths below this are analysed in a closed loop where they show screen content, unless they take steps. Films gain
 next to nothing by it behind the root."""
+_DEAR = 0.05
+"""Share of an anchor's bits that motion may take before others are tried that take less."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -98,6 +101,16 @@ class CodedNode:
     planes: Planes
     motion_words: int
     words: int
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a node moves, what is known of it then, and what it lacks, without steps."""
+
+    brightness: tuple[Brightness, ...]
+    field: MotionField | None
+    told: Told
+    attempt: Attempt
 
 
 @dataclass(frozen=True)
@@ -230,29 +243,8 @@ class PartEncoder:
             return _Draft(decision, told, reconstructed(decision.latents, told, *kept, weights, workers))
         canvas = self.target(node)
         source = Planes.rounded(canvas)
-        brightness: tuple[Brightness, ...] = ()
-        moved: MotionField | None = None
-        if known is not None and motion is not None:
-            reaches = ROUGH_REACHES if effort.rough else REACHES
-            originals = [Planes.rounded(self.canvases[frame]).y for frame in (node.frame, *node.parents)]
-            brightness, moved = search_changed(
-                source, parents, lambda_value(index), known, motion, reaches, workers, originals
-            )
-        seen = changed(parents, brightness)
-        ways: list[MotionField | None] = [moved]
-        if moved is not None and node.sides == 1 and not effort.rough:
-            ways += uniform(moved)
-        tolds = [predicted(seen, node.sides, way, self._extent, index, self.part, weights, workers) for way in ways]
-        attempts = [self._attempted(canvas, told, looped=not node.parents) for told in tolds]
-
-        def cost(number: int) -> float:
-            attempt, way = attempts[number], ways[number]
-            wrong: float = float(distortion(canvas, attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
-            assert known is not None and way is not None
-            return wrong / lambda_value(index) + attempt.bits + field_bits(way, known, behind.models)
-
-        best = min(range(len(ways)), key=cost) if len(ways) > 1 else 0
-        told, attempt, moved, screen = tolds[best], attempts[best], ways[best], None
+        way = self._way(canvas, source, node, known, motion, behind, effort.rough)
+        told, attempt, moved, screen = way.told, way.attempt, way.field, None
         steps = round(effort.steps * _STEPS[node.depth]) if node.depth < len(_STEPS) else 0
         if behind.screens is not None:
             frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
@@ -264,6 +256,7 @@ class PartEncoder:
             if screen and moved and known and (free := unpredicted(shown, screen)).any():
                 # what is coded sample by sample needs no motion that tells nothing of it
                 calm = joined(moved, free)
+                seen = changed(parents, way.brightness)
                 other = predicted(seen, node.sides, calm, self._extent, index, self.part, weights, workers)
                 shown = dataclasses.replace(shown, prediction=other.prediction)
                 attempted = partial(self._attempted, told=other, looped=looped)
@@ -278,9 +271,52 @@ class PartEncoder:
                 effort.device,
             )  # fmt: skip
             planes = mended(latents, told, weights)
-        decision = Decision(node, brightness, moved, latents, mending.everywhere(self._extent), screen)
+        decision = Decision(node, way.brightness, moved, latents, mending.everywhere(self._extent), screen)
         goal = source if attempt.canvas is canvas else Planes.rounded(attempt.canvas)
         return _Draft(decision, told, planes, restored(latents, told, weights), goal)
+
+    def _way(
+        self,
+        canvas: Tensor,
+        source: Planes,
+        node: Node,
+        known: Expectation | None,
+        estimates: MotionEstimates | None,
+        behind: Behind,
+        rough: bool,
+    ) -> _Way:
+        """The way that a node goes: of an anchor that slides and whose motion is dear also calmer ones are tried."""
+        weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
+        index = self.ladder.at(node.depth, self.part)
+
+        def going(brightness: tuple[Brightness, ...], field: MotionField | None) -> _Way:
+            seen = changed(parents, brightness)
+            told = predicted(seen, node.sides, field, self._extent, index, self.part, weights, workers)
+            return _Way(brightness, field, told, self._attempted(canvas, told, looped=not parents))
+
+        if known is None or estimates is None:
+            return going((), None)
+        price, reaches = lambda_value(index), ROUGH_REACHES if rough else REACHES
+        originals = [Planes.rounded(self.canvases[frame]).y for frame in (node.frame, *node.parents)]
+        brightness, free = search_changed(source, parents, price, known, estimates, reaches, workers, originals)
+        best = going(brightness, free)
+        spent = field_bits(free, known, behind.models)
+        if node.sides == 2 or rough or spent <= _DEAR * (spent + best.attempt.bits):
+            return best
+
+        def cost(way: _Way) -> float:
+            assert way.field is not None
+            wrong: float = float(distortion(canvas, way.attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
+            return wrong / price + way.attempt.bits + field_bits(way.field, known, behind.models)
+
+        seen = changed(parents, brightness)
+        alike = [going(brightness, field) for field in common_ways(source, seen, free)]
+        if not alike:
+            return best
+        begin = min(alike, key=cost).field
+        assert begin is not None
+        calm = search(source, seen, price, known, estimates, reaches, workers, (), (begin, free))
+        return min([best, *alike, going(brightness, calm)], key=cost)
 
     def _attempted(self, canvas: Tensor, told: Told, looped: bool) -> Attempt:
         """Latents and planes of a canvas, without steps."""
@@ -293,7 +329,7 @@ class PartEncoder:
         def bits() -> float:
             out, context = StreamWriter(), weights.of(told.prediction.parents).context
             put_latents(latents, context, told.conditions, flag_counts(), out)
-            return 32.0 * out.used
+            return out.bits
 
         return Attempt(canvas, real, latents, mended(latents, told, weights, workers=workers), bits)
 

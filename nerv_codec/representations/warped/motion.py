@@ -18,9 +18,6 @@ FORWARD, BACKWARD, BOTH, NONE = range(4)
 """Modes: predicted from parent 0, from parent 1, from the mean of both, or mid-gray."""
 MAX_VECTOR = 1 << 14
 
-_MOST = 0.6
-"""Share of blocks that must move alike for a scene to be thought of as one that slides."""
-
 Vectors = npt.NDArray[np.int32]
 Corners = npt.NDArray[np.uint8]
 
@@ -44,19 +41,6 @@ class MotionField:
 def no_corners(shape: tuple[int, ...]) -> Corners:
     """Of (rows, cols) blocks none of which is split."""
     return np.zeros([2 * extent for extent in shape], np.uint8)
-
-
-def uniform(field: MotionField) -> list[MotionField]:
-    """The field in which all blocks move as most of one do, if there are such and others."""
-    rows, cols = field.modes.shape
-    ways = np.dstack([field.modes, *(vectors for vectors in field.vectors)]).reshape(rows * cols, -1)
-    _, first, counts = np.unique(ways, axis=0, return_index=True, return_counts=True)
-    most = counts.argmax()
-    if not _MOST * rows * cols <= counts[most] < rows * cols:
-        return []
-    r, c = divmod(int(first[most]), cols)
-    vectors = np.broadcast_to(field.vectors[:, r : r + 1, c : c + 1], field.vectors.shape)
-    return [MotionField(vectors.copy(), np.full_like(field.modes, field.modes[r, c]), no_corners(field.modes.shape))]
 
 
 def joined(field: MotionField, blocks: npt.NDArray[np.bool_]) -> MotionField:

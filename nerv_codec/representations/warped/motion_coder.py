@@ -65,7 +65,7 @@ def field_bits(field: MotionField, expectation: Expectation, models: MotionModel
     """What a field takes behind what came before."""
     out = StreamWriter()
     put_field(field, expectation, copy.deepcopy(models), out)
-    return 32.0 * out.used
+    return out.bits
 
 
 def take_field(

@@ -86,7 +86,7 @@ class Seen:
         """What squares take behind what came before: in all, and each."""
         out = StreamWriter()
         costs = put(screen, self.prediction, self.depth, copy.deepcopy(models), out)
-        return 32.0 * out.used, costs
+        return out.bits, costs
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,9 @@ _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
 _QUIET = 64.0
 """Bits that a block's error is worth at the most where its square counts instead."""
+_CALM = 4.0
+"""How much dearer a bit of calmer motion is: where a scene slides, blocks that come in at its border find their like
+somewhere, each elsewhere, and save next to nothing by it."""
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
 _WORTH = 0.8
@@ -79,6 +82,7 @@ def search(
     reaches: Sequence[int] = REACHES,
     workers: Workers | None = None,
     originals: Sequence[Samples] = (),
+    calmed: tuple[MotionField, MotionField] | None = None,
 ) -> MotionField:
     """Motion of a node.
 
@@ -91,17 +95,26 @@ def search(
         reaches: Largest steps of the refinement, sweep by sweep, in quarter samples.
         workers: Who share the work; what is found does not depend on them.
         originals: Luma of the node and of its parents before coding, where blocks that are the same are looked for.
+        calmed: A field in which all blocks move alike, and what was found before, if calmer motion is looked for
+            now: bits are dearer, all blocks begin as in the first, as if that were expected, and may still move as in
+            the second.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
+    bit, known = worth, expectation.vectors
+    if calmed is not None:
+        bit, known = worth * _CALM, calmed[0].vectors
     starts = np.zeros(expectation.vectors.shape, np.int32)
     vectors = starts.copy()
     padded = tuple(extent + 2 * PAD for extent in source.y.shape)
     quarters = np.empty((len(parents), 4, 4, *padded), np.int16)
 
     def prepared(number: int, parent: Samples) -> None:
-        fine, coarse = _whole_samples(source.y, parent, worth)
-        starts[number], vectors[number] = PRECISION * fine, PRECISION * coarse
-        if originals:
+        if calmed is not None:
+            starts[number], vectors[number] = calmed[1].vectors[number], known[number]
+        else:
+            fine, coarse = _whole_samples(source.y, parent, worth)
+            starts[number], vectors[number] = PRECISION * fine, PRECISION * coarse
+        if originals and calmed is None:
             same, found = same_blocks(originals[0], originals[1 + number])
             starts[number][found] = PRECISION * same[found]
         write_quarters(parent, quarters[number])
@@ -121,12 +134,12 @@ def search(
 
     def swept(number: int, first: int, last: int) -> None:
         reach = reaches[min(number, len(reaches) - 1)]
-        terms = expectation.vectors, starts, near, far, bits, sizes, 16 * worth, reach, farthest, _QUIET * 16 * worth
+        terms = known, starts, near, far, bits, sizes, 16 * bit, reach, farthest, _QUIET * 16 * worth
         sweep(source.y, quarters, seen, vectors, modes, total, corners, terms, memory, number, first, last)
 
     def split() -> float:
         """Splits blocks where that pays; what it saves in bits."""
-        price = _SPLIT_PRICES[far > 0] * 16 * worth
+        price = _SPLIT_PRICES[far > 0] * 16 * bit
         split_bits = _bits(estimates[1], split_kernel.MODELS)
         saved = split_choice_kernel.choose(source.y, quarters, seen, vectors, modes, total, corners, split_bits, price)
         return float(saved / price)

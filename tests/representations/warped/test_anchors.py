@@ -15,7 +15,7 @@ from nerv_codec.representations.warped import anchors, encode
 from nerv_codec.representations.warped.anchors import cost_of, encode_choosing
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
-from nerv_codec.representations.warped.motion import BOTH, MotionField, no_corners, uniform
+from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node
 
@@ -131,16 +131,3 @@ def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart):
         encoder = PartEncoder(canvases, part, Ladder(48, (0,)), load_weights(), workers)
         *_, anchor = encode_part(encoder, (0, 1), StreamWriter())
     assert (anchor.decision.field.vectors == 0).all() != apart
-
-
-def test_all_of_a_field_moves_as_most_of_it():
-    vectors, modes = np.zeros((2, 4, 5, 2), np.int32), np.zeros((4, 5), np.uint8)
-    vectors[0] = 7, -3
-    field = MotionField(vectors, modes, no_corners(modes.shape))
-    assert uniform(field) == []
-    vectors[0, 0] = np.arange(10).reshape(5, 2)
-    modes[1, 2:] = BOTH
-    (one,) = uniform(field)
-    assert (one.vectors[0] == (7, -3)).all() and (one.vectors[1] == 0).all() and not one.modes.any()
-    vectors[0, 3, 4] = 1, 1
-    assert uniform(field) == []
