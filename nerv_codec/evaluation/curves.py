@@ -170,7 +170,7 @@ class BaselineRun:
 
     def point(self, crf: int, progress: ProgressSink = ignore_progress) -> RdPoint:
         """One encode, decoded and measured, from the cache or made now. Raises Unavailable."""
-        coded, info = self._encoded(crf, progress)
+        coded, info = self.encoded(crf, progress)
         metrics, decode_seconds = self._measured(coded, progress)
         pixels = coded.num_frames * info.height * info.width
         return RdPoint(
@@ -186,14 +186,15 @@ class BaselineRun:
 
     def exact(self, progress: ProgressSink = ignore_progress) -> EncodedBaseline:
         """An encode that gives every sample back, from the cache or made now. Raises Unavailable where none does."""
-        coded, _ = self._encoded(None, progress)
+        coded, _ = self.encoded(None, progress)
         with FrameSource(coded.path) as decoded:
             pairs = zip(self._frames(), decoded, strict=True)
             if not all(np.array_equal(*planes) for a, b in pairs for planes in zip(a.planes, b.planes, strict=True)):
                 raise Unavailable(f"{self.codec.encoder} does not give these samples back")
         return coded
 
-    def _encoded(self, crf: int | None, progress: ProgressSink) -> tuple[EncodedBaseline, VideoInfo]:
+    def encoded(self, crf: int | None, progress: ProgressSink = ignore_progress) -> tuple[EncodedBaseline, VideoInfo]:
+        """One encode, from the cache or made now, and what it shows. Raises Unavailable."""
         stat = self.reference.stat()
         identity = f"{self.reference.resolve()} {stat.st_size} {stat.st_mtime_ns} {list(self.numbers)}"
         ticks = count(1)

@@ -53,8 +53,13 @@ _LASTING = 2.0
 """Times that an error counts where values are merged: frames behind show the same, wrong as it is."""
 _LITTLE = 1 / 64
 """Share of a block's variance that motion may leave where it is of use for squares."""
-_WEIGHTS = np.array([1.0, 4.0])[:, None, None]
-"""Of errors of luma and chroma beside what `errors` says: small coloured things are to keep their colours."""
+_CHROMA = (2.0, 8.0)
+"""Times that errors of chroma count beside what `errors` says, from those that nobody sees on to those that take a
+small coloured thing its colour. Films, whose errors are small where bits are many, would take squares for nothing."""
+_SEEN = 64.0
+"""Mean squared error of chroma in a square, in 8-bit code values, that counts half way between."""
+_CHROMA_VALUES = 4.0
+"""Times that errors of chroma count where values are merged."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +84,11 @@ class Seen:
 
     def wrong(self, planes: Planes) -> Costs:
         """What the errors of squares are worth in bits, as `Screen.squares`."""
-        found: Costs = errors(self.source, planes, SQUARE) * _WEIGHTS / price(self.lambda_index)
-        return found[: layer_of(self.components - 1) + 1]
+        found: Costs = errors(self.source, planes, SQUARE)
+        least, most = _CHROMA
+        mean = found[1] / (2 * CHROMA_SHARE * (SQUARE // 2 * UNIT) ** 2)
+        found[1] *= least + (most - least) * mean / (mean + _SEEN)
+        return found[: layer_of(self.components - 1) + 1] / price(self.lambda_index)
 
     def bits(self, screen: Screen, models: ScreenModels) -> tuple[float, Costs]:
         """What squares take behind what came before: in all, and each."""
@@ -272,7 +280,7 @@ def _flattened(
     found = []
     for number, plane in enumerate(plain):
         layer = layer_of(number)
-        worth = _LASTING * _WEIGHTS[layer, 0, 0] * (CHROMA_SHARE if layer else 1.0)
+        worth = _LASTING * (_CHROMA_VALUES * CHROMA_SHARE if layer else 1.0)
         bit = price(seen.lambda_index) / UNIT**2 / worth
         inside = plane[spread(squares[layer], side_of(number), plane.shape)]
         counts, before = np.bincount(inside, minlength=256), seen.palette[number]

@@ -6,7 +6,7 @@ from nerv_codec.representations.shared.stream import StreamWriter
 
 @pytest.mark.parametrize("count", [0, 1, 7, 500])
 def test_bits_are_what_flags_tell(count: int) -> None:
-    """The sum of what each flag's chance was, to what the range coder rounds, and within two words of what is written."""
+    """The sum of what each flag's chance was, but for rounding, and within two words of what is written."""
     rng, out, counts, expected = np.random.default_rng(count), StreamWriter(), np.zeros(2, np.int64), 0.0
     for value in rng.random(count) < 0.1:
         expected -= np.log2((2 * counts[int(value)] + 1) / (2 * counts.sum() + 2))
