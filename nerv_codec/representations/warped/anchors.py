@@ -124,5 +124,5 @@ def cost_of(coded: Sequence[CodedNode], canvases: Sequence[Tensor]) -> float:
     """
     root, *others = coded
     wrong = [float(distortion(canvases[one.node.frame], one.planes.tensor())[0]) for one in others]
-    words = root.words * len(others) / (len(canvases) - 1) + sum(one.words for one in others)
-    return math.log(words) + _RATE_OF_ERROR * math.log(math.fsum(wrong) / len(wrong) + 1e-9)
+    bits = root.bits * len(others) / (len(canvases) - 1) + sum(one.bits for one in others)
+    return math.log(bits) + _RATE_OF_ERROR * math.log(math.fsum(wrong) / len(wrong) + 1e-9)

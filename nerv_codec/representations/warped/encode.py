@@ -91,16 +91,16 @@ class CodedNode:
         decision: What was chosen for it.
         told: What was known of it before its latents.
         planes: The reconstruction.
-        motion_words: Words of the stream that motion took.
-        words: All of its words.
+        motion_bits: What its motion took of the stream.
+        bits: What all of it took.
     """
 
     node: Node
     decision: Decision
     told: Told
     planes: Planes
-    motion_words: int
-    words: int
+    motion_bits: float
+    bits: float
 
 
 @dataclass(frozen=True)
@@ -198,15 +198,15 @@ class PartEncoder:
         drafts = self.workers.map(drafted, nodes, known, motion)
         spent = []
         for node, expectation, draft in zip(nodes, known, drafts, strict=True):
-            begun = out.used
+            begun = out.bits
             moved = draft.decision.field
             if expectation is not None and moved is not None:
                 put_brightness(draft.decision.brightness, behind.brightness, out)
                 put_field(moved, expectation, behind.models, out)
             behind.fields[node.frame] = node, moved
-            spent.append(out.used - begun)
+            spent.append(out.bits - begun)
         return [
-            self._written(node, draft, words, behind) for node, draft, words in zip(nodes, drafts, spent, strict=True)
+            self._written(node, draft, bits, behind) for node, draft, bits in zip(nodes, drafts, spent, strict=True)
         ]
 
     @property
@@ -333,10 +333,10 @@ class PartEncoder:
 
         return Attempt(canvas, real, latents, mended(latents, told, weights, workers=workers), bits)
 
-    def _written(self, node: Node, draft: _Draft, motion_words: int, behind: Behind) -> CodedNode:
+    def _written(self, node: Node, draft: _Draft, motion_bits: float, behind: Behind) -> CodedNode:
         """Appends what a node lacks."""
         out, told, decision, planes = behind.out, draft.told.conditions, draft.decision, draft.planes
-        begun, kind = out.used, (not node.parents, self.part.components)
+        begun, kind = out.bits, (not node.parents, self.part.components)
         counts = behind.counts.setdefault(node.depth, flag_counts())
         put_latents(decision.latents, self.weights.of(told.parents).context, told, counts, out)
         seen = behind.squares.setdefault(node.depth, mending.flag_counts())
@@ -350,7 +350,7 @@ class PartEncoder:
             if decision.screen is not None:
                 remember(behind.palette, Planes.rounded(self.canvases[node.frame]), decision.screen)
         behind.done[node.frame] = planes
-        return CodedNode(node, decision, draft.told, planes, motion_words, motion_words + out.used - begun)
+        return CodedNode(node, decision, draft.told, planes, motion_bits, motion_bits + out.bits - begun)
 
 
 def encode_part(

@@ -180,7 +180,7 @@ def _encoded(
     divided = layout.parts(geometry)
     encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}
-    steps, words, wrong = len(frames) * len(divided), 0, []
+    steps, bits, wrong = len(frames) * len(divided), 0.0, []
     with Workers() as workers:
         for number, part in enumerate(divided):
             kept = "own" if given is None else f"{zlib.crc32(repr(given).encode()):08x}"
@@ -193,13 +193,13 @@ def _encoded(
             else:
                 coding = encode_part(encoder, anchors, StreamWriter(), effort)
             for count, coded in enumerate(coding, 1):
-                frame, words = coded.node.frame, words + coded.words
+                frame, bits = coded.node.frame, bits + coded.bits
                 if part is divided[0]:
                     fields[frame] = coded.node, coded.decision.field
                     wrong.append(float((coded.planes.tensor() - canvases[frame])[:, :4].square().mean()))
                 decisions.add(trial, coded.decision)
                 coded_nodes = number * len(frames) + count
-                report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), 32.0 * words))
+                report(FitStatus(coded_nodes, steps, "fit", psnr_db(float(np.mean(wrong)), 1.0), bits))
             if anchors is None:
                 anchors = tuple(sorted(frame for frame, (node, _) in fields.items() if node.depth <= 1))
             encoders.append((encoder, dataclasses.replace(effort, decided=decisions.of(trial))))

@@ -90,7 +90,7 @@ def coded(frame, words, error, parents=(0,), vector=(0, 0)):
     field = SimpleNamespace(vectors=np.tile(np.array(vector, np.int32), (2, 2, 2, 1)))
     return SimpleNamespace(
         node=Node(frame, 1 if parents else 0, parents),
-        words=words,
+        bits=32.0 * words,
         planes=planes,
         decision=SimpleNamespace(field=field),
     )

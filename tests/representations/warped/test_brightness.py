@@ -139,8 +139,8 @@ def test_decisions_keep_it(tmp_path):
 
 
 def test_a_fade_costs_less(monkeypatch):
-    def coded() -> tuple[int, float]:
-        """Words and squared error."""
+    def coded() -> tuple[float, float]:
+        """Bits and squared error."""
         frames = pictures(5, lambda t: 1 - 0.15 * t)
         (part,) = parts([plane.shape for plane in frames[0]])
         canvases = [to_canvas(list(planes), 8, part) for planes in frames]
@@ -148,9 +148,9 @@ def test_a_fade_costs_less(monkeypatch):
             encoder = encode.PartEncoder(canvases, part, Ladder(24, (-6, 0, 8)), load_weights(), workers)
             nodes = list(encode.encode_part(encoder, evenly(5, 4), StreamWriter()))
         wrong = [float((node.planes.tensor() - canvases[node.node.frame]).square().mean()) for node in nodes]
-        return sum(node.words for node in nodes), float(np.mean(wrong))
+        return sum(node.bits for node in nodes), float(np.mean(wrong))
 
-    words, wrong = coded()
+    bits, wrong = coded()
     monkeypatch.setattr(search, "estimated", lambda source, parents: ())
     plain = coded()
-    assert words < 0.9 * plain[0] and wrong < plain[1]
+    assert bits < 0.9 * plain[0] and wrong < plain[1]

@@ -106,7 +106,7 @@ def test_letters_take_fewer_bits_and_err_by_a_quarter(index):
     with_it, source = coded(page(), index, Behind())
     without, _ = coded(page(), index, Behind(screens=None))
     assert with_it.decision.screen is not None and without.decision.screen is None
-    assert with_it.words < 0.6 * without.words
+    assert with_it.bits < 0.6 * without.bits
     assert errors(source, with_it.planes, SQUARE).sum() < errors(source, without.planes, SQUARE).sum() / 4
 
 
@@ -126,15 +126,15 @@ def test_beside_a_texture_only_letters_are_screen_content():
 def test_new_letters_are_not_pieced_together_from_old_ones():
     """Squares that are coded sample by sample need no motion, unless it shows what is there already."""
     part, frames = parts([plane.shape for plane in page()])[0], [page(), page(seed=100)]
-    canvases, words = [to_canvas(planes, 8, part) for planes in frames], []
+    canvases, bits = [to_canvas(planes, 8, part) for planes in frames], []
     for behind in (Behind(), Behind(screens=None)):
         with Workers() as workers:
             encoder = PartEncoder(canvases, part, Ladder(30, (0,)), load_weights(), workers)
             encoder.wave([Node(0, 0, ())], behind)
             (node,) = encoder.wave([Node(1, 1, (0,))], behind)
-            words.append(node.motion_words)
+            bits.append(node.motion_bits)
     assert node.decision.screen is None
-    assert words[0] < words[1] / 2
+    assert bits[0] < bits[1] / 2
 
 
 def test_values_become_the_same_in_every_frame():
