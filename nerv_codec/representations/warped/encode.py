@@ -58,7 +58,7 @@ _LOOPED = 2
 """Depths below this are analysed in a closed loop where they show screen content, unless they take steps. Films gain
 next to nothing by it behind the root."""
 _DEAR = 0.05
-"""Share of an anchor's bits that motion may take before others are tried that take less."""
+"""Share of a node's bits that motion may take before others are tried that take less."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -285,7 +285,7 @@ class PartEncoder:
         behind: Behind,
         rough: bool,
     ) -> _Way:
-        """The way that a node goes: of an anchor that slides and whose motion is dear also calmer ones are tried."""
+        """The way that a node goes: if a scene slides and motion is dear, also calmer ones are tried."""
         weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
         index = self.ladder.at(node.depth, self.part)
 
@@ -301,7 +301,7 @@ class PartEncoder:
         brightness, free = search_changed(source, parents, price, known, estimates, reaches, workers, originals)
         best = going(brightness, free)
         spent = field_bits(free, known, behind.models)
-        if node.sides == 2 or rough or spent <= _DEAR * (spent + best.attempt.bits):
+        if rough or spent <= _DEAR * (spent + best.attempt.bits):
             return best
 
         def cost(way: _Way) -> float:
