@@ -310,9 +310,12 @@ class PartEncoder:
             return wrong / price + way.attempt.bits + field_bits(way.field, known, behind.models)
 
         seen = changed(parents, brightness)
-        alike = [going(brightness, field) for field in common_ways(source, seen, free)]
-        if not alike:
+        fields = common_ways(source, seen, free)
+        if node.sides == 2:  # nothing but the last gains there
+            return min([best, *(going(brightness, field) for field in fields[-1:])], key=cost)
+        if not fields:
             return best
+        alike = [going(brightness, field) for field in fields]
         begin = min(alike, key=cost).field
         assert begin is not None
         calm = search(source, seen, price, known, estimates, reaches, workers, (), (begin, free))
