@@ -52,7 +52,7 @@ def _errors(source: Planes, parents: Sequence[Planes], field: MotionField) -> np
 
 
 def _leading_out(field: MotionField) -> npt.NDArray[np.bool_]:
-    """Blocks (rows, cols) whose vector to parent 0 leads the centre out of the picture."""
+    """`motion_kernel.leads_out` of all blocks (rows, cols) and their vectors to parent 0 at once."""
     shape = np.array(field.modes.shape)
     centres = BLOCK * np.moveaxis(np.indices(field.modes.shape), 0, -1) + BLOCK // 2 + field.vectors[0] / PRECISION
     return np.asarray(((centres < 0) | (centres >= BLOCK * shape)).any(-1))

@@ -107,8 +107,12 @@ def test_fewer_bits_or_less_error_cost_less():
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart):
-    """Vectors that the search took from nowhere are left out, those of a part that moves by itself are not."""
+@pytest.mark.parametrize("last", [1, 2])
+def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart, last):
+    """Vectors that the search took from nowhere are left out, those of a part that moves by itself are not.
+
+    The last node in the order is an anchor, or a frame between two parents.
+    """
     fmt = PixelFormat()
     (first,) = moving_texture(fmt, 64, 96, 1)
     second = [plane.copy() for plane in first]
@@ -126,8 +130,9 @@ def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart):
 
         monkeypatch.setattr(encode, "search_changed", lost)
     part = parts([plane.shape for plane in first])[0]
-    canvases = [to_canvas(planes, 8, part) for planes in (first, second)]
+    canvases = [to_canvas(planes, 8, part) for planes in (first, second, first)[: last + 1]]
     with Workers() as workers:
         encoder = PartEncoder(canvases, part, Ladder(48, (0,)), load_weights(), workers)
-        *_, anchor = encode_part(encoder, (0, 1), StreamWriter())
-    assert (anchor.decision.field.vectors == 0).all() != apart
+        *_, node = encode_part(encoder, (0, last), StreamWriter())
+    assert node.node.frame == 1 and len(node.node.parents) == last
+    assert (node.decision.field.vectors == 0).all() != apart

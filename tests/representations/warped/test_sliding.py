@@ -2,11 +2,12 @@ import cv2
 import numpy as np
 import pytest
 
+from nerv_codec.representations.warped import motion_kernel
 from nerv_codec.representations.warped.motion import BOTH, Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, field_bits
 from nerv_codec.representations.warped.planes import UNIT, Planes
 from nerv_codec.representations.warped.search import search
-from nerv_codec.representations.warped.sliding import common_ways
+from nerv_codec.representations.warped.sliding import _leading_out, common_ways
 
 
 def scene(left: int, apart: int = 0) -> Planes:
@@ -48,6 +49,15 @@ def test_blocks_that_come_in_do_not_count_and_those_that_move_apart_do() -> None
     vectors[0] = 0, 4 * 9
     vectors[0, :4] = 0, 4 * 15
     assert common_ways(scene(250 + 9, 6), [scene(250)], field_of(vectors, modes)) == []
+
+
+def test_what_leads_out_is_what_the_kernel_says() -> None:
+    vectors = np.random.default_rng(2).integers(-300, 300, (2, 8, 12, 2))
+    vectors[0, 0, 0], vectors[0, 7, 11] = (-16, 0), (15, 16)  # just inside, just outside
+    found = _leading_out(field_of(vectors, np.zeros((8, 12), np.uint8)))
+    assert not found[0, 0] and found[7, 11] and 0.2 < found.mean() < 0.9
+    for (r, c), out in np.ndenumerate(found):
+        assert out == motion_kernel.leads_out((8, 12), r, c, *vectors[0, r, c])
 
 
 def test_modes_and_both_vectors_are_shared() -> None:
