@@ -1,8 +1,8 @@
 """Makes the golden files: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden*.nvc and .json of each.
 
-The golden files pin the format, one for each representation, one of screen content and one of split blocks: every
-later version must decode them to the same integers, and to the same pictures within one code value. They are made once
-and again only with a new format version, so what exists is not overwritten.
+The golden files pin the format, one for each representation, one of screen content, one of split blocks and one of a
+zoom: every later version must decode them to the same integers, and to the same pictures within one code value. They
+are made once and again only with a new format version, so what exists is not overwritten.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ CONFIGS = {
     "golden_warped": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_screen": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_split": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
+    "golden_zoom": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
 }
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
@@ -61,7 +62,15 @@ def things() -> list[np.ndarray]:
     return pictures
 
 
-DRAWN = {"golden_screen": page, "golden_split": things}
+def zoom() -> list[np.ndarray]:
+    """Blobs that come nearer and turn: motion of the whole."""
+    blobs = cv2.GaussianBlur(np.random.default_rng(2).normal(0, 1, (64, 96, 3)), (0, 0), 2)
+    ground = (128 + 60 * blobs / blobs.std()).clip(0, 255).astype(np.uint8)
+    near = [cv2.getRotationMatrix2D((48, 32), 2 * t, 1.04**t) for t in range(END)]
+    return [cv2.warpAffine(ground, one, (96, 64), borderMode=cv2.BORDER_REFLECT) for one in near]
+
+
+DRAWN = {"golden_screen": page, "golden_split": things, "golden_zoom": zoom}
 
 
 def write(pictures: list[np.ndarray], path: Path) -> None:

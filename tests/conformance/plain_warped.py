@@ -840,6 +840,7 @@ class PartDecoder:
             if node.parents:
                 known = expected(node, (self.extent[0] // 8, self.extent[1] // 8), self.fields)
                 self.brightness[node.frame] = self.gains_and_offsets(len(node.parents))
+                known = self.as_a_whole(known, len(node.parents))
                 decisions = self.decisions[int(np.sign(known.q))]
                 field = FieldDecoder(self.decoder, decisions, known).field()
                 if self.decoder.flag(self.counts["split", int(np.sign(known.q))]):
@@ -916,7 +917,20 @@ class PartDecoder:
             return [(128, 0)] * parents
         return [(128 + self.number("gain"), self.number("offset")) for _ in range(parents)]
 
-    def number(self, kind: str) -> int:
+    def as_a_whole(self, known: Expected, parents: int) -> Expected:
+        """What is expected of a node that moves as a whole, if it does (10.5)."""
+        if not self.decoder.flag(self.counts["whole", int(np.sign(known.q))]):
+            return known
+        h, w = len(known.vectors[0]), len(known.vectors[0][0])
+        y, x, grids = max(h - 1, 1), max(w - 1, 1), [[[(0, 0)] * w for _ in range(h)] for _ in range(2)]
+        for grid in grids[:parents]:
+            a, b, c = ([self.number(kind, 15) for _ in range(2)] for kind in ("whole a", "whole b, c", "whole b, c"))
+            for i, j in np.ndindex(h, w):
+                down, right = (a[k] * y * x + b[k] * i * x + c[k] * j * y for k in range(2))
+                grid[i][j] = scaled((down, right), 1, 4 * y * x)
+        return Expected(grids, known.p, known.q)
+
+    def number(self, kind: str, n: int = 9) -> int:
         """A number of a kind (10.6)."""
 
         def flag(pair: int) -> int:
@@ -925,7 +939,7 @@ class PartDecoder:
         if not flag(0):
             return 0
         sign, magnitude = (-1 if flag(1) else 1), 1
-        for _ in range(next((k for k in range(9) if not flag(3 + k)), 9)):
+        for _ in range(next((k for k in range(n) if not flag(3 + k)), n)):
             magnitude = 2 * magnitude + flag(2)
         return sign * magnitude
 
@@ -1047,7 +1061,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     reader = Reader(payload)
     networks = Networks(reader.take(8))
     depth, *shifts = reader.take(5)
-    screens, depth = depth >= 128, depth % 128 - 64
+    screens, depth = depth >= 128, depth % 128 - 96
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 import plain_warped as plain
 import pytest
@@ -16,6 +19,7 @@ from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import CodedNode, PartEncoder, encode_part
+from nerv_codec.representations.warped.global_motion import GlobalMotion
 from nerv_codec.representations.warped.motion import Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.payload import Head, Layout, Payload
@@ -25,6 +29,7 @@ from nerv_codec.representations.warped.tree import evenly
 CASES = {
     "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 0.1, 30),
     "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 0.0, 12),
+    "a zoom": (PixelFormat(), Layout(8, 1, 1, 1, 0), 96, 128, 3, 2, 0.0, 40),
     "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 0.0, 50),
     "screen content": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 4, 2, 0.0, 40),
     "gray screen content": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 3, 2, 0.0, 30),
@@ -51,6 +56,19 @@ def _frames(fmt: PixelFormat, height: int, width: int, count: int, fade: float) 
     return pictures
 
 
+def _zoom(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[np.ndarray]]:
+    """Blobs that come nearer."""
+    blobs, pictures = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, (height, width)), (0, 0), 2), []
+    for t in range(count):
+        near = cv2.getRotationMatrix2D((width / 2, height / 2), 0, 1.06**t)
+        luma = 128 + 250 * cv2.warpAffine(
+            blobs, near, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+        )
+        gray = [np.full(fmt.plane_size(plane, height, width), 128, np.uint8) for plane in (1, 2)]
+        pictures.append([np.rint(luma.clip(0, 255)).astype(np.uint8), *gray])
+    return pictures
+
+
 def _letters(fmt: PixelFormat, height: int, width: int, count: int) -> list[list[np.ndarray]]:
     """Marks of a few colours that repeat and scroll, on a ground of which a part is not flat."""
     rng = np.random.default_rng(2)
@@ -72,8 +90,11 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
     """The payload, the coded nodes of every part, and what they belong to."""
     fmt, layout, height, width, count, span, fade, index = CASES[name]
     geometry = GopGeometry(count, height, width, fmt.num_planes)
-    screens = "screen" in name
-    frames = _letters(fmt, height, width, count) if screens else _frames(fmt, height, width, count, fade)
+    screens, zooms = "screen" in name, "zoom" in name
+    if screens:
+        frames = _letters(fmt, height, width, count)
+    else:
+        frames = _zoom(fmt, height, width, count) if zooms else _frames(fmt, height, width, count, fade)
     weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
     with Workers() as workers:
@@ -86,6 +107,8 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
         assert sum(bool(node.decision.brightness) for nodes in coded for node in nodes) > 1
     if fade:
         assert any(node.decision.field is not None and node.decision.field.corners.any() for node in coded[0])
+    if zooms:
+        assert any(node.decision.field is not None and node.decision.field.whole for node in coded[0])
     if screens:
         assert [node.decision.screen is not None for node in coded[0]].count(True) > 1
     head = Head(weights.digest, layout, ladder, anchors, screens)
@@ -206,7 +229,7 @@ def _random_field(rng: np.random.Generator, shape: tuple[int, int], known: Expec
 
 
 def test_motion_of_all_modes_is_read_by_the_text():
-    """With one parent, between two, and after two, in one stream, several nodes of each."""
+    """With one parent, between two, and after two, in one stream, several nodes of each; half of them as a whole."""
     rng, shape, models, out = np.random.default_rng(2), (7, 9), MotionModels(), StreamWriter()
     coded = []
     for near, far in [(2, 0), (1, 3), (3, -5), (2, -2), (3, 1), (1, 0), (2, 2), (4, -7)]:
@@ -215,13 +238,18 @@ def test_motion_of_all_modes_is_read_by_the_text():
         if far == 0:
             vectors[1] = 0
         known = Expectation(vectors, near, far)
-        coded.append((known, _random_field(rng, shape, known)))
-        put_field(coded[-1][1], known, models, out)
-    decoder, decisions = plain.RangeDecoder(out.bytes()), {sign: plain.Decisions() for sign in (-1, 0, 1)}
+        pairs = rng.integers(-40, 41, (6 if far else 3, 2)) * rng.choice([0, 1, 30], (6 if far else 3, 1))
+        whole = GlobalMotion(tuple(map(tuple, pairs.tolist()))) if len(coded) % 2 else None
+        field = replace(_random_field(rng, shape, known.given(whole)), whole=whole)
+        coded.append((known, field))
+        put_field(field, known, models, out)
+    part = plain.PartDecoder(out.bytes(), plain.Networks(load_weights().digest), (112, 144), False, False)
+    decoder, decisions = part.decoder, {sign: plain.Decisions() for sign in (-1, 0, 1)}
     splits, flags = plain.Decisions(plain.kind_of_split), {sign: [0, 0] for sign in (-1, 0, 1)}
     for known, field in coded:
         expected = plain.Expected([[[tuple(v) for v in row] for row in grid] for grid in known.vectors.tolist()],
                                   known.near, known.far)  # fmt: skip
+        expected = part.as_a_whole(expected, 2 if known.far else 1)
         found = plain.FieldDecoder(decoder, decisions[np.sign(known.far)], expected).field()
         if decoder.flag(flags[np.sign(known.far)]):
             plain.SplitDecoder(decoder, splits, found).corners()

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from nerv_codec.representations.shared.stream import Counts, StreamReader, StreamWriter
 from nerv_codec.representations.warped.compensate_kernel import GRAY
 from nerv_codec.representations.warped.motion import BLOCK
+from nerv_codec.representations.warped.numbers import number_counts, put_number, take_number
 from nerv_codec.representations.warped.planes import LARGEST, UNIT, Planes, Samples
 
 _BITS = 7
@@ -24,7 +25,6 @@ OFFSET_UNIT = 4
 """Units of a sample."""
 LARGEST_NUMBER = 1023
 """Of gain less GAIN_UNIT and of offset, either sign."""
-_MOST_ONES = LARGEST_NUMBER.bit_length() - 1
 _SHARE = 0.03
 """Of the squared error of block means, which must go away, ..."""
 _LEAST = (UNIT / 2) ** 2
@@ -89,11 +89,6 @@ def _means(plane: Samples) -> npt.NDArray[np.float64]:
     return found
 
 
-def _number_counts() -> Counts:
-    """(rows, 2): of zero, of the sign, of bits, then of the ones before them."""
-    return np.zeros((3 + _MOST_ONES, 2), np.int64)
-
-
 @dataclass
 class BrightnessCounts:
     """Of all flags so far.
@@ -105,49 +100,23 @@ class BrightnessCounts:
     """
 
     used: Counts = field(default_factory=lambda: np.zeros(2, np.int64))
-    gain: Counts = field(default_factory=_number_counts)
-    offset: Counts = field(default_factory=_number_counts)
+    gain: Counts = field(default_factory=lambda: number_counts(LARGEST_NUMBER))
+    offset: Counts = field(default_factory=lambda: number_counts(LARGEST_NUMBER))
 
 
 def put_brightness(brightness: Sequence[Brightness], counts: BrightnessCounts, out: StreamWriter) -> None:
     """Appends what a node says of its parents: of each of them, or nothing."""
     out.flag(bool(brightness), counts.used)
     for one in brightness:
-        _put_number(one.gain - GAIN_UNIT, counts.gain, out)
-        _put_number(one.offset, counts.offset, out)
+        put_number(one.gain - GAIN_UNIT, counts.gain, out)
+        put_number(one.offset, counts.offset, out)
 
 
 def take_brightness(parents: int, counts: BrightnessCounts, source: StreamReader) -> tuple[Brightness, ...]:
     """The inverse of :func:`put_brightness` for a node with so many parents."""
 
     def one() -> Brightness:
-        gain = GAIN_UNIT + _take_number(counts.gain, source)
-        return Brightness(gain, _take_number(counts.offset, source))
+        gain = GAIN_UNIT + take_number(counts.gain, source)
+        return Brightness(gain, take_number(counts.offset, source))
 
     return tuple(one() for _ in range(parents)) if source.flag(counts.used) else ()
-
-
-def _put_number(number: int, counts: Counts, out: StreamWriter) -> None:
-    """Zero or not, the sign, and the magnitude in an Exp-Golomb code, which cannot say more than LARGEST_NUMBER."""
-    zero, sign, low, *ones = counts
-    out.flag(number != 0, zero)
-    if number:
-        out.flag(number < 0, sign)
-        bits = abs(number).bit_length() - 1
-        for k in range(min(bits + 1, _MOST_ONES)):
-            out.flag(k < bits, ones[k])
-        for k in reversed(range(bits)):
-            out.flag(bool(abs(number) >> k & 1), low)
-
-
-def _take_number(counts: Counts, source: StreamReader) -> int:
-    """The inverse of :func:`_put_number`."""
-    zero, sign, low, *ones = counts
-    if not source.flag(zero):
-        return 0
-    negative, bits, magnitude = source.flag(sign), 0, 1
-    while bits < _MOST_ONES and source.flag(ones[bits]):
-        bits += 1
-    for _ in range(bits):
-        magnitude = 2 * magnitude + source.flag(low)
-    return -magnitude if negative else magnitude

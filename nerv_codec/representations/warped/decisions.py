@@ -17,6 +17,7 @@ from torch import Tensor
 from nerv_codec.representations.fitting.checkpoint import Checkpoint, FitState
 from nerv_codec.representations.shared.band_coder import Latents
 from nerv_codec.representations.warped.brightness import Brightness
+from nerv_codec.representations.warped.global_motion import GlobalMotion
 from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.screen import Codes, Screen
@@ -83,6 +84,8 @@ class Decisions:
             self._kept[f"{name}/vectors"] = torch.from_numpy(decision.field.vectors.astype(np.int16))
             self._kept[f"{name}/modes"] = torch.from_numpy(decision.field.modes)
             self._kept[f"{name}/corners"] = _packed(decision.field.corners)
+            if decision.field.whole is not None:
+                self._kept[f"{name}/whole"] = torch.tensor(decision.field.whole.numbers)
         self.offer()
 
     def offer(self) -> None:
@@ -96,7 +99,9 @@ class Decisions:
         brightness = tuple(Brightness(*one) for one in parts.pop("brightness", torch.empty(0, 2)).tolist())
         if "modes" in parts:
             vectors, corners = parts.pop("vectors").numpy().astype(np.int32), _unpacked(parts.pop("corners"))[0]
-            field = MotionField(vectors, parts.pop("modes").numpy(), corners.astype(np.uint8))
+            numbers = tuple((down, right) for down, right in parts.pop("whole", torch.empty(0, 2)).tolist())
+            whole = GlobalMotion(numbers) if numbers else None
+            field = MotionField(vectors, parts.pop("modes").numpy(), corners.astype(np.uint8), whole)
         if "screen" in parts:
             codes = (_unpacked(parts.pop(plane))[0].astype(np.uint8) for plane in _PLANES if plane in parts)
             screen = Screen(parts.pop("screen").numpy(), tuple(codes))

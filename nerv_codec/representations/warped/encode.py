@@ -44,7 +44,7 @@ from nerv_codec.representations.warped.screen_choice import (
     with_screen,
 )
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search, search_changed
-from nerv_codec.representations.warped.sliding import common_ways
+from nerv_codec.representations.warped.sliding import alike, promised, shows
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -59,6 +59,9 @@ _LOOPED = 2
 next to nothing by it behind the root."""
 _DEAR = 0.05
 """Share of a node's bits that motion may take before others are tried that take less."""
+_CALM = 4.0
+"""How much dearer bits of motion are where a scene slides: blocks that come in at its border find their like somewhere,
+each elsewhere, and save next to nothing by it."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -285,7 +288,7 @@ class PartEncoder:
         behind: Behind,
         rough: bool,
     ) -> _Way:
-        """The way that a node goes: if a scene slides and motion is dear, also calmer ones are tried."""
+        """The way that a node goes: if motion is dear, also what all blocks may share is tried, and what is near."""
         weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
         index = self.ladder.at(node.depth, self.part)
 
@@ -304,22 +307,29 @@ class PartEncoder:
         if rough or spent <= _DEAR * (spent + best.attempt.bits):
             return best
 
+        seen = changed(parents, brightness)
+
+        def guessed(field: MotionField) -> float:
+            return field_bits(field, known, behind.models) + promised(source, seen, field, price)
+
+        def again(begin: MotionField, dearer: float) -> MotionField:
+            return search(source, seen, price, known, estimates, reaches, workers, (), (begin, free), dearer)
+
         def cost(way: _Way) -> float:
             assert way.field is not None
             wrong: float = float(distortion(canvas, way.attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
             return wrong / price + way.attempt.bits + field_bits(way.field, known, behind.models)
 
-        seen = changed(parents, brightness)
-        fields = common_ways(source, seen, free)
-        if node.sides == 2:  # the others gain next to nothing there, and take a third of the time
-            return min([best, *(going(brightness, field) for field in fields[-1:])], key=cost)
-        if not fields:
-            return best
-        alike = [going(brightness, field) for field in fields]
-        begin = min(alike, key=cost).field
-        assert begin is not None
-        calm = search(source, seen, price, known, estimates, reaches, workers, (), (begin, free))
-        return min([best, *alike, going(brightness, calm)], key=cost)
+        begin = min(alike(source, seen, free, known), key=guessed)
+        if node.sides == 1:
+            fields = [again(begin, 1.0)]
+            if shows(source, seen, begin, free):
+                fields += [begin, again(begin, _CALM)]
+        elif guessed(begin) < guessed(free):  # there are many such nodes: a guess must do
+            fields = [min(begin, again(begin, 1.0), key=guessed)]
+        else:
+            fields = []
+        return min([best, *(going(brightness, field) for field in fields)], key=cost)
 
     def _attempted(self, canvas: Tensor, told: Told, looped: bool) -> Attempt:
         """Latents and planes of a canvas, without steps."""

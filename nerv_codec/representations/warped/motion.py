@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from nerv_codec.representations.warped.global_motion import GlobalMotion
 from nerv_codec.representations.warped.tree import Node
 
 BLOCK = 8
@@ -31,11 +32,13 @@ class MotionField:
             A vector that the mode does not use says where straight motion leads (see :func:`straight`).
         modes: (rows, cols).
         corners: (2 rows, 2 cols): what corners of blocks show, see `split_kernel`.
+        whole: How the picture moves as a whole, if that is what is expected of its blocks.
     """
 
     vectors: Vectors
     modes: npt.NDArray[np.uint8]
     corners: Corners
+    whole: GlobalMotion | None = None
 
 
 def no_corners(shape: tuple[int, ...]) -> Corners:
@@ -54,7 +57,7 @@ def joined(field: MotionField, blocks: npt.NDArray[np.bool_]) -> MotionField:
         vectors[:, r, c], modes[r, c] = vectors[:, y, x], modes[y, x]
     around = np.lib.stride_tricks.sliding_window_view(np.pad(blocks, 1), (3, 3)).any((2, 3))
     corners[around.repeat(2, 0).repeat(2, 1)] = 0
-    return MotionField(vectors, modes, corners)
+    return MotionField(vectors, modes, corners, field.whole)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,21 @@ class Expectation:
     vectors: Vectors
     near: int
     far: int
+
+    @property
+    def parents(self) -> int:
+        """How many there are."""
+        return 2 if self.far else 1
+
+    @property
+    def farthest(self) -> int:
+        """The longest vector from which a straight one on to the other parent is still a vector."""
+        return MAX_VECTOR // -(-max(self.near, abs(self.far)) // min(self.near, abs(self.far) or self.near))
+
+    def given(self, whole: GlobalMotion | None) -> Expectation:
+        """What is expected where this is known of the whole picture."""
+        vectors = self.vectors if whole is None else whole.vectors((self.vectors.shape[1], self.vectors.shape[2]))
+        return Expectation(vectors, self.near, self.far)
 
 
 def scaled(vectors: Vectors, numerator: int, denominator: int) -> Vectors:

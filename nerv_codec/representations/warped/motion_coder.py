@@ -11,6 +11,7 @@ from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.warped import motion_kernel, split_kernel
 from nerv_codec.representations.warped.decision_kernel import Decisions
+from nerv_codec.representations.warped.global_motion import GlobalCounts, put_global, take_global
 from nerv_codec.representations.warped.motion import BLOCK, Expectation, MotionField, no_corners
 
 Estimates = npt.NDArray[np.int64]
@@ -24,12 +25,14 @@ class MotionModels:
     Attributes:
         splits: Of blocks that are split, for all nodes.
         any_split: Counts of flags whether a node has any, for each set.
+        whole: Counts of what is said of whole pictures.
     """
 
     def __init__(self) -> None:
         self._sets = [motion_kernel.start() for _ in range(3)]
         self.splits = split_kernel.start()
         self.any_split = np.zeros((3, 2), np.int64)
+        self.whole = GlobalCounts()
 
     def of(self, expectation: Expectation) -> Decisions:
         """The set for a node."""
@@ -46,7 +49,9 @@ def _kind_of(expectation: Expectation) -> int:
 
 
 def put_field(field: MotionField, expectation: Expectation, models: MotionModels, out: StreamWriter) -> None:
-    """Appends a field to a stream."""
+    """Appends a field to a stream; expectation: what motion before says of it."""
+    put_global(field.whole, models.whole, _kind_of(expectation), out)
+    expectation = expectation.given(field.whole)
     out.reserve(6 * field.modes.size)
     out.used = motion_kernel.code_field(
         True, field.vectors.copy(), field.modes.copy(), expectation.vectors, expectation.near, expectation.far,
@@ -73,6 +78,8 @@ def take_field(
 ) -> MotionField:
     """The inverse of :func:`put_field` for a canvas of (rows, cols) luma samples. Raises BitstreamError."""
     shape = extent[0] // BLOCK, extent[1] // BLOCK
+    whole = take_global(expectation.parents, models.whole, _kind_of(expectation), source)
+    expectation = expectation.given(whole)
     vectors, modes = np.zeros((2, *shape, 2), np.int32), np.zeros(shape, np.uint8)
     source.position = motion_kernel.code_field(
         False, vectors, modes, expectation.vectors, expectation.near, expectation.far, models.of(expectation),
@@ -80,7 +87,7 @@ def take_field(
     )  # fmt: skip
     if source.position < 0:
         raise BitstreamError("the motion of a frame leads nowhere")
-    field = MotionField(vectors, modes, no_corners(shape))
+    field = MotionField(vectors, modes, no_corners(shape), whole)
     if source.flag(models.any_split[_kind_of(expectation)]):
         source.position = split_kernel.code_splits(
             False, vectors, modes, field.corners, models.splits, source.state, source.words, source.position

@@ -24,7 +24,6 @@ from nerv_codec.representations.warped.decision_kernel import ONE
 from nerv_codec.representations.warped.motion import (
     BLOCK,
     BOTH,
-    MAX_VECTOR,
     PRECISION,
     Expectation,
     MotionField,
@@ -59,9 +58,6 @@ _PRICE = 0.9
 """Error of samples in 0..1 that a bit is worth, in square roots of lambda."""
 _QUIET = 64.0
 """Bits that a block's error is worth at the most where its square counts instead."""
-_CALM = 4.0
-"""How much dearer a bit of calmer motion is: where a scene slides, blocks that come in at its border find their like
-somewhere, each elsewhere, and save next to nothing by it."""
 _TINT_WEIGHT = 16 * 0.6
 """Of a difference of chroma, in 1/16 as errors are counted."""
 _WORTH = 0.8
@@ -83,6 +79,7 @@ def search(
     workers: Workers | None = None,
     originals: Sequence[Samples] = (),
     calmed: tuple[MotionField, MotionField] | None = None,
+    dearer: float = 1.0,
 ) -> MotionField:
     """Motion of a node.
 
@@ -95,14 +92,12 @@ def search(
         reaches: Largest steps of the refinement, sweep by sweep, in quarter samples.
         workers: Who share the work; what is found does not depend on them.
         originals: Luma of the node and of its parents before coding, where blocks that are the same are looked for.
-        calmed: A field in which all blocks move alike, and what was found before, if calmer motion is looked for
-            now: bits are dearer, all blocks begin as in the first, as if that were expected, and may still move as in
-            the second.
+        calmed: A field that a whole picture moves by, and what was found before: all blocks begin as in the first, as
+            if that were expected, and may still move as in the second.
+        dearer: By how much bits are dearer, where calmer motion is looked for.
     """
     worth = _PRICE * math.sqrt(price) * 255 * UNIT
-    bit, known = worth, expectation.vectors
-    if calmed is not None:
-        bit, known = worth * _CALM, calmed[0].vectors
+    bit, known = worth * dearer, calmed[0].vectors if calmed else expectation.vectors
     starts = np.zeros(expectation.vectors.shape, np.int32)
     vectors = starts.copy()
     padded = tuple(extent + 2 * PAD for extent in source.y.shape)
@@ -125,9 +120,7 @@ def search(
     total, corners = np.zeros((BLOCK * (rows + 1), BLOCK * (cols + 1)), np.int32), no_corners(modes.shape)
     accumulate(quarters, vectors, modes, total)
     seen = tints(source, parents, _TINT_WEIGHT)
-    near, far = expectation.near, expectation.far
-    # a vector straight on from the farthest one that is tried is still a vector
-    farthest = MAX_VECTOR // -(-max(near, abs(far)) // min(near, abs(far) or near))
+    near, far, farthest = expectation.near, expectation.far, expectation.farthest
     bits = _bits(estimates[0], motion_kernel.MODELS)
     sizes = size_bits(bits)
     memory = np.zeros(starts.shape[:3], np.bool_), np.zeros(modes.shape, np.bool_), np.full(modes.shape, -1, np.int64)
@@ -152,7 +145,7 @@ def search(
             split()
         else:
             corners[:] = OVERLAPPED
-    return MotionField(vectors, modes, corners)
+    return MotionField(vectors, modes, corners, calmed[0].whole if calmed else None)
 
 
 def search_changed(

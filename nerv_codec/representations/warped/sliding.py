@@ -1,4 +1,4 @@
-"""A scene that slides, in the encoder only: whether most of a picture moves alike, and how.
+"""A scene that moves as a whole, in the encoder only: whether most of a picture slides, zooms or turns, and how.
 
 Search, block by block, leaves flat ground where it began, lets neighbours differ by a quarter of a sample, and finds
 for what comes in at a border its like somewhere, each elsewhere. So what all blocks may share is looked for here.
@@ -7,41 +7,64 @@ for what comes in at a border its like somewhere, each elsewhere. So what all bl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from nerv_codec.representations.warped.compensate import compensate
-from nerv_codec.representations.warped.motion import BLOCK, PRECISION, MotionField, no_corners
-from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.global_motion import LARGEST_NUMBER, UNIT, GlobalMotion
+from nerv_codec.representations.warped.motion import (
+    BLOCK,
+    BOTH,
+    FORWARD,
+    PRECISION,
+    Expectation,
+    MotionField,
+    no_corners,
+)
+from nerv_codec.representations.warped.planes import LARGEST, Planes, Samples
 
+_BITS = 8
+"""Bits from which on more error in a block costs a logarithm: what it has is coded then."""
 _MOST = 0.8
 """Share of the blocks that must be shown about as well if all move alike, of those that a parent shows then."""
 _WORSE = 2.0
 """Squared error in a block, as a multiple of what its own motion leaves, that is about as well."""
 _WAYS = 4
-"""How many ways are compared."""
+"""How many of the most frequent ways are compared."""
+_FEW = 0.25
+"""Share of blocks that is too small to fit a map to."""
+_MIDDLE = (BLOCK - 1) / 2
+"""Of a block, in samples from its first one."""
+_LARGE = 1 << 17
+"""Samples of a picture that is halved before it is laid on its parent: what is seen of motion then will do."""
+_TURNS = 20
+"""Of the fit of a map, and of what follows it."""
+
+Map = npt.NDArray[np.float64]
+"""(3, 2): what a place (1, y, x) in samples is multiplied by to give its vector, down and right, in samples."""
 
 
-def common_ways(source: Planes, parents: Sequence[Planes], field: MotionField) -> list[MotionField]:
-    """Fields in which all blocks move alike: as most do, and as shows the picture best, if a scene slides.
+def promised(source: Planes, parents: Sequence[Planes], field: MotionField, price: float) -> float:
+    """What the errors that motion leaves cost in bits, about, coded or not: better the less is to be known of it.
 
     Args:
         source: What the picture shows.
         parents: Of its prediction.
         field: Its motion, block by block.
+        price: Lambda of the node.
     """
-    own = _errors(source, parents, field)
+    worth = _errors(source, parents, field) / (LARGEST**2 * price)
+    return float(_BITS * np.log2(1 + worth / _BITS).sum())
 
-    def compared(way: MotionField) -> tuple[float, float]:
-        """Share of blocks that are shown about as well, of those that parent 0 shows; what is left in all."""
-        errors, shown = _errors(source, parents, way), ~_leading_out(way)
-        return float((errors <= _WORSE * own)[shown].sum() / max(shown.sum(), 1)), float(errors.sum())
 
-    ways = [(way, *compared(way)) for way in _most_frequent(field)]
-    ways = [way for way in ways if way[1] >= _MOST]
-    best = min(ways, key=lambda way: way[2], default=None)
-    return [way[0] for way in ways if way is ways[0] or way is best]
+def shows(source: Planes, parents: Sequence[Planes], way: MotionField, field: MotionField) -> bool:
+    """Whether a way shows most blocks about as well as their own motion does, of those that parent 0 shows then."""
+    shown = ~_leading_out(way)
+    good = _errors(source, parents, way) <= _WORSE * _errors(source, parents, field)
+    return bool(good[shown].sum() >= _MOST * max(shown.sum(), 1))
 
 
 def _errors(source: Planes, parents: Sequence[Planes], field: MotionField) -> npt.NDArray[np.float64]:
@@ -58,7 +81,14 @@ def _leading_out(field: MotionField) -> npt.NDArray[np.bool_]:
     return np.asarray(((centres < 0) | (centres >= BLOCK * shape)).any(-1))
 
 
-def _most_frequent(field: MotionField) -> list[MotionField]:
+def as_expected(known: Expectation) -> MotionField:
+    """All blocks as motion before lets expect."""
+    shape = known.vectors.shape[1:3]
+    modes = np.full(shape, BOTH if known.parents == 2 else FORWARD, np.uint8)
+    return MotionField(known.vectors, modes, no_corners(shape))
+
+
+def most_frequent(field: MotionField) -> list[MotionField]:
     """Fields in which all blocks move as many of a field do, the most frequent first."""
     rows, cols = field.modes.shape
     ways = np.dstack([field.modes, *field.vectors]).reshape(rows * cols, -1)
@@ -70,3 +100,89 @@ def _most_frequent(field: MotionField) -> list[MotionField]:
         return MotionField(vectors.copy(), np.full_like(field.modes, field.modes[r, c]), no_corners((rows, cols)))
 
     return [of(int(block)) for block in first[np.argsort(-counts, kind="stable")[:_WAYS]]]
+
+
+def alike(source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation) -> list[MotionField]:
+    """Fields for all blocks at once: as expected, as many move, and as one map moves them; see `moving_as_a_whole`."""
+    whole = moving_as_a_whole(source, parents, field, known)
+    return [as_expected(known), *most_frequent(field), *([whole] if whole else [])]
+
+
+def moving_as_a_whole(
+    source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation
+) -> MotionField | None:
+    """All blocks as one affine map moves the picture, towards each of its parents; None if that leads too far.
+
+    The map is at first that which most blocks are near to (iteratively reweighted least squares), then that by which
+    the picture is most like the parent (Evangelidis, Psarakis, Parametric image alignment using enhanced correlation
+    coefficient maximization, PAMI 2008), if less is left then.
+
+    Args:
+        source: What the picture shows.
+        parents: Of its prediction.
+        field: Its motion, block by block.
+        known: What motion before says of it.
+    """
+    shape = field.modes.shape
+    numbers: list[tuple[int, int]] = []
+    ends = _MIDDLE + BLOCK * np.maximum(np.array(shape) - 1, 1)
+    corners = np.array([(1, _MIDDLE, _MIDDLE), (1, ends[0], _MIDDLE), (1, _MIDDLE, ends[1])])
+    for number, parent in enumerate(parents):
+        found = corners @ _registered(source.y, parent.y, _fitted(field, number))
+        rounded = np.rint(found * PRECISION * UNIT)
+        if not (np.abs(rounded) <= LARGEST_NUMBER // 2).all():
+            return None
+        (y, x), *others = rounded.astype(int).tolist()
+        numbers += [(y, x), *((down - y, right - x) for down, right in others)]
+    whole = GlobalMotion(tuple(numbers))
+    moved = known.given(whole)
+    return replace(as_expected(moved), whole=whole) if np.abs(moved.vectors).max() <= known.farthest else None
+
+
+def _fitted(field: MotionField, number: int) -> Map:
+    """The map that most blocks are near to which have vectors of their own to a parent; of all if few have."""
+    used = (field.modes == number) | (field.modes == BOTH)
+    blocks = used if used.mean() > _FEW else np.ones_like(used)
+    vectors = field.vectors[number][blocks] / PRECISION
+    places = np.insert(BLOCK * np.argwhere(blocks) + _MIDDLE, 0, 1.0, axis=1)
+    weights, found = np.ones(len(places)), np.zeros((3, 2))
+    for _ in range(_TURNS):
+        weighted = places * weights[:, None]
+        found = np.linalg.lstsq(weighted.T @ places, weighted.T @ vectors, rcond=None)[0]
+        weights = np.maximum(np.abs(vectors - places @ found).max(1), 1.0) ** -1.5
+    return found
+
+
+def _registered(source: Samples, parent: Samples, start: Map) -> Map:
+    """The map by which a picture is most like its parent, near to the first one."""
+    one, two, smaller = source.astype(np.float32), parent.astype(np.float32), 1
+    while one.size > _LARGE:
+        one, two = (cv2.resize(plane, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) for plane in (one, two))
+        smaller *= 2
+    stop = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, _TURNS, 1e-5
+    first = _seen(start, smaller)
+    try:
+        found = cv2.findTransformECC(one, two, _matrix(first), cv2.MOTION_AFFINE, stop, np.empty(0, np.uint8), 3)[1]
+    except cv2.error:  # nothing to go by, or what is alike is lost
+        return start
+    other = np.array([(found[1, 2], found[0, 2]), (found[1, 1] - 1, found[0, 1]), (found[1, 0], found[0, 0] - 1)])
+    return _seen(min(first, other, key=lambda way: _left(one, two, way)), 1 / smaller)
+
+
+def _seen(way: Map, smaller: float) -> Map:
+    """A map on pictures that are smaller, by a factor."""
+    first, down, across = way
+    return np.array([(first + (smaller - 1) / 2 * (down + across)) / smaller, down, across])
+
+
+def _left(source: npt.NDArray[np.float32], parent: npt.NDArray[np.float32], way: Map) -> float:
+    """Mean difference of what a map shows to the source; edges are repeated."""
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    moved = cv2.warpAffine(parent, _matrix(way), source.shape[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return float(np.abs(moved - source).mean())
+
+
+def _matrix(way: Map) -> npt.NDArray[np.float32]:
+    """As OpenCV has it: (2, 3), rows are those of x and y, from a place (x, y, 1) to where it is read."""
+    (y, x), (yy, xy), (yx, xx) = way
+    return np.array([(1 + xx, xy, x), (yx, 1 + yy, y)], np.float32)
