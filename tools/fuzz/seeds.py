@@ -28,11 +28,11 @@ from nerv_codec.encoding.encode import encode
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.registry import MODELS
 
-_SCREEN = Path(__file__).parents[2] / "samples/golden_screen.nvc"
+_SAMPLES = Path(__file__).parents[2] / "samples"
 
 
 def files() -> Iterator[bytes]:
-    """A ``.nvc`` of two GOPs in colour and one in gray, of every representation, and one of screen content."""
+    """A ``.nvc`` of two GOPs in colour and one in gray, of every representation, one of screen content and a zoom."""
     for model, num_planes in itertools.product(MODELS, (3, 1)):
         layout = PixelFormat(num_planes, int(num_planes == 3), int(num_planes == 3))
         info = VideoInfo(16, 8, layout, time_base=Fraction(1, 24))
@@ -46,7 +46,7 @@ def files() -> Iterator[bytes]:
             config = EncoderConfig(model=model, gop=2, siren=SirenConfig(width=4, hidden_layers=1, steps=2))
             encode(clip, target, config=config)
             yield _beside(target.read_bytes(), _companions())
-    yield _SCREEN.read_bytes()
+    yield from ((_SAMPLES / f"golden_{name}.nvc").read_bytes() for name in ("screen", "zoom"))
 
 
 def _beside(file: bytes, sections: bytes) -> bytes:

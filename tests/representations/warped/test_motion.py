@@ -10,6 +10,7 @@ from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.warped.compensate import CHROMA_TAPS, LUMA_TAPS, compensate
 from nerv_codec.representations.warped.compensate_kernel import GRAY
+from nerv_codec.representations.warped.global_motion import GlobalCounts, take_global
 from nerv_codec.representations.warped.motion import (
     BACKWARD,
     BOTH,
@@ -174,21 +175,23 @@ def test_a_field_as_expected_costs_next_to_nothing() -> None:
 
 
 def test_noise_is_read_and_motion_that_leads_nowhere_refused() -> None:
-    rng, read = np.random.default_rng(0), 0
+    rng, read, refused = np.random.default_rng(0), 0, 0
     for reach, good in ((0, True), (1 << 20, False)):
         for _ in range(20):
-            source = StreamReader(rng.integers(0, 256, 400, np.uint8).tobytes())
-            known = Expectation(np.full((2, 8, 8, 2), reach, np.int32), 1, 1)
+            noise = rng.integers(0, 256, 400, np.uint8).tobytes()
+            known, source = Expectation(np.full((2, 8, 8, 2), reach, np.int32), 1, 1), StreamReader(noise)
             if not good:
-                with pytest.raises(BitstreamError):
-                    take_field((64, 64), known, MotionModels(), source)
+                if take_global(2, GlobalCounts(), 1, StreamReader(noise)) is None:  # else that is what is expected
+                    with pytest.raises(BitstreamError):
+                        take_field((64, 64), known, MotionModels(), source)
+                    refused += 1
                 continue
             try:  # noise may well lead nowhere by itself
                 take_field((64, 64), known, MotionModels(), source)
                 read += 1
             except BitstreamError:
                 assert source.position < 0
-    assert read > 10
+    assert read > 10 and refused > 5
 
 
 def test_motion_before_is_divided_by_time() -> None:
