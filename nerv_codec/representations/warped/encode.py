@@ -59,9 +59,11 @@ _LOOPED = 2
 next to nothing by it behind the root."""
 _DEAR = 0.05
 """Share of a node's bits that motion may take before others are tried that take less."""
-_CALM = 4.0
+_CALMER = (2.0, 4.0)
 """How much dearer bits of motion are where a scene slides: blocks that come in at its border find their like somewhere,
 each elsewhere, and save next to nothing by it."""
+_LASTING = 1.3
+"""Worth of a bit of motion there: what goes another way than it must makes what comes behind it dearer."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
 
@@ -318,13 +320,14 @@ class PartEncoder:
         def cost(way: _Way) -> float:
             assert way.field is not None
             wrong: float = float(distortion(canvas, way.attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
-            return wrong / price + way.attempt.bits + field_bits(way.field, known, behind.models)
+            return wrong / price + way.attempt.bits + worth * field_bits(way.field, known, behind.models)
 
-        begin = min(alike(source, seen, free, known), key=guessed)
+        begin, worth = min(alike(source, seen, free, known), key=guessed), 1.0
         if node.sides == 1:
             fields = [again(begin, 1.0)]
-            if shows(source, seen, begin, free):
-                fields += [begin, again(begin, _CALM)]
+            if shows(source, seen, begin, free, price):
+                fields += [begin, *(again(begin, dearer) for dearer in _CALMER)]
+                worth = _LASTING
         elif guessed(begin) < guessed(free):  # there are many such nodes: a guess must do
             fields = [min(begin, again(begin, 1.0), key=guessed)]
         else:

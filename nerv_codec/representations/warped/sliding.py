@@ -60,10 +60,13 @@ def promised(source: Planes, parents: Sequence[Planes], field: MotionField, pric
     return float(_BITS * np.log2(1 + worth / _BITS).sum())
 
 
-def shows(source: Planes, parents: Sequence[Planes], way: MotionField, field: MotionField) -> bool:
-    """Whether a way shows most blocks about as well as their own motion does, of those that parent 0 shows then."""
+def shows(source: Planes, parents: Sequence[Planes], way: MotionField, field: MotionField, price: float) -> bool:
+    """Whether a way shows most blocks about as well as their own motion does, of those that parent 0 shows then.
+
+    Errors that are worth less than a bit, with lambda as the price, are none: flat ground has next to nothing anyway.
+    """
     shown = ~_leading_out(way)
-    good = _errors(source, parents, way) <= _WORSE * _errors(source, parents, field)
+    good = _errors(source, parents, way) <= _WORSE * _errors(source, parents, field) + LARGEST**2 * price
     return bool(good[shown].sum() >= _MOST * max(shown.sum(), 1))
 
 

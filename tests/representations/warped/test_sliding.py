@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from nerv_codec.representations.warped import motion_kernel
-from nerv_codec.representations.warped.motion import BOTH, PRECISION, Expectation, MotionField, no_corners
+from nerv_codec.representations.warped.motion import BLOCK, BOTH, PRECISION, Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, field_bits
 from nerv_codec.representations.warped.planes import UNIT, Planes
 from nerv_codec.representations.warped.search import search
@@ -80,11 +80,22 @@ def test_blocks_that_come_in_do_not_count_and_those_that_move_apart_do() -> None
     vectors[0, ..., 1] = 4 * 48
     vectors[0, :, 6:] = np.random.default_rng(1).integers(-40, 40, (8, 6, 2))
     own = field_of(vectors, modes)
-    assert shows(scene(250 + 48), [scene(250)], most_frequent(own)[0], own)
+    assert shows(scene(250 + 48), [scene(250)], most_frequent(own)[0], own, PRICE)
     vectors[0] = 0, 4 * 9
     vectors[0, :4] = 0, 4 * 15
     own = field_of(vectors, modes)
-    assert not any(shows(scene(250 + 9, 6), [scene(250)], way, own) for way in most_frequent(own))
+    assert not any(shows(scene(250 + 9, 6), [scene(250)], way, own, PRICE) for way in most_frequent(own))
+
+
+def test_errors_that_are_worth_less_than_a_bit_are_none() -> None:
+    """Flat ground that is one code value off; its own motion, from a corner that is not, leaves nothing."""
+    vectors, modes = np.zeros((2, 8, 12, 2), np.int32), np.zeros((8, 12), np.uint8)
+    vectors[0] = -4 * BLOCK * np.indices((8, 12)).transpose(1, 2, 0)
+    source, parent = (Planes(*(np.full((64 // k, 96 // k), 2000, np.int16) for k in (1, 2, 2))) for _ in range(2))
+    parent.y[16:] += 16
+    parent.y[:, 16:] += 16
+    own, still = field_of(vectors, modes), field_of(np.zeros_like(vectors), modes)
+    assert shows(source, [parent], still, own, 100 * PRICE) and not shows(source, [parent], still, own, PRICE / 100)
 
 
 def test_what_leads_out_is_what_the_kernel_says() -> None:
