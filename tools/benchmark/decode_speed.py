@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from descent_speed import matmul_gflops
 
+from nerv_codec.base.errors import InputError, NervCodecError
 from nerv_codec.base.threads import Workers
 from nerv_codec.decoding.metadata import stored_geometry
 from nerv_codec.decoding.video_decoder import VideoDecoder
@@ -38,7 +39,10 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    reports = [measured(path, options.turns) for path in options.files]
+    try:
+        reports = [measured(path, options.turns) for path in options.files]
+    except NervCodecError as error:
+        parser.error(str(error))
     for path, found in zip(options.files, reports, strict=True):
         print(
             f"{path.name}: {found['frames_a_second']:.1f} frames a second on one thread, "
@@ -51,8 +55,10 @@ def main() -> None:
 
 
 def measured(path: Path, turns: int) -> dict[str, Any]:
-    """The first GOP of a file."""
+    """The first GOP of a file. Raises InputError if it is none of `warped`, BitstreamError if it is damaged."""
     with VideoDecoder(path) as video:
+        if video.metadata.model != "warped":
+            raise InputError(f"{path}: a file of {video.metadata.model}, not of warped")
         geometry = stored_geometry(video.loader.header, 0)
         payload = split(video.loader.container.read_gop(0), geometry)
     head = payload.head
