@@ -141,24 +141,32 @@ def waves(anchors: Sequence[int]) -> list[list[Node]]:
 
 
 class Field(NamedTuple):
-    """Motion of a node: modes[row][column], vectors[parent][row][column], sources of corners (10.4)."""
+    """Motion of a node: modes[row][column], vectors[parent][row][column], sources of corners, maps[parent] (10.4)."""
 
     modes: list[list[int]]
     vectors: list[VectorGrid]
     corners: dict[tuple[int, int], tuple[int, int]]
+    maps: list[list[Vector]]
 
 
 class Expected(NamedTuple):
-    """Expected vectors[parent][row][column], and p and q (10.4)."""
+    """Expected vectors[parent][row][column], p and q; the map to the first parent (10.4); maps that are said (10.5)."""
 
     vectors: list[VectorGrid]
     p: int
     q: int
+    map: list[Vector]
+    maps: list[list[Vector]]
 
 
 def scaled(v: Vector, a: int, b: int) -> Vector:
     """S(v, a, b) (10.4)."""
     return (2 * v[0] * a + b) // (2 * b), (2 * v[1] * a + b) // (2 * b)
+
+
+def map_scaled(pairs: list[Vector], a: int, b: int) -> list[Vector]:
+    """A map in other time (10.4)."""
+    return [(min(max(y, -65535), 65535), min(max(x, -65535), 65535)) for y, x in (scaled(v, a, b) for v in pairs)]
 
 
 def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node, Field]]) -> Expected:
@@ -169,15 +177,18 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
 
     p = node.frame - node.parents[0]
     if len(node.parents) == 1:
-        return Expected([[[(0, 0)] * shape[1] for _ in range(shape[0])] for _ in range(2)], p, 0)
+        return Expected([[[(0, 0)] * shape[1] for _ in range(shape[0])] for _ in range(2)], p, 0, [], [])
     q = node.parents[1] - node.frame
     if q < 0:
-        first = all_scaled(fields[node.parents[0]][1].vectors[0], p, node.parents[0] - node.parents[1])
-        return Expected([first, all_scaled(first, -q, p)], p, q)
+        before, d = fields[node.parents[0]][1], node.parents[0] - node.parents[1]
+        first, way = all_scaled(before.vectors[0], p, d), map_scaled(before.maps[0], p, d) if before.maps else []
+        return Expected([first, all_scaled(first, -q, p)], p, q, way, [])
     left, right = node.parents
     y, other, to_left, to_right = (right, left, p, -q) if left in fields[right][0].parents else (left, right, -p, q)
-    v = fields[y][1].vectors[fields[y][0].parents.index(other)]
-    return Expected([all_scaled(v, to_left, p + q), all_scaled(v, to_right, p + q)], p, q)
+    number = fields[y][0].parents.index(other)
+    v, maps = fields[y][1].vectors[number], fields[y][1].maps
+    way = map_scaled(maps[number], to_left, p + q) if maps else []
+    return Expected([all_scaled(v, to_left, p + q), all_scaled(v, to_right, p + q)], p, q, way, [])
 
 
 def kind_of_split(number: int) -> int:
@@ -324,7 +335,7 @@ class FieldDecoder:
         assert all(max(map(abs, v)) <= 1 << 14 for vectors in self.vectors for v in vectors.values())
         rows, cols = range(self.rows), range(self.cols)
         vectors = [[[found[r, c] for c in cols] for r in rows] for found in self.vectors]
-        return Field([[self.modes[r, c] for c in cols] for r in rows], vectors, {})
+        return Field([[self.modes[r, c] for c in cols] for r in rows], vectors, {}, self.known.maps)
 
     def decide(self, number: int) -> int:
         return self.decisions.decide(self.decoder, number, self.views)
@@ -381,7 +392,7 @@ class FieldDecoder:
 
     def block(self, r: int, c: int) -> None:
         """Step 3 and the vectors that the mode does not use (10.4)."""
-        mode, (known, p, q) = self.modes[r, c], self.known
+        mode, (known, p, q, *_) = self.modes[r, c], self.known
         for parent in (0, 1):
             if mode in (parent, 2):
                 self.vectors[parent][r, c] = self.vector(parent, r, c)
@@ -513,12 +524,13 @@ def weights_of_lines(block: int, number: int, count: int) -> Array:
     return np.where(i < block, rising, falling)
 
 
-def shown_mode(field: Field, r: int, c: int) -> int:
-    """The mode of a block, 2 only if both vectors lead its centre into the picture or neither does (10.6)."""
-    size = 32 * len(field.modes), 32 * len(field.modes[0])
-    centres = [(32 * r + 16 + v[r][c][0], 32 * c + 16 + v[r][c][1]) for v in field.vectors]
-    inside = [all(0 <= x < extent for x, extent in zip(centre, size, strict=True)) for centre in centres]
-    return int(inside[1]) if field.modes[r][c] == 2 and inside[0] != inside[1] else field.modes[r][c]
+def are_shown(size: tuple[int, int], block: int, at: tuple[int, int], v: Vector) -> Array:
+    """Which of 2B x 2B samples a parent's plane of this size shows to a block with this vector (10.6)."""
+    unit, found = 32 // block, []
+    for number, moved, extent in zip(at, v, size, strict=True):
+        place = unit * (block * number - block // 2 + np.arange(2 * block)) + moved
+        found.append((place >= -6) & (place <= unit * (extent - 1) + 6))
+    return np.logical_and.outer(*found)
 
 
 def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Picture]:
@@ -530,11 +542,13 @@ def predicted(parents: Sequence[Picture], field: Field) -> tuple[Picture, Pictur
         margin, size = block // 2, (block * shape[0], block * shape[1])
         total = np.zeros((2, size[0] + 2 * margin, size[1] + 2 * margin), np.int64)
         for r, c in np.ndindex(*shape):
-            mode, two = shown_mode(field, r, c), np.zeros((2, 2 * block, 2 * block), np.int64)
+            mode, two = field.modes[r][c], np.zeros((2, 2 * block, 2 * block), np.int64)
             used = ((0,), (1,), (0, 1), ())[mode]
             reads = [reading(parents[k][plane], block, (r, c), field.vectors[k][r][c]) for k in used]
             two[0] = reads[0] if reads else GRAY
             if mode == 2:
+                first, second = (are_shown(size, block, (r, c), v[r][c]) for v in field.vectors)
+                reads = [np.where(second & ~first, *reads[::-1]), np.where(first & ~second, *reads)]
                 two[:] = reads[0] + reads[1] + 1 >> 1, reads[0] - reads[1] >> 1
             weights = np.outer(weights_of_lines(block, r, shape[0]), weights_of_lines(block, c, shape[1]))
             for a, b in np.ndindex(4, 4):
@@ -923,12 +937,17 @@ class PartDecoder:
             return known
         h, w = len(known.vectors[0]), len(known.vectors[0][0])
         y, x, grids = max(h - 1, 1), max(w - 1, 1), [[[(0, 0)] * w for _ in range(h)] for _ in range(2)]
+        maps: list[list[Vector]] = []
         for grid in grids[:parents]:
-            a, b, c = ([self.number(kind, 15) for _ in range(2)] for kind in ("whole a", "whole b, c", "whole b, c"))
+            base = map_scaled(maps[0], -known.q, known.p) if maps else known.map
+            kinds = [("more of " if base else "") + kind for kind in ("a", "b, c", "b, c")]
+            pairs = [(self.number(kind, 16), self.number(kind, 16)) for kind in kinds]
+            maps.append([(m[0] + n[0], m[1] + n[1]) for m, n in zip(pairs, base or [(0, 0)] * 3, strict=True)])
+            a, b, c = maps[-1]
             for i, j in np.ndindex(h, w):
                 down, right = (a[k] * y * x + b[k] * i * x + c[k] * j * y for k in range(2))
                 grid[i][j] = scaled((down, right), 1, 4 * y * x)
-        return Expected(grids, known.p, known.q)
+        return known._replace(vectors=grids, maps=maps)
 
     def number(self, kind: str, n: int = 9) -> int:
         """A number of a kind (10.6)."""
@@ -1061,7 +1080,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     reader = Reader(payload)
     networks = Networks(reader.take(8))
     depth, *shifts = reader.take(5)
-    screens, depth = depth >= 128, depth % 128 - 96
+    screens, depth = depth >= 128, depth % 128 - 32
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     offsets = [reader.number("b") for _ in range(reader.number("B"))]

@@ -48,7 +48,7 @@ def _frames(fmt: PixelFormat, height: int, width: int, count: int, fade: float) 
             value = 0.5 + 0.2 * np.sin(x / 5 + plane) * np.cos(y / 7) + 0.2 * np.sin(x * y / 90)
             value += rng.normal(0, 0.02, value.shape)
             if plane == 0 and t % 3 != 2:
-                value[4 + t : 16 + t, 8 + 3 * t : 24 + 3 * t] = 0.8
+                value[4 + t : 16 + t, 8 + 3 * t : 24 + 3 * t] = 0.95
             value = (value - 0.5 * (plane > 0)) * (1 - fade * t) + 0.5 * (plane > 0)
             peak = (1 << fmt.bit_depth) - 1
             planes.append(np.rint(value.clip(0, 1) * peak).astype(plane_dtype(fmt.bit_depth)))
@@ -237,7 +237,8 @@ def test_motion_of_all_modes_is_read_by_the_text():
         vectors[:, :, :4] = vectors[:, :1, :1]
         if far == 0:
             vectors[1] = 0
-        known = Expectation(vectors, near, far)
+        way = tuple(map(tuple, rng.integers(-99, 100, (3, 2)).tolist())) if len(coded) % 3 else None
+        known = Expectation(vectors, near, far, way)
         pairs = rng.integers(-40, 41, (6 if far else 3, 2)) * rng.choice([0, 1, 30], (6 if far else 3, 1))
         whole = GlobalMotion(tuple(map(tuple, pairs.tolist()))) if len(coded) % 2 else None
         field = replace(_random_field(rng, shape, known.given(whole)), whole=whole)
@@ -248,7 +249,7 @@ def test_motion_of_all_modes_is_read_by_the_text():
     splits, flags = plain.Decisions(plain.kind_of_split), {sign: [0, 0] for sign in (-1, 0, 1)}
     for known, field in coded:
         expected = plain.Expected([[[tuple(v) for v in row] for row in grid] for grid in known.vectors.tolist()],
-                                  known.near, known.far)  # fmt: skip
+                                  known.near, known.far, list(known.whole or ()), [])  # fmt: skip
         expected = part.as_a_whole(expected, 2 if known.far else 1)
         found = plain.FieldDecoder(decoder, decisions[np.sign(known.far)], expected).field()
         if decoder.flag(flags[np.sign(known.far)]):

@@ -3,7 +3,8 @@
 Every sample is a mean of what its four nearest blocks predict, with weights that fall linearly from a block's centre to
 the centres beside it; at the border the nearest blocks stand for those that are missing. A block's prediction is read
 from its parents with a windowed sinc of 8 taps for luma (quarter samples) and 4 for chroma (eighths); samples outside
-repeat the border. Corners of blocks that are split show what one of the four says, alone.
+repeat the border, but where one of two parents shows a sample it stands for the other, which does not. Corners of
+blocks that are split show what one of the four says, alone.
 """
 
 from __future__ import annotations

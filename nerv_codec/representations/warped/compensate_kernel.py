@@ -16,7 +16,7 @@ import numpy.typing as npt
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.shared.vector_code import LANES, lines_4, lines_8, weigh_1, weigh_4, weigh_8
 from nerv_codec.representations.warped.motion import BACKWARD, FORWARD, NONE
-from nerv_codec.representations.warped.motion_kernel import mode_of
+from nerv_codec.representations.warped.motion_kernel import shown_lines
 from nerv_codec.representations.warped.planes import UNIT
 from nerv_codec.representations.warped.split_kernel import OVERLAPPED
 
@@ -74,7 +74,7 @@ def used_vectors(vectors, modes, out):
     """Both vectors of every block, (rows, cols, 2), as one number each; one that is not used is _UNUSED."""
     for r in range(modes.shape[0]):
         for c in range(modes.shape[1]):
-            mode = mode_of(vectors, modes, r, c)
+            mode = modes[r, c]
             for number, other in ((0, BACKWARD), (1, FORWARD)):
                 used = mode != other and mode != NONE  # noqa: PLR1714 - a tuple is slow to compile
                 down, right = np.int64(vectors[number, r, c, 0]), np.int64(vectors[number, r, c, 1])
@@ -131,6 +131,27 @@ def _read(parents, plane, top, left, height, stride, vector, room, out):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
+def _show_alone(parents, top, left, height, stride, forward, backward, one, two):
+    """Gives both parents' samples of a rectangle the value of the one that shows them, where the other does not."""
+    rows, cols, bits = parents.rows, parents.cols, parents.bits
+    a0, a1 = shown_lines(rows, top, height, forward >> 32, bits)
+    b0, b1 = shown_lines(cols, left, stride, np.int64(np.int32(forward)), bits)
+    c0, c1 = shown_lines(rows, top, height, backward >> 32, bits)
+    d0, d1 = shown_lines(cols, left, stride, np.int64(np.int32(backward)), bits)
+    if a0 == c0 and a1 == c1 and b0 == d0 and b1 == d1:
+        return
+    for i in range(height):
+        first, second = a0 <= i < a1, c0 <= i < c1
+        alike = max(b0, d0) if first and second else 0
+        behind = max(min(b1, d1), alike) if first and second else 0
+        for j in range(stride):
+            if j < alike or j >= behind:
+                n, shown = i * stride + j, first and b0 <= j < b1
+                if shown != (second and d0 <= j < d1):
+                    one[n] = two[n] = one[n] if shown else two[n]
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
 def _say(parents, top, left, height, stride, forward, backward, room):
     """What blocks with these vectors say of a rectangle, and what they doubt, which is filled in only where they do."""
     said, doubted = room.said, room.doubted
@@ -138,6 +159,7 @@ def _say(parents, top, left, height, stride, forward, backward, room):
         _read(parents, parents.first, top, left, height, stride, forward, room, said)
         if backward != _UNUSED:
             _read(parents, parents.second, top, left, height, stride, backward, room, doubted)
+            _show_alone(parents, top, left, height, stride, forward, backward, said, doubted)
             for n in range(height * stride):
                 one, two = said[n], doubted[n]
                 said[n], doubted[n] = np.int32(one + two + 1) >> 1, np.int32(one - two) >> 1

@@ -17,9 +17,19 @@ from nerv_codec.representations.warped.numbers import number_counts, put_number,
 UNIT = 4
 """Units of a number in one of a vector, which is a quarter of a sample."""
 LARGEST_NUMBER = (1 << 16) - 1
-"""Either sign."""
+"""Either sign; what is added to one that is expected may be twice as large."""
 
 Numbers = tuple[tuple[int, int], ...]
+
+
+def scaled_numbers(numbers: Numbers, numerator: int, denominator: int) -> Numbers:
+    """Numbers times a fraction, rounded to nearest, halves up, and within the largest: the same way in other time."""
+
+    def scaled(value: int) -> int:
+        found = (2 * value * numerator + denominator) // (2 * denominator)
+        return min(max(found, -LARGEST_NUMBER), LARGEST_NUMBER)
+
+    return tuple((scaled(down), scaled(right)) for down, right in numbers)
 
 
 @dataclass(frozen=True)
@@ -52,30 +62,64 @@ class GlobalCounts:
 
     Attributes:
         used: Whether a picture is said to move as a whole, for each set of models of motion.
-        kinds: Of vectors of the first block, and of differences.
+        kinds: Of vectors of the first block and of differences; then of what these are more than is expected.
     """
 
     used: Counts = field(default_factory=lambda: np.zeros((3, 2), np.int64))
-    kinds: tuple[Counts, Counts] = field(
-        default_factory=lambda: (number_counts(LARGEST_NUMBER), number_counts(LARGEST_NUMBER))
-    )
+    kinds: list[Counts] = field(default_factory=lambda: [number_counts(2 * LARGEST_NUMBER + 1) for _ in range(4)])
 
 
-def put_global(motion: GlobalMotion | None, counts: GlobalCounts, which: int, out: StreamWriter) -> None:
+@dataclass(frozen=True)
+class Course:
+    """What is known of a picture's motion as a whole.
+
+    Attributes:
+        first: The numbers that motion before lets expect of the first parent, if it was said of whole pictures, too.
+        ratio: From a way to the first parent to the same way on to the second one: a fraction.
+    """
+
+    first: Numbers | None
+    ratio: tuple[int, int]
+
+    def expected(self, said: Numbers) -> tuple[int, int] | None:
+        """The pair that is expected behind those that have been said."""
+        if len(said) < 3:
+            return self.first[len(said)] if self.first else None
+        return scaled_numbers(said[len(said) - 3 : len(said) - 2], *self.ratio)[0]
+
+    def straight(self, parents: int) -> GlobalMotion | None:
+        """The motion in which nothing is other than expected, towards so many parents; None if nothing is."""
+        if self.first is None:
+            return None
+        return GlobalMotion((*self.first, *(scaled_numbers(self.first, *self.ratio) if parents == 2 else ())))
+
+
+def put_global(
+    motion: GlobalMotion | None, course: Course, counts: GlobalCounts, which: int, out: StreamWriter
+) -> None:
     """Appends the motion of a picture, or that none is said of it; which: the set of models."""
     out.flag(motion is not None, counts.used[which])
-    for number, pair in enumerate(motion.numbers if motion else ()):
-        for value in pair:
-            put_number(value, counts.kinds[number % 3 > 0], out)
+    numbers = motion.numbers if motion else ()
+    for number, pair in enumerate(numbers):
+        base = course.expected(numbers[:number])
+        for value, known in zip(pair, base or (0, 0), strict=True):
+            put_number(value - known, counts.kinds[_kind_of(number, base)], out)
 
 
-def take_global(parents: int, counts: GlobalCounts, which: int, source: StreamReader) -> GlobalMotion | None:
+def take_global(
+    parents: int, course: Course, counts: GlobalCounts, which: int, source: StreamReader
+) -> GlobalMotion | None:
     """The inverse of :func:`put_global` for a node with so many parents."""
     if not source.flag(counts.used[which]):
         return None
+    numbers: Numbers = ()
+    for number in range(3 * parents):
+        base = course.expected(numbers)
+        kind = counts.kinds[_kind_of(number, base)]
+        down, right = (known + take_number(kind, source) for known in base or (0, 0))
+        numbers = (*numbers, (down, right))
+    return GlobalMotion(numbers)
 
-    def pair(number: int) -> tuple[int, int]:
-        down = take_number(counts.kinds[number % 3 > 0], source)
-        return down, take_number(counts.kinds[number % 3 > 0], source)
 
-    return GlobalMotion(tuple(pair(number) for number in range(3 * parents)))
+def _kind_of(number: int, base: tuple[int, int] | None) -> int:
+    return (number % 3 > 0) + 2 * (base is not None)

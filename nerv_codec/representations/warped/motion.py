@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nerv_codec.representations.warped.global_motion import GlobalMotion
+from nerv_codec.representations.warped.global_motion import Course, GlobalMotion, Numbers, scaled_numbers
 from nerv_codec.representations.warped.tree import Node
 
 BLOCK = 8
@@ -68,16 +68,23 @@ class Expectation:
         vectors: Expected vectors, shaped as in the field.
         near: Distance in frames to parent 0.
         far: Distance to parent 1 on the other side, negative if it is on the same side; 0 if there is none.
+        whole: The map to parent 0, if motion before was said of whole pictures.
     """
 
     vectors: Vectors
     near: int
     far: int
+    whole: Numbers | None = None
 
     @property
     def parents(self) -> int:
         """How many there are."""
         return 2 if self.far else 1
+
+    @property
+    def course(self) -> Course:
+        """What is known of the motion of the whole."""
+        return Course(self.whole, (-self.far, self.near))
 
     @property
     def farthest(self) -> int:
@@ -87,7 +94,7 @@ class Expectation:
     def given(self, whole: GlobalMotion | None) -> Expectation:
         """What is expected where this is known of the whole picture."""
         vectors = self.vectors if whole is None else whole.vectors((self.vectors.shape[1], self.vectors.shape[2]))
-        return Expectation(vectors, self.near, self.far)
+        return Expectation(vectors, self.near, self.far, self.whole)
 
 
 def scaled(vectors: Vectors, numerator: int, denominator: int) -> Vectors:
@@ -107,24 +114,27 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
         shape: Rows and columns of blocks.
         fields: Nodes before and their motion, by frame.
     """
-    vectors = np.zeros((2, *shape, 2), np.int32)
+    vectors, whole = np.zeros((2, *shape, 2), np.int32), None
     first = node.parents[0]
     near = node.frame - first
     far = node.parents[1] - node.frame if len(node.parents) == 2 else 0
     if far <= 0:
         parent, field = fields[first]
         if field is not None:
-            vectors[0] = scaled(field.vectors[0], near, first - parent.parents[0])
+            before = first - parent.parents[0]
+            vectors[0] = scaled(field.vectors[0], near, before)
             vectors[1] = scaled(vectors[0], -far, near)
-        return Expectation(vectors, near, far)
+            whole = scaled_numbers(field.whole.numbers[:3], near, before) if field.whole else None
+        return Expectation(vectors, near, far, whole)
     second = node.parents[1]
     young, old = (second, first) if first in fields[second][0].parents else (first, second)
     parent, field = fields[young]
     assert field is not None
-    way = field.vectors[parent.parents.index(old)]
-    back, on = (near, far) if young == second else (-near, -far)
+    towards = parent.parents.index(old)
+    way, back, on = field.vectors[towards], *((near, far) if young == second else (-near, -far))
     vectors[0], vectors[1] = scaled(way, back, near + far), scaled(way, -on, near + far)
-    return Expectation(vectors, near, far)
+    said = field.whole.numbers[3 * towards : 3 * towards + 3] if field.whole else None
+    return Expectation(vectors, near, far, said and scaled_numbers(said, back, near + far))
 
 
 def straight(vectors: Vectors, near: int, far: int, number: int) -> Vectors:

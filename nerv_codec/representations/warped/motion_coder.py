@@ -50,7 +50,7 @@ def _kind_of(expectation: Expectation) -> int:
 
 def put_field(field: MotionField, expectation: Expectation, models: MotionModels, out: StreamWriter) -> None:
     """Appends a field to a stream; expectation: what motion before says of it."""
-    put_global(field.whole, models.whole, _kind_of(expectation), out)
+    put_global(field.whole, expectation.course, models.whole, _kind_of(expectation), out)
     expectation = expectation.given(field.whole)
     out.reserve(6 * field.modes.size)
     out.used = motion_kernel.code_field(
@@ -78,7 +78,7 @@ def take_field(
 ) -> MotionField:
     """The inverse of :func:`put_field` for a canvas of (rows, cols) luma samples. Raises BitstreamError."""
     shape = extent[0] // BLOCK, extent[1] // BLOCK
-    whole = take_global(expectation.parents, models.whole, _kind_of(expectation), source)
+    whole = take_global(expectation.parents, expectation.course, models.whole, _kind_of(expectation), source)
     expectation = expectation.given(whole)
     vectors, modes = np.zeros((2, *shape, 2), np.int32), np.zeros(shape, np.uint8)
     source.position = motion_kernel.code_field(

@@ -24,6 +24,8 @@ _MODE, _CHOICE, ZERO, LARGER, _SIGN, _JOIN = 0, 12, 48, 52, 88, 92
 _UNARY = 8
 _MAX_BITS = 15
 CANDIDATES = 5
+BEYOND = 6
+"""How far outside of a parent a place counts as shown, in units of vectors: a sample and a half of luma."""
 JOINS = 4
 
 
@@ -365,31 +367,15 @@ def code_field(encoding, vectors, modes, expected, near, far, models, room, stat
 
 
 @njit(nogil=True, cache=True)
-def leads_out(shape, r, c, down, right):
-    """Whether a vector leads the centre of a block out of the canvas, which has (rows, cols) blocks."""
-    y, x = 32 * r + 16 + down, 32 * c + 16 + right
-    return y < 0 or x < 0 or y >= 32 * shape[0] or x >= 32 * shape[1]
+def shown_lines(extent, first, count, vector, bits):
+    """Which of so many lines from a first one on a parent of this extent shows: from and up to which.
 
-
-@njit(nogil=True, cache=True)
-def seen_mode(shape, mode, r, c, v0, v1, w0, w1):
-    """The mode that counts, with the vectors v and w: of two parents, one that does not show the block is left out.
-
-    So a block moves as its neighbours where the picture's border hides it in one parent (bi-prediction beyond the
-    boundary, as the ECM of JVET drops it).
+    The vector has so many bits below a line; a line is not shown if its place lies further outside than BEYOND. Of two
+    parents one that does not show a sample is left out there, so that blocks move as their neighbours where a border
+    hides them in one parent (bi-prediction beyond the boundary, as the ECM of JVET drops it).
     """
-    if mode == BOTH:
-        first, second = leads_out(shape, r, c, v0, v1), leads_out(shape, r, c, w0, w1)
-        if first != second:
-            return BACKWARD if first else FORWARD
-    return mode
-
-
-@njit(nogil=True, cache=True)
-def mode_of(vectors, modes, r, c):
-    """`seen_mode` of a block of a field."""
-    v0, v1, w0, w1 = vectors[0, r, c, 0], vectors[0, r, c, 1], vectors[1, r, c, 0], vectors[1, r, c, 1]
-    return seen_mode(modes.shape, modes[r, c], r, c, v0, v1, w0, w1)
+    before, behind = (BEYOND + vector) >> bits, (BEYOND - vector) >> bits
+    return min(max(-before - first, 0), count), max(min(extent + behind - first, count), 0)
 
 
 @njit(nogil=True, cache=True)

@@ -24,8 +24,8 @@ from nerv_codec.representations.warped.function import Lattice, macs_per_sample
 from nerv_codec.representations.warped.planes import Planes
 
 _PLACES = 3
-_SCREENS, _MARK = 128, 96
-"""Added to the depth: where nodes may show screen content, and always, since motion is what it is."""
+_SCREENS, _MARKS, _MARK = 128, 96, 32
+"""Added to the depth: where nodes may show screen content, and always, since motion is what it is (of these marks)."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     networks = reader.raw(DIGEST_BYTES)
     depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
     screens, depth = divmod(depth, _SCREENS)
-    mark, depth = depth & _MARK, depth & ~_MARK
+    mark, depth = depth & _MARKS, depth & ~_MARKS
     if mark != _MARK:
         raise BitstreamError("the GOP was made by an older codec, whose motion this one cannot read")
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES

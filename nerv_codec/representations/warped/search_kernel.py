@@ -10,7 +10,7 @@ from nerv_codec.representations.warped.hadamard_code import error_of_both, error
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH, FORWARD, MAX_VECTOR
 from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.split_kernel import OVERLAPPED, source_of
-from nerv_codec.representations.warped.tint_kernel import tint_error, tint_goal
+from nerv_codec.representations.warped.tint_kernel import leads_out, seen_mode, tint_error, tint_goal
 
 _WORTH_A_LOOK = 32
 """Bits that a block's error is worth at least, where all vectors in reach are tried: one from afar takes as many."""
@@ -105,16 +105,62 @@ def _fetch(quarters, r, c, down, right, out):
             line[j] = source[x + j]
 
 
+@njit(nogil=True, cache=True)
+def _is_shown(quarters, r, c, down, right):
+    """Whether a parent shows all of a block's support."""
+    y, x = r * 8 - 4 + (down >> 2), c * 8 - 4 + (right >> 2)
+    return min(y, x) >= -1 and y + 16 <= quarters.shape[2] - 2 * PAD and x + 16 <= quarters.shape[3] - 2 * PAD
+
+
+@njit(nogil=True, cache=True)
+def _mean(quarters, r, c, v0, v1, w0, w1, one, two):
+    """The mean of two supports, read from two parents with the vectors v and w, into ``one``, see `mean_of_two`."""
+    rows, cols = quarters.shape[2] - 2 * PAD, quarters.shape[3] - 2 * PAD
+    mean_of_two((rows, cols), r * 8 - 4, c * 8 - 4, v0, v1, w0, w1, one, two)
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
-def _error(place, quarters, down, right, other, both, limit):
-    """Error over a support, in 1/16, if the block is read from there (or is the mean with other).
+def mean_of_two(extent, top, left, v0, v1, w0, w1, one, two):
+    """The mean of two squares into ``one``, as the decoder sees it: of one alone where the other parent shows nothing.
+
+    Args:
+        extent: Rows and columns of a parent.
+        top: Row of the first sample.
+        left: Column.
+        v0: The vector to the first parent, down, in quarter samples.
+        v1: Right.
+        w0: The vector to the second parent.
+        w1: Right.
+        one: (n, n), what the first parent says.
+        two: The second.
+    """
+    size = one.shape[0]
+    a0, a1 = motion_kernel.shown_lines(extent[0], top, size, v0, 2)
+    b0, b1 = motion_kernel.shown_lines(extent[1], left, size, v1, 2)
+    c0, c1 = motion_kernel.shown_lines(extent[0], top, size, w0, 2)
+    d0, d1 = motion_kernel.shown_lines(extent[1], left, size, w1, 2)
+    alike = a0 == c0 and a1 == c1 and b0 == d0 and b1 == d1
+    for i in range(size):
+        first, second = a0 <= i < a1, c0 <= i < c1
+        for j in range(size):
+            x, y = np.int32(one[i, j]), np.int32(two[i, j])
+            if not alike:
+                shown = first and b0 <= j < b1
+                if shown != (second and d0 <= j < d1):
+                    x = y = x if shown else y
+            one[i, j] = (x + y + 1) >> 1
+
+
+@njit(nogil=True, cache=True, boundscheck=False)
+def _error(place, quarters, down, right, other, both, beside, across, limit):
+    """Error over a support, in 1/16, if the block is read from there, or is the mean with other, from (beside, across).
 
     It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes;
     below what is quiet it counts by its square (Huber 1964), as errors do that are too small for a transform to code.
     Or it is less than that, if it is not below the limit.
     """
     r, c, rest, weights = place[:4]
-    quiet = place[7]
+    quiet, room = place[7:]
     height, width = quarters.shape[2:]
     y = min(max(PAD + r * 8 - 4 + (down >> 2), 0), height - 16)
     x = min(max(PAD + c * 8 - 4 + (right >> 2), 0), width - 16)
@@ -122,7 +168,11 @@ def _error(place, quarters, down, right, other, both, limit):
     # in whole numbers, and never so low that what ends early could pass for less than the limit
     large = limit + quiet / 2 if 2 * limit > quiet else np.sqrt(2 * quiet * max(limit, 0.0))
     most = np.int64(min(large, 1e15)) + 2
-    if both:
+    if both and not (_is_shown(quarters, r, c, down, right) and _is_shown(quarters, r, c, beside, across)):
+        _fetch(quarters, r, c, down, right, room)
+        _mean(quarters, r, c, down, right, beside, across, room, other)
+        found = np.float64(error_of_one(rest, weights, room, 0, 16, other, most))
+    elif both:
         found = np.float64(error_of_both(rest, weights, quarters, start, width, other, most))
     else:
         found = np.float64(error_of_one(rest, weights, quarters, start, width, other, most))
@@ -167,14 +217,13 @@ def _split_weights(corners, r, c, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _predict(quarters, field, modes, r, c, one, two):
     """What a block predicts now, into ``one``."""
-    mode = motion_kernel.mode_of(field, modes, r, c)
+    mode = modes[r, c]
     number = 1 if mode == BACKWARD else 0
+    v0, v1, w0, w1 = field[0, r, c, 0], field[0, r, c, 1], field[1, r, c, 0], field[1, r, c, 1]
     _fetch(quarters[number], r, c, field[number, r, c, 0], field[number, r, c, 1], one)
     if mode == BOTH:
-        _fetch(quarters[1], r, c, field[1, r, c, 0], field[1, r, c, 1], two)
-        for i in range(16):
-            for j in range(16):
-                one[i, j] = (np.int32(one[i, j]) + np.int32(two[i, j]) + 1) >> 1
+        _fetch(quarters[1], r, c, w0, w1, two)
+        _mean(quarters[0], r, c, v0, v1, w0, w1, one, two)
 
 
 @njit(nogil=True, cache=True)
@@ -231,7 +280,8 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     """The best vector of a block towards one parent, written into the field; its cost without that of the mode.
 
     both: the prediction is the mean with ``other``. place: row, column, what the block's support lacks, its weights,
-    room for what was tried; chroma of the pictures, and what it should be if the prediction is a mean; what is quiet.
+    room for what was tried; chroma of the pictures, and what it should be if the prediction is a mean; what is quiet;
+    room for a support.
     terms: what is expected, where the vectors of both parents start, frames to both, bits of decisions
     (model, bit) and of differences of vectors, price of a bit, reach, limit of the vectors that are tried, below
     which error a block is quiet.
@@ -243,9 +293,8 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
     base = motion_kernel.choice_base(chosen, number, second, r, c)
     best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
-    shape = (rows, cols)
-    # where the other parent does not show the block, this one alone counts, if it shows it
-    hidden = both and motion_kernel.leads_out(shape, r, c, field[1 - number, r, c, 0], field[1 - number, r, c, 1])
+    beside, across = field[1 - number, r, c, 0], field[1 - number, r, c, 1]
+    hidden = both and leads_out((rows, cols), r, c, beside, across)
     turns = tried[_TRIED, 0] + 1
     tried[_TRIED, 0] = turns
     for k in range(count + 5 + 6 * 8):
@@ -275,10 +324,6 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             continue
         if max(abs(v0), abs(v1)) > farthest:
             continue
-        out = both and motion_kernel.leads_out(shape, r, c, v0, v1)
-        if out and not hidden:
-            continue
-        mean_of_two = both and out == hidden
         # a table without order; the row behind it says which entries are of this call
         name = (v0 << 32) ^ (v1 & 0xFFFFFFFF)
         slot = (v0 * 29 + v1) & (_TRIED - 1)
@@ -291,9 +336,13 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
             _vector_bits(bits_of, sizes, found, count, base, v0, v1) + _later_bits(field, number, r, c, v0, v1)
         )
         if paid < best:
-            paid += tint_error(tints, r, c, number, v0, v1, mean, mean_of_two)
+            out = both and leads_out((rows, cols), r, c, v0, v1)
+            if out and not hidden:
+                paid += tint_error(tints, r, c, 1 - number, beside, across, mean, False)
+            else:
+                paid += tint_error(tints, r, c, number, v0, v1, mean, both and out == hidden)
         if paid < best:
-            cost = _error(place, quarters[number], v0, v1, other, mean_of_two, best - paid) + paid
+            cost = _error(place, quarters[number], v0, v1, other, both, beside, across, best - paid) + paid
             if cost < best:
                 best, b0, b1 = cost, v0, v1
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1
@@ -321,9 +370,7 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
     bits = bits_of[base, 0]
     for k in range(options):
         row = whole[k]
-        mode = motion_kernel.seen_mode(field.shape[1:3], row[0], r, c, row[1], row[2], row[3], row[4])
-        both = mode == BOTH
-        number = 1 if mode == BACKWARD else 0
+        both, number = row[0] == BOTH, 1 if row[0] == BACKWARD else 0
         v0, v1 = row[1 + 2 * number], row[2 + 2 * number]
         if both:
             _fetch(quarters[1], r, c, row[3], row[4], two)
@@ -331,8 +378,10 @@ def _best_join(quarters, field, base, options, two, whole, place, terms):
         ending = 0.0 if k == options - 1 else bits_of[base + 1 + k, 0]
         paid = price * (bits + ending + _later_bits(field, number, r, c, v0, v1))
         if max(abs(row[1]), abs(row[2]), abs(row[3]), abs(row[4])) <= MAX_VECTOR:
-            paid += tint_error(tints, r, c, number, v0, v1, mean, both)
-            cost = _error(place, quarters[number], v0, v1, two, both, least - paid) + paid
+            seen = seen_mode(field.shape[1:3], row[0], r, c, row[1], row[2], row[3], row[4])
+            alone = 1 if seen == BACKWARD else 0
+            paid += tint_error(tints, r, c, alone, row[1 + 2 * alone], row[2 + 2 * alone], mean, seen == BOTH)
+            cost = _error(place, quarters[number], v0, v1, two, both, row[3], row[4], least - paid) + paid
             if cost < least:
                 best, least = k, cost
         if k < options - 1:
@@ -397,7 +446,7 @@ def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, 
     chosen, joined, changed = memory
     found, whole = np.zeros((motion_kernel.CANDIDATES, 2), np.int64), np.zeros((motion_kernel.JOINS, 5), np.int64)
     one, two = np.zeros((16, 16), np.int16), np.zeros((16, 16), np.int16)
-    weights, rest = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32)
+    weights, rest, room = np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int32), np.zeros((16, 16), np.int16)
     tried, mean = np.zeros((_TRIED + 1, 2), np.int64), np.zeros((4, 8), np.int16)
     mode_bits = np.zeros(3)
     before, vectors = np.zeros((2, 2), np.int32), np.zeros((2, 2), np.int32)
@@ -406,7 +455,7 @@ def sweep(source, quarters, tints, field, modes, total, corners, terms, memory, 
         for c in range(cols):
             if number > 0 and _settled(changed, number, r, c):
                 continue
-            place = (r, c, rest, weights, tried, tints, mean, quiet)
+            place = (r, c, rest, weights, tried, tints, mean, quiet, room)
             this = 8 * (r == 0) + 4 * (r == rows - 1) + 2 * (c == 0) + (c == cols - 1)
             if this != kind:
                 kind = this

@@ -78,7 +78,7 @@ def _errors(source: Planes, parents: Sequence[Planes], field: MotionField) -> np
 
 
 def _leading_out(field: MotionField) -> npt.NDArray[np.bool_]:
-    """`motion_kernel.leads_out` of all blocks (rows, cols) and their vectors to parent 0 at once."""
+    """`tint_kernel.leads_out` of all blocks (rows, cols) and their vectors to parent 0 at once."""
     shape = np.array(field.modes.shape)
     centres = BLOCK * np.moveaxis(np.indices(field.modes.shape), 0, -1) + BLOCK // 2 + field.vectors[0] / PRECISION
     return np.asarray(((centres < 0) | (centres >= BLOCK * shape)).any(-1))
@@ -106,15 +106,20 @@ def most_frequent(field: MotionField) -> list[MotionField]:
 
 
 def alike(source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation) -> list[MotionField]:
-    """Fields for all blocks at once: as expected, as many move, and as one map moves them; see `moving_as_a_whole`."""
-    whole = moving_as_a_whole(source, parents, field, known)
-    return [as_expected(known), *most_frequent(field), *([whole] if whole else [])]
+    """Fields for all blocks at once: as expected, as many move, and as maps move them: fitted, and expected."""
+    maps = fitted(source, parents, field), known.course.straight(len(parents))
+    moved = [moving_as_a_whole(whole, known) for whole in maps if whole]
+    return [as_expected(known), *most_frequent(field), *(way for way in moved if way)]
 
 
-def moving_as_a_whole(
-    source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation
-) -> MotionField | None:
-    """All blocks as one affine map moves the picture, towards each of its parents; None if that leads too far.
+def moving_as_a_whole(whole: GlobalMotion, known: Expectation) -> MotionField | None:
+    """All blocks as a map moves the picture; None if that leads too far."""
+    moved = known.given(whole)
+    return replace(as_expected(moved), whole=whole) if np.abs(moved.vectors).max() <= known.farthest else None
+
+
+def fitted(source: Planes, parents: Sequence[Planes], field: MotionField) -> GlobalMotion | None:
+    """How one affine map moves the picture, towards each of its parents; None if that leads too far.
 
     The map is at first that which most blocks are near to (iteratively reweighted least squares), then that by which
     the picture is most like the parent (Evangelidis, Psarakis, Parametric image alignment using enhanced correlation
@@ -124,25 +129,22 @@ def moving_as_a_whole(
         source: What the picture shows.
         parents: Of its prediction.
         field: Its motion, block by block.
-        known: What motion before says of it.
     """
     shape = field.modes.shape
     numbers: list[tuple[int, int]] = []
     ends = _MIDDLE + BLOCK * np.maximum(np.array(shape) - 1, 1)
     corners = np.array([(1, _MIDDLE, _MIDDLE), (1, ends[0], _MIDDLE), (1, _MIDDLE, ends[1])])
     for number, parent in enumerate(parents):
-        found = corners @ _registered(source.y, parent.y, _fitted(field, number))
+        found = corners @ _registered(source.y, parent.y, _near_to(field, number))
         rounded = np.rint(found * PRECISION * UNIT)
         if not (np.abs(rounded) <= LARGEST_NUMBER // 2).all():
             return None
         (y, x), *others = rounded.astype(int).tolist()
         numbers += [(y, x), *((down - y, right - x) for down, right in others)]
-    whole = GlobalMotion(tuple(numbers))
-    moved = known.given(whole)
-    return replace(as_expected(moved), whole=whole) if np.abs(moved.vectors).max() <= known.farthest else None
+    return GlobalMotion(tuple(numbers))
 
 
-def _fitted(field: MotionField, number: int) -> Map:
+def _near_to(field: MotionField, number: int) -> Map:
     """The map that most blocks are near to which have vectors of their own to a parent; of all if few have."""
     used = (field.modes == number) | (field.modes == BOTH)
     blocks = used if used.mean() > _FEW else np.ones_like(used)

@@ -6,9 +6,8 @@ import numpy as np
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped.motion import BACKWARD, BLOCK, BOTH
-from nerv_codec.representations.warped.motion_kernel import mode_of
 from nerv_codec.representations.warped.quarter_kernel import PAD
-from nerv_codec.representations.warped.search_kernel import ramp
+from nerv_codec.representations.warped.search_kernel import mean_of_two, ramp
 from nerv_codec.representations.warped.split_kernel import (
     OVERLAPPED,
     SOURCES,
@@ -109,13 +108,13 @@ def _read(quarters, field, number, r, c, y, x, out):
 @njit(nogil=True, cache=True, boundscheck=False)
 def _say(quarters, field, modes, r, c, y, x, other, out):
     """What a block says of a corner."""
-    mode = mode_of(field, modes, r, c)
+    mode = modes[r, c]
     _read(quarters, field, 1 if mode == BACKWARD else 0, r, c, y, x, out)
     if mode == BOTH:
         _read(quarters, field, 1, r, c, y, x, other)
-        for i in range(_CORNER):
-            for j in range(_CORNER):
-                out[i, j] = (out[i, j] + other[i, j] + 1) >> 1
+        v0, v1, w0, w1 = field[0, r, c, 0], field[0, r, c, 1], field[1, r, c, 0], field[1, r, c, 1]
+        extent = BLOCK * modes.shape[0], BLOCK * modes.shape[1]
+        mean_of_two(extent, _CORNER * y, _CORNER * x, v0, v1, w0, w1, out, other)
 
 
 @njit(nogil=True, cache=True)

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from nerv_codec.entropy.compiling import njit
 from nerv_codec.representations.warped.hadamard_code import sum_of_four_rows
-from nerv_codec.representations.warped.motion import BACKWARD, BOTH
-from nerv_codec.representations.warped.motion_kernel import mode_of
+from nerv_codec.representations.warped.motion import BACKWARD, BOTH, FORWARD
 from nerv_codec.representations.warped.planes import Planes, Samples
 from nerv_codec.representations.warped.quarter_kernel import PAD
 
@@ -62,6 +61,26 @@ def _halves(parent: Planes) -> Samples:
     return _interleaved(*np.moveaxis((both + 2 >> 2).astype(np.int16), 2, 0))
 
 
+@njit(nogil=True, cache=True)
+def leads_out(shape, r, c, down, right):
+    """Whether a vector leads the centre of a block out of the canvas, which has (rows, cols) blocks."""
+    y, x = 32 * r + 16 + down, 32 * c + 16 + right
+    return y < 0 or x < 0 or y >= 32 * shape[0] or x >= 32 * shape[1]
+
+
+@njit(nogil=True, cache=True)
+def seen_mode(shape, mode, r, c, v0, v1, w0, w1):
+    """The mode of a block for its chroma, with vectors v and w: of two parents one that hides its centre is left out.
+
+    The decoder goes by samples, see `motion_kernel.shown_lines`.
+    """
+    if mode == BOTH:
+        first, second = leads_out(shape, r, c, v0, v1), leads_out(shape, r, c, w0, w1)
+        if first != second:
+            return BACKWARD if first else FORWARD
+    return mode
+
+
 @njit(nogil=True, cache=True, boundscheck=False)
 def _start(parents, number, row, col, side, down, right):
     """Where a square of chroma that a vector leads to begins in the flat parents; positions beyond are moved in."""
@@ -101,7 +120,8 @@ def read_corner(tints, field, modes, r, c, y, x, out):
     """What a block says of the chroma of a corner, (2, 4)."""
     parents, half = tints[1], _SIDE // 2
     source, pitch = parents.reshape(-1), parents.shape[4]
-    out[:], mode = 0, mode_of(field, modes, r, c)
+    v, w = field[0, r, c], field[1, r, c]
+    out[:], mode = 0, seen_mode(modes.shape, modes[r, c], r, c, v[0], v[1], w[0], w[1])
     for number in range(2):
         if mode == BOTH or (mode == BACKWARD) == (number == 1):
             start = _start(parents, number, half * y, half * x, half, field[number, r, c, 0], field[number, r, c, 1])

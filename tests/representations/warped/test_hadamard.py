@@ -102,13 +102,13 @@ def test_four_rows_have_pitches_of_their_own():
 def test_what_is_quiet_counts_by_its_square(numbers, both, quiet):
     """The same from both sides where it ends, and never below a limit that is reached."""
     goal, weights, plane, other = numbers
-    quarters = np.zeros((4, 4, 2 * PAD + 16, 2 * PAD + 16), np.int16)
-    quarters[2, 1, PAD + 2 : PAD + 18, PAD - 7 : PAD + 9] = plane[5:21, 7:23]
-    place = (0, 0, goal, weights, None, None, None, quiet)
-    vector = 4 * 6 + 2, 4 * -3 + 1
+    quarters = np.zeros((4, 4, 2 * PAD + 32, 2 * PAD + 32), np.int16)
+    quarters[2, 1, PAD + 10 : PAD + 26, PAD + 1 : PAD + 17] = plane[5:21, 7:23]
+    place = (1, 1, goal, weights, None, None, None, quiet, np.zeros((16, 16), np.int16))
+    vector, still = (4 * 6 + 2, 4 * -3 + 1), (0, 0)
     whole = (both_error if both else one_error)(goal, weights, plane, 5 * 40 + 7, 40, other, 1 << 60)
     expected = whole - quiet / 2 if whole > quiet else whole**2 / (2 * quiet)
-    assert _error(place, quarters, *vector, other, both, np.inf) == pytest.approx(expected)
-    assert _error(place, quarters, *vector, other, both, 1.01 * expected) == pytest.approx(expected)
+    assert _error(place, quarters, *vector, other, both, *still, np.inf) == pytest.approx(expected)
+    assert _error(place, quarters, *vector, other, both, *still, 1.01 * expected) == pytest.approx(expected)
     for limit in (0.0, 0.3 * expected, expected):
-        assert _error(place, quarters, *vector, other, both, limit) >= limit
+        assert _error(place, quarters, *vector, other, both, *still, limit) >= limit

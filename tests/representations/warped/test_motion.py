@@ -8,7 +8,7 @@ import pytest
 
 from nerv_codec.base.errors import BitstreamError
 from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
-from nerv_codec.representations.warped.compensate import CHROMA_TAPS, LUMA_TAPS, compensate
+from nerv_codec.representations.warped.compensate import CHROMA_TAPS, LUMA_TAPS, compensate, write_quarters
 from nerv_codec.representations.warped.compensate_kernel import GRAY
 from nerv_codec.representations.warped.global_motion import GlobalCounts, take_global
 from nerv_codec.representations.warped.motion import (
@@ -23,8 +23,11 @@ from nerv_codec.representations.warped.motion import (
     straight,
 )
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field, take_field
+from nerv_codec.representations.warped.motion_kernel import BEYOND
 from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.search import search
+from nerv_codec.representations.warped.search_kernel import accumulate
 from nerv_codec.representations.warped.split_kernel import OVERLAPPED, SOURCES, is_edge, source_of, sources
 from nerv_codec.representations.warped.tree import Node
 
@@ -99,12 +102,13 @@ def plain(
                 shown = [(*source_of((rows, cols), *corner, field.corners[corner] - 1), scale)]
             for r, c, weight in shown:
                 mode = field.modes[r, c]
-                if mode == BOTH:
-                    down, right = (32 * at + 16 + field.vectors[:, r, c, k] for k, at in enumerate((r, c)))
-                    inside = (down >= 0) & (down < 32 * rows) & (right >= 0) & (right < 32 * cols)
-                    mode = mode if inside[0] == inside[1] else (FORWARD if inside[0] else BACKWARD)
                 one = read(parents[0], y, x, field.vectors[0, r, c]) if mode in (FORWARD, BOTH) else 0
                 two = read(parents[-1], y, x, field.vectors[1, r, c]) if mode in (BACKWARD, BOTH) else 0
+                places = (np.array((y, x)) << bits) + field.vectors[:, r, c]
+                last = np.array(parents[0].shape) - 1 << bits
+                inside = ((places >= -BEYOND) & (places <= last + BEYOND)).all(1)
+                if mode == BOTH and inside[0] != inside[1]:
+                    one = two = one if inside[0] else two
                 value = {FORWARD: one, BACKWARD: two, BOTH: (one + two + 1) >> 1, NONE: GRAY}[int(mode)]
                 prediction[y, x] += weight * value
                 doubt[y, x] += weight * ((one - two) >> 1) if mode == BOTH else 0
@@ -147,6 +151,19 @@ def test_compensation_of_large_areas_is_its_plain_form(mode: int) -> None:
         np.testing.assert_array_equal(getattr(doubt, name), two)
 
 
+def test_the_search_predicts_as_the_decoder_does() -> None:
+    rng = np.random.default_rng(3)
+    parents = [random_planes(rng, 48, 64) for _ in range(2)]
+    vectors = rng.integers(-60, 61, (2, 6, 8, 2), dtype=np.int32)
+    field = MotionField(vectors, rng.integers(0, 3, (6, 8), dtype=np.uint8), no_corners((6, 8)))
+    quarters = np.empty((2, 4, 4, 48 + 2 * PAD, 64 + 2 * PAD), np.int16)
+    for parent, out in zip(parents, quarters, strict=True):
+        write_quarters(parent.y, out)
+    total = np.zeros((56, 72), np.int32)
+    accumulate(quarters, vectors, field.modes, total)
+    np.testing.assert_array_equal(total[4:-4, 4:-4] + 128 >> 8, compensate(parents, field)[0].y)
+
+
 @pytest.mark.parametrize("far", [0, 1, 4, -5])
 @pytest.mark.parametrize("reach", [2, 40, 5461])
 def test_fields_come_back(far: int, reach: int) -> None:
@@ -181,7 +198,9 @@ def test_noise_is_read_and_motion_that_leads_nowhere_refused() -> None:
             noise = rng.integers(0, 256, 400, np.uint8).tobytes()
             known, source = Expectation(np.full((2, 8, 8, 2), reach, np.int32), 1, 1), StreamReader(noise)
             if not good:
-                if take_global(2, GlobalCounts(), 1, StreamReader(noise)) is None:  # else that is what is expected
+                if (
+                    take_global(2, known.course, GlobalCounts(), 1, StreamReader(noise)) is None
+                ):  # else that is what is expected
                     with pytest.raises(BitstreamError):
                         take_field((64, 64), known, MotionModels(), source)
                     refused += 1

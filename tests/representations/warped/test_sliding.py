@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from nerv_codec.representations.warped import motion_kernel
+from nerv_codec.representations.warped import tint_kernel
 from nerv_codec.representations.warped.motion import BLOCK, BOTH, PRECISION, Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, field_bits
 from nerv_codec.representations.warped.planes import UNIT, Planes
@@ -11,6 +11,7 @@ from nerv_codec.representations.warped.sliding import (
     _leading_out,
     alike,
     as_expected,
+    fitted,
     most_frequent,
     moving_as_a_whole,
     promised,
@@ -104,7 +105,7 @@ def test_what_leads_out_is_what_the_kernel_says() -> None:
     found = _leading_out(field_of(vectors, np.zeros((8, 12), np.uint8)))
     assert not found[0, 0] and found[7, 11] and 0.2 < found.mean() < 0.9
     for (r, c), out in np.ndenumerate(found):
-        assert out == motion_kernel.leads_out((8, 12), r, c, *vectors[0, r, c])
+        assert out == tint_kernel.leads_out((8, 12), r, c, *vectors[0, r, c])
 
 
 @pytest.mark.parametrize("size", [(96, 128), (592, 640)])
@@ -120,7 +121,8 @@ def test_a_zoom_and_a_turn_are_found(size: tuple[int, int]) -> None:
     vectors[0] = np.moveaxis(np.rint(PRECISION * true), 0, -1)
     wrong = rng.random(shape) < 0.3
     vectors[0, wrong] = rng.integers(-60, 60, (wrong.sum(), 2))
-    found = moving_as_a_whole(source, [first], field_of(vectors, np.zeros(shape, np.uint8)), still(shape))
+    whole = fitted(source, [first], field_of(vectors, np.zeros(shape, np.uint8)))
+    found = whole and moving_as_a_whole(whole, still(shape))
     assert found is not None and found.whole is not None and not found.modes.any() and not found.vectors[1].any()
     assert np.abs(found.vectors[0] / PRECISION - np.moveaxis(true, 0, -1)).max() <= 0.25
     assert field_bits(found, still(shape), MotionModels()) < 200
@@ -130,9 +132,10 @@ def test_two_parents_have_a_map_each() -> None:
     (first, _), (source, _), (last, _) = (mapped(96, 128, 1 + 0.04 * k, 0) for k in range(3))
     shape = (12, 16)
     field = search(source, [first, last], PRICE, still(shape, 1), MotionModels().estimates(still(shape, 1)))
-    found = moving_as_a_whole(source, [first, last], field, still(shape, 1))
-    assert found is not None and found.whole is not None and (found.modes == BOTH).all()
-    assert len(found.whole.numbers) == 6
+    whole = fitted(source, [first, last], field)
+    assert whole is not None and len(whole.numbers) == 6
+    found = moving_as_a_whole(whole, still(shape, 1))
+    assert found is not None and found.whole == whole and (found.modes == BOTH).all()
     away = 8 * np.moveaxis(np.indices(shape), 0, -1) + 3.5 - (48, 64)
     for number, ratio in enumerate((1 / 1.04, 1.08 / 1.04)):
         assert np.abs(found.vectors[number] / PRECISION - (ratio - 1) * away).max() <= 0.25
@@ -143,11 +146,13 @@ def test_nothing_to_go_by_is_no_error() -> None:
     """Flat pictures, and blocks that lead farther than a straight way on may."""
     flat, shape = gray(np.full((64, 96), 128 * UNIT, np.int16)), (8, 12)
     known = still(shape)
-    found = moving_as_a_whole(flat, [flat], as_expected(known), known)
+    whole = fitted(flat, [flat], as_expected(known))
+    found = whole and moving_as_a_whole(whole, known)
     assert found is not None and not found.vectors.any()
-    vectors = np.full((2, *shape, 2), 9000)
     known = Expectation(np.zeros((2, *shape, 2), np.int32), 1, 8)
-    assert moving_as_a_whole(flat, [flat, flat], field_of(vectors, np.full(shape, BOTH, np.uint8)), known) is None
+    whole = fitted(flat, [flat, flat], field_of(np.full((2, *shape, 2), 5000), np.full(shape, BOTH, np.uint8)))
+    assert whole is not None and moving_as_a_whole(whole, known) is None
+    assert fitted(flat, [flat], field_of(np.full((2, *shape, 2), 9000), np.zeros(shape, np.uint8))) is None
 
 
 @pytest.mark.parametrize("step", [9, 30])
