@@ -23,9 +23,8 @@ from nerv_codec.representations.shared.transform import Subbands
 from nerv_codec.representations.shared.weights import SharedWeights
 
 _CPU = torch.device("cpu")
-_RATE, _UNHURRIED = 0.05, 30
-"""Of Adam, at the first step, in steps of the latents, if there are so many steps; fewer go less far each, as there is
-less time to come back from what was a step too far."""
+_RATE = 0.025
+"""Of Adam, at the first step, in steps of the latents."""
 _MOMENTS = (0.8, 0.95)
 _TEMPERATURES = (0.3, 0.1)
 """Of the soft round, at the first step and at the last."""
@@ -96,14 +95,13 @@ def refined(
     if least * samples < _WORTH_STEPS:
         return start
     noises = torch.Generator(device).manual_seed(0)
-    rate = _RATE * min(1.0, math.sqrt(steps / _UNHURRIED))
-    optimiser = torch.optim.Adam(latents.values(), rate, _MOMENTS)
+    optimiser = torch.optim.Adam(latents.values(), _RATE, _MOMENTS)
     for step in range(1, steps + 1):
         if stop():
             raise Interrupted("interrupted; nothing was written")
         done = (step - 1) / steps
         temperature, noise = (first + (last - first) * done for first, last in (_TEMPERATURES, _NOISE))
-        optimiser.param_groups[0]["lr"] = rate * 0.5 * (1 + math.cos(math.pi * done))
+        optimiser.param_groups[0]["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * done))
         soft = {}
         for level, grid in latents.items():
             once = _soft_round(grid, temperature)

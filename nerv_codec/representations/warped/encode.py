@@ -62,7 +62,7 @@ _DEAR = 0.05
 _CALMER = (2.0, 4.0)
 """How much dearer bits of motion are where a scene slides: blocks that come in at its border find their like somewhere,
 each elsewhere, and save next to nothing by it."""
-_LASTING = 1.3
+_LASTING = 1.6
 """Worth of a bit of motion there: what goes another way than it must makes what comes behind it dearer."""
 _REMEMBERED = 4
 """Filtered frames that are kept: several trials ask for the same ones."""
