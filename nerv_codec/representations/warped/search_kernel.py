@@ -152,8 +152,8 @@ def mean_of_two(extent, top, left, v0, v1, w0, w1, one, two):
 
 
 @njit(nogil=True, cache=True, boundscheck=False)
-def _error(place, quarters, down, right, other, both, beside, across, limit):
-    """Error over a support, in 1/16, if the block is read from there, or is the mean with other, from (beside, across).
+def _error(place, quarters, down, right, other, both, other_down, other_right, limit):
+    """Error over a support, in 1/16, if the block is read from there, or is the mean with ``other``.
 
     It is the sum of absolute values after Hadamard transforms of 8x8 samples, which are near to what a transform codes;
     below what is quiet it counts by its square (Huber 1964), as errors do that are too small for a transform to code.
@@ -168,9 +168,9 @@ def _error(place, quarters, down, right, other, both, beside, across, limit):
     # in whole numbers, and never so low that what ends early could pass for less than the limit
     large = limit + quiet / 2 if 2 * limit > quiet else np.sqrt(2 * quiet * max(limit, 0.0))
     most = np.int64(min(large, 1e15)) + 2
-    if both and not (_is_shown(quarters, r, c, down, right) and _is_shown(quarters, r, c, beside, across)):
+    if both and not (_is_shown(quarters, r, c, down, right) and _is_shown(quarters, r, c, other_down, other_right)):
         _fetch(quarters, r, c, down, right, room)
-        _mean(quarters, r, c, down, right, beside, across, room, other)
+        _mean(quarters, r, c, down, right, other_down, other_right, room, other)
         found = np.float64(error_of_one(rest, weights, room, 0, 16, other, most))
     elif both:
         found = np.float64(error_of_both(rest, weights, quarters, start, width, other, most))
@@ -219,11 +219,11 @@ def _predict(quarters, field, modes, r, c, one, two):
     """What a block predicts now, into ``one``."""
     mode = modes[r, c]
     number = 1 if mode == BACKWARD else 0
-    v0, v1, w0, w1 = field[0, r, c, 0], field[0, r, c, 1], field[1, r, c, 0], field[1, r, c, 1]
     _fetch(quarters[number], r, c, field[number, r, c, 0], field[number, r, c, 1], one)
     if mode == BOTH:
+        w0, w1 = field[1, r, c, 0], field[1, r, c, 1]
         _fetch(quarters[1], r, c, w0, w1, two)
-        _mean(quarters[0], r, c, v0, v1, w0, w1, one, two)
+        _mean(quarters[0], r, c, field[0, r, c, 0], field[0, r, c, 1], w0, w1, one, two)
 
 
 @njit(nogil=True, cache=True)
@@ -293,8 +293,8 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
     count = motion_kernel.candidates(field, expected, number, r, c, second, near, far, found)
     base = motion_kernel.choice_base(chosen, number, second, r, c)
     best, b0, b1 = np.inf, np.int64(field[number, r, c, 0]), np.int64(field[number, r, c, 1])
-    beside, across = field[1 - number, r, c, 0], field[1 - number, r, c, 1]
-    hidden = both and leads_out((rows, cols), r, c, beside, across)
+    other_down, other_right = field[1 - number, r, c, 0], field[1 - number, r, c, 1]
+    hidden = both and leads_out((rows, cols), r, c, other_down, other_right)
     turns = tried[_TRIED, 0] + 1
     tried[_TRIED, 0] = turns
     for k in range(count + 5 + 6 * 8):
@@ -338,11 +338,11 @@ def _refine(quarters, field, chosen, number, both, other, found, place, terms):
         if paid < best:
             out = both and leads_out((rows, cols), r, c, v0, v1)
             if out and not hidden:
-                paid += tint_error(tints, r, c, 1 - number, beside, across, mean, False)
+                paid += tint_error(tints, r, c, 1 - number, other_down, other_right, mean, False)
             else:
                 paid += tint_error(tints, r, c, number, v0, v1, mean, both and out == hidden)
         if paid < best:
-            cost = _error(place, quarters[number], v0, v1, other, both, beside, across, best - paid) + paid
+            cost = _error(place, quarters[number], v0, v1, other, both, other_down, other_right, best - paid) + paid
             if cost < best:
                 best, b0, b1 = cost, v0, v1
     field[number, r, c, 0], field[number, r, c, 1] = b0, b1

@@ -28,7 +28,9 @@ from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.quarter_kernel import PAD
 from nerv_codec.representations.warped.search import search
 from nerv_codec.representations.warped.search_kernel import accumulate
-from nerv_codec.representations.warped.split_kernel import OVERLAPPED, SOURCES, is_edge, source_of, sources
+from nerv_codec.representations.warped.split_choice_kernel import choose
+from nerv_codec.representations.warped.split_kernel import MODELS, OVERLAPPED, SOURCES, is_edge, source_of, sources
+from nerv_codec.representations.warped.tint_kernel import tints
 from nerv_codec.representations.warped.tree import Node
 
 Ints = npt.NDArray[np.int64]
@@ -152,16 +154,21 @@ def test_compensation_of_large_areas_is_its_plain_form(mode: int) -> None:
 
 
 def test_the_search_predicts_as_the_decoder_does() -> None:
+    """Beyond borders, too, before blocks are split and after."""
     rng = np.random.default_rng(3)
-    parents = [random_planes(rng, 48, 64) for _ in range(2)]
-    vectors = rng.integers(-60, 61, (2, 6, 8, 2), dtype=np.int32)
-    field = MotionField(vectors, rng.integers(0, 3, (6, 8), dtype=np.uint8), no_corners((6, 8)))
+    source, *parents = (random_planes(rng, 48, 64) for _ in range(3))
+    vectors, modes = rng.integers(-60, 61, (2, 6, 8, 2), dtype=np.int32), rng.integers(0, 3, (6, 8), dtype=np.uint8)
     quarters = np.empty((2, 4, 4, 48 + 2 * PAD, 64 + 2 * PAD), np.int16)
     for parent, out in zip(parents, quarters, strict=True):
         write_quarters(parent.y, out)
-    total = np.zeros((56, 72), np.int32)
-    accumulate(quarters, vectors, field.modes, total)
-    np.testing.assert_array_equal(total[4:-4, 4:-4] + 128 >> 8, compensate(parents, field)[0].y)
+    total, corners = np.zeros((56, 72), np.int32), no_corners((6, 8))
+    accumulate(quarters, vectors, modes, total)
+    whole = compensate(parents, MotionField(vectors, modes, corners))[0].y
+    np.testing.assert_array_equal(total[4:-4, 4:-4] + 128 >> 8, whole)
+    choose(source.y, quarters, tints(source, parents, 1.0), vectors, modes, total, corners, np.ones((MODELS, 2)), 1.0)
+    split = compensate(parents, MotionField(vectors, modes, corners))[0].y
+    assert corners[0].any() and corners[:, -1].any() and (split != whole).any()
+    np.testing.assert_array_equal(total[4:-4, 4:-4] + 128 >> 8, split)
 
 
 @pytest.mark.parametrize("far", [0, 1, 4, -5])
@@ -198,9 +205,8 @@ def test_noise_is_read_and_motion_that_leads_nowhere_refused() -> None:
             noise = rng.integers(0, 256, 400, np.uint8).tobytes()
             known, source = Expectation(np.full((2, 8, 8, 2), reach, np.int32), 1, 1), StreamReader(noise)
             if not good:
-                if (
-                    take_global(2, known.course, GlobalCounts(), 1, StreamReader(noise)) is None
-                ):  # else that is what is expected
+                whole = take_global(2, known.course, GlobalCounts(), 1, StreamReader(noise))
+                if whole is None:  # else that is what is expected
                     with pytest.raises(BitstreamError):
                         take_field((64, 64), known, MotionModels(), source)
                     refused += 1
