@@ -17,7 +17,7 @@ class FitStatus:
     steps: int
     """Steps of the whole fit."""
     stage: str
-    """``fit`` or ``quantise``."""
+    """``look ahead``, ``fit`` or ``quantise``."""
     psnr_db: float
     """Luma, of the last batches: an estimate of the whole GOP's."""
     estimated_bits: float

@@ -1,20 +1,23 @@
 """How far apart the anchors of a GOP are: span by span, by trial, as encoders choose the length of a mini-GOP.
 
-What moves fast is soon not to be predicted over many frames, while in a calm scene every anchor is a waste.
+What moves fast is soon not to be predicted over many frames, while in a calm scene every anchor is a waste. All are
+chosen before the GOP is coded, as what anchors cost hangs on how many there are (:func:`settled`).
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.representations.shared.networks import distortion
-from nerv_codec.representations.warped.decisions import Decision
+from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.tree import Node, waves
+from nerv_codec.representations.warped.tree import Node, evenly, waves
 
 _GAIN = 0.01
 """By how much two halves must cost less than a span, in the logarithm of bits, as a trial sees it."""
@@ -22,94 +25,107 @@ _PROMISE = 0.08
 """And by how much, if these are to be tried as spans of their own."""
 _RATE_OF_ERROR = 0.8
 """Bits grow like squared error to the minus this: 18 % a dB, as on clips of the training set."""
+_ROUGH = Effort(rough=True)
 
 
-def encode_choosing(encoder: PartEncoder, longest: int, shortest: int, effort: Effort) -> Iterator[CodedNode]:
-    """Decides all frames, span by span, with anchors that it chooses.
+def choose_anchors(
+    encoder: PartEncoder,
+    longest: int,
+    shortest: int,
+    stop: Callable[[], bool],
+    report: Callable[[int, CodedNode], None] = lambda frame, root: None,
+) -> tuple[int, ...]:
+    """Frames of the anchors of a GOP, the root among them.
 
-    They come in the order of the stream (`tree.waves`), which `encode.encode_part` writes, told what was decided.
+    Trials go from span to span, behind anchors that are coded as roughly as they are.
 
     Args:
-        encoder: Of the part.
+        encoder: Of the part that decides for all of them; its prices are those of a GOP whose spans are long.
         longest: Frames from an anchor to the next at most; spans are about equal where none pays that is shorter.
         shortest: At least, unless the GOP ends. A span is halved down to this as long as a trial without steps says so.
-        effort: How hard to try.
+        stop: Asked before each trial.
+        report: Told up to which frame anchors are settled, and what became of the root in the trials.
 
     Raises:
         Interrupted: It was to stop.
     """
-    behind, last, nodes = Behind(), len(encoder.canvases) - 1, list[CodedNode]()
-
-    def chosen() -> Iterator[int]:
-        anchors, following = [0], list[tuple[int, bool]]()
-        yield 0
-        while anchors[-1] < last:
-            left = anchors[-1]
-            if not following:
-                right = left + round((last - left) / -(-(last - left) // longest))
-                known = reversed(_decided(effort.decided, left, right))
-                following = [(frame, False) for frame in known] or [(right, True)]
-            right, open_ = following.pop()
-            middle = (left + right) // 2
-            if open_ and middle - left >= max(shortest, 1):
-                gain = _gain(encoder, effort, nodes[0], anchors, middle, right, behind)
-                if gain > _GAIN:
-                    following += [(right, gain > _PROMISE), (middle, gain > _PROMISE)]
-                    continue
-            anchors.append(right)
-            yield right
-
-    for wave in waves(chosen()):
-        coded = encoder.wave(wave, behind, effort)
-        nodes = nodes or coded
-        yield from coded
+    even = evenly(len(encoder.canvases), longest)
+    if all(after - before < 2 * max(shortest, 1) for before, after in itertools.pairwise(even)):
+        return even
+    behind = Behind()
+    (root,) = encoder.wave((Node(0, 0, ()),), behind, _ROUGH)
+    lookahead = _Lookahead(encoder, mean_offset(encoder.ladder, even), max(shortest, 1), root, stop)
+    anchors = [0]
+    for right in even[1:]:
+        found, behind = lookahead.divided(anchors, right, behind)
+        anchors += found
+        report(right, root)
+    return tuple(anchors)
 
 
-def _decided(decided: Mapping[int, Decision], left: int, right: int) -> list[int]:
-    """Anchors behind ``left`` up to ``right`` that were chosen before; none if a stop came before the last of them.
+@dataclasses.dataclass(frozen=True)
+class _Lookahead:
+    """The trials of a GOP.
 
-    Then the trials are made again, and say the same.
-    """
-    frames = sorted(frame for frame, one in decided.items() if one.node.depth == 1 and left < frame <= right)
-    return frames if frames and frames[-1] == right else []
-
-
-def _gain(
-    encoder: PartEncoder,
-    effort: Effort,
-    root: CodedNode,
-    anchors: Sequence[int],
-    middle: int,
-    right: int,
-    behind: Behind,
-) -> float:
-    """By how much the next span costs less in two halves, see :func:`cost_of`; 0 if that need not be tried.
-
-    Only its middle and its right end are coded, in either order and roughly: what lies between them depends on both.
-
-    Args:
-        encoder: Of the part.
-        effort: That of the encode: who asks to stop.
+    Attributes:
+        encoder: See `choose_anchors`.
+        level: Where the frames' prices are on average, see `mean_offset`.
+        shortest: See `choose_anchors`.
         root: As it was coded.
-        anchors: Settled so far.
-        middle: Frame.
-        right: Frame.
-        behind: What stands behind the anchors.
+        stop: See `choose_anchors`.
     """
-    if effort.stop():
-        raise Interrupted("interrupted in a trial")
-    whole = Node(right, 1, tuple(anchors[:-3:-1])), Node(middle, 2, (anchors[-1], right))
-    halves = Node(middle, 1, tuple(anchors[:-3:-1])), Node(right, 1, (middle, anchors[-1]))
-    for node in (*whole, *halves):
-        encoder.target(node)  # for both, and here, where threads are free for it
 
-    def cost(nodes: Sequence[Node]) -> float:
-        aside = behind.aside()
-        coded = [one for node in nodes for one in encoder.wave((node,), aside, Effort(rough=True))]
-        return cost_of([root, *coded], encoder.canvases)
+    encoder: PartEncoder
+    level: float
+    shortest: int
+    root: CodedNode
+    stop: Callable[[], bool]
 
-    one, two = encoder.workers.map(cost, (whole, halves))
-    return one - two
+    def divided(self, anchors: Sequence[int], right: int, behind: Behind) -> tuple[list[int], Behind]:
+        """The anchors behind the last of these up to ``right``, and what stands behind them."""
+        left, middle, before = anchors[-1], (anchors[-1] + right) // 2, tuple(anchors[:-3:-1])
+        whole = Node(right, 1, before)
+        if middle - left < self.shortest:
+            ((_, behind),) = self._tried([(whole,)], (left, right), behind)
+            return [right], behind
+        ways = (whole, Node(middle, 2, (left, right))), (Node(middle, 1, before), Node(right, 1, (middle, left)))
+        (one, as_one), (two, halved) = self._tried(ways, (left, middle, right), behind)
+        if one - two <= _GAIN:
+            return [right], as_one
+        if one - two <= _PROMISE or max(middle - left, right - middle) < 2 * self.shortest:
+            return [middle, right], halved
+        first, behind = self.divided(anchors, middle, behind)
+        second, behind = self.divided([*anchors, *first], right, behind)
+        return [*first, *second], behind
+
+    def _tried(
+        self, ways: Sequence[Sequence[Node]], span: tuple[int, ...], behind: Behind
+    ) -> list[tuple[float, Behind]]:
+        """What each way costs, see :func:`cost_of`, and what stands behind it.
+
+        Prices are those of a GOP whose anchors are all as far apart as these, at the same mean: a way that is cheaper
+        at prices which the GOP will not have has often been a loss.
+        """
+        if self.stop():
+            raise Interrupted("interrupted in a trial")
+        index = self.encoder.ladder.lambda_index + round(self.level - mean_offset(self.encoder.ladder, span))
+        encoder = dataclasses.replace(self.encoder, ladder=dataclasses.replace(self.encoder.ladder, lambda_index=index))
+        for way in ways:
+            for node in way:
+                encoder.target(node)  # for all ways, and here, where threads are free for it
+
+        def coded(way: Sequence[Node]) -> tuple[float, Behind]:
+            aside = behind.aside()
+            nodes = [one for node in way for one in encoder.wave((node,), aside, _ROUGH)]
+            return cost_of([self.root, *nodes], encoder.canvases), aside
+
+        return encoder.workers.map(coded, ways)
+
+
+def mean_offset(ladder: Ladder, anchors: Sequence[int]) -> float:
+    """What the frames behind the root are dearer than anchors, in lambda indices on average."""
+    offsets = [ladder.offset(node.depth) for wave in waves(anchors) for node in wave if node.parents]
+    return sum(offsets) / len(offsets) if offsets else 0.0
 
 
 def cost_of(coded: Sequence[CodedNode], canvases: Sequence[Tensor]) -> float:

@@ -33,10 +33,13 @@ class Ladder:
     lambda_index: int
     offsets: tuple[int, ...]
 
+    def offset(self, depth: int) -> int:
+        """What is added at a depth."""
+        return self.offsets[min(depth, len(self.offsets) - 1)]
+
     def at(self, depth: int, part: Part) -> int:
         """The index of a node of a part."""
-        offset = self.offsets[min(depth, len(self.offsets) - 1)]
-        return min(max(part.lambda_index(self.lambda_index) + offset, 0), NUM_LAMBDAS - 1)
+        return min(max(part.lambda_index(self.lambda_index) + self.offset(depth), 0), NUM_LAMBDAS - 1)
 
 
 @dataclass(frozen=True)

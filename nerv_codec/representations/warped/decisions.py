@@ -66,6 +66,14 @@ class Decisions:
         frames = {int(frame) for kind, frame, _ in found if kind == trial}
         return {frame: self._decision(f"{trial}/{frame}") for frame in frames}
 
+    def anchors(self, name: str) -> tuple[int, ...]:
+        """Anchors that were chosen before; none if they were not."""
+        return tuple(self._kept.get(f"{name}/0/anchors", torch.empty(0)).tolist())
+
+    def add_anchors(self, name: str, anchors: tuple[int, ...]) -> None:
+        """Keeps anchors; they are saved with the next decision."""
+        self._kept[f"{name}/0/anchors"] = torch.tensor(anchors)
+
     def add(self, trial: str, decision: Decision) -> None:
         """Keeps one, and saves if it is time. Raises Interrupted."""
         node = decision.node

@@ -297,7 +297,7 @@ class PartEncoder:
         def going(brightness: tuple[Brightness, ...], field: MotionField | None) -> _Way:
             seen = changed(parents, brightness)
             told = predicted(seen, node.sides, field, self._extent, index, self.part, weights, workers)
-            return _Way(brightness, field, told, self._attempted(canvas, told, looped=not parents))
+            return _Way(brightness, field, told, self._attempted(canvas, told, looped=not (parents or rough)))
 
         if known is None or estimates is None:
             return going((), None)

@@ -1,4 +1,3 @@
-import itertools
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,13 +10,15 @@ from nerv_codec.base.video import PixelFormat
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped import anchors, encode
-from nerv_codec.representations.warped.anchors import cost_of, encode_choosing
+from nerv_codec.representations.warped import anchors, encode, fit
+from nerv_codec.representations.warped.anchors import choose_anchors, cost_of, mean_offset
 from nerv_codec.representations.warped.coding import Ladder
+from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
+from nerv_codec.representations.warped.fit import dearer, ladder
 from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.tree import Node
+from nerv_codec.representations.warped.tree import Node, evenly
 
 
 @pytest.mark.parametrize(
@@ -36,28 +37,44 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
 
     class Encoder:
         canvases = [None] * 9
+        ladder = Ladder(40, (-6, 0, 8, 12))
 
         def wave(self, nodes, behind, effort):
             return [SimpleNamespace(node=node) for node in nodes]
 
-    def gain(encoder, effort, root, settled, middle, right, behind):
-        assert middle == (settled[-1] + right) // 2
-        return gains.get((settled[-1], right), 0.0)
+    def tried(self, ways, level, before):
+        """What stands behind a way is told by its nodes, after those before."""
+        (right, *_), *halves = ways
+        assert [[node.depth for node in way] for way in halves] == [[1, 1]][: len(halves)]
+        assert all(node.frame == (right.frame + right.parents[0]) // 2 for node, _ in halves)
+        gain = gains.get((right.parents[0], right.frame), 0.0)
+        found = [[*before, *(node.frame for node in way if node.depth == 1)] for way in ways]
+        return list(zip((gain, 0.0), found, strict=False))
 
-    monkeypatch.setattr(anchors, "_gain", gain)
-    nodes = [one.node for one in encode_choosing(Encoder(), 8, shortest, Effort())]
-    assert [node.frame for node in nodes if node.depth == 1] == expected
-    assert sorted(node.frame for node in nodes) == list(range(9))
-    decided = {one.frame: SimpleNamespace(node=one) for one in nodes}
-    monkeypatch.setattr(anchors, "_gain", None)
-    again = encode_choosing(Encoder(), 8, shortest, Effort(decided=decided))
-    assert [one.node for one in again] == nodes
+    monkeypatch.setattr(anchors, "Behind", list)
+    monkeypatch.setattr(anchors._Lookahead, "_tried", tried)
+    assert choose_anchors(Encoder(), 8, shortest, lambda: False) == (0, *expected)
+
+
+def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
+    config = WarpedConfig()
+    monkeypatch.setattr(fit, "_EVEN", 1.0)
+
+    def mean(halves, frames):
+        prices = ladder(config, halves)
+        return prices.lambda_index + mean_offset(prices, frames)
+
+    long = evenly(33, config.span)
+    assert dearer(config, 80, long) == 0
+    for frames in (range(33), range(0, 33, 2), (0, 4, 6, 7, 8, 16, 24, 32)):
+        assert dearer(config, 80, frames) > 0
+        assert mean(80 + dearer(config, 80, frames), frames) == pytest.approx(mean(80, long), abs=0.8)
 
 
 def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
-    """With trials, and after a stop anywhere, with some of its decisions; planes are those that were decided on."""
+    """And after a stop anywhere, with some of its decisions; planes are those that were decided on."""
     monkeypatch.setattr(anchors, "_GAIN", -9.0)
-    monkeypatch.setattr(anchors, "_PROMISE", 0.0)
+    monkeypatch.setattr(anchors, "_PROMISE", -9.0)
     fmt = PixelFormat()
     frames = moving_texture(fmt, 32, 48, 8)
     part = parts([plane.shape for plane in frames[0]])[0]
@@ -66,15 +83,17 @@ def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
     with Workers() as workers:
         encoder = PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
 
+        found = choose_anchors(encoder, 4, 1, lambda: False)
+        assert found == tuple(range(8))
+
         def decided(known):
-            return {one.node.frame: one for one in encode_choosing(encoder, 4, 1, Effort(decided=known))}
+            return {one.node.frame: one for one in encode_part(encoder, found, StreamWriter(), Effort(decided=known))}
 
         def decisions(nodes):
             return {frame: one.decision for frame, one in nodes.items()}
 
         def stream(nodes):
-            found, out = sorted(frame for frame, one in nodes.items() if one.node.depth <= 1), StreamWriter()
-            assert found[0] == 0 and found[-1] == 7 and all(0 < b - a <= 4 for a, b in itertools.pairwise(found))
+            out = StreamWriter()
             for one in encode_part(encoder, found, out, Effort(decided=decisions(nodes))):
                 assert all(map(np.array_equal, one.planes.cut(part), nodes[one.node.frame].planes.cut(part)))
             return out.bytes()
