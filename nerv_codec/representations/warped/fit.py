@@ -21,7 +21,7 @@ from nerv_codec.representations.fitting.status import FitReporter, FitStatus, Fi
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.shared.canvas import to_canvas
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_index
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_position
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.anchors import choose_anchors, mean_offset
@@ -39,7 +39,7 @@ _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
 _BITS_SLOPE, _PSNR_SLOPE = -0.028, -0.2
 """What a half of an index of lambda changes, about: the logarithm of the bits, and dB."""
-_EVEN = 0.75
+_EVEN = 0.6
 """Share by which the mean price of frames is kept whatever the number of anchors. So clips whose anchors are close come
 out about as far from what x265 gives at the same crf as others: 0.6 dB below with all of it, 2 above with nothing."""
 _CLOSE_BITS, _CLOSE_PSNR = 0.05, 0.15
@@ -99,7 +99,7 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
 
 def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     """The encode that is asked for. A target is looked for without steps first, which are the long part."""
-    halves, target = 2 * lambda_index(config.rd_lambda), task.target
+    halves, target = 2 * lambda_position(config.rd_lambda), task.target
     halves, anchors = _looked_ahead(config, halves, task, report, decisions)
     if target is None:
         return _encoded(config, halves, anchors, task, report, decisions)
@@ -116,7 +116,7 @@ def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions:
     look = partial(_nearest, off=off, slope=slope, below=target.bits is not None)
     halves, found = look(partial(encoded, quick), halves, trials=_TRIALS)
     if abs(off(found)) > close:  # as far as these anchors lead
-        anchors = _looked_ahead(config, max(halves - dearer(config, halves, anchors), 0), task, report, decisions)[1]
+        anchors = _looked_ahead(config, halves - dearer(config, halves, anchors), task, report, decisions)[1]
         halves, found = look(partial(encoded, quick), halves, trials=_TRIALS // 2)
     return look(partial(encoded, config), halves, trials=_TRIALS // 2)[1] if config.steps else found
 
@@ -194,7 +194,7 @@ def _looked_ahead(
             encoder = PartEncoder(canvases, divided[0], ladder(config, halves), load_weights(), workers)
             anchors = choose_anchors(encoder, config.span, config.shortest_span, decisions.stop, told)
         decisions.add_anchors(kept, anchors)
-    return min(halves + dearer(config, halves, anchors), 2 * NUM_LAMBDAS - 1), anchors
+    return min(max(halves + dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
 
 
 def _status(done: int, parts: int, frames: int, stage: str, errors: Sequence[float], bits: float) -> FitStatus:
