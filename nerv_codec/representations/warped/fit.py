@@ -24,7 +24,7 @@ from nerv_codec.representations.shared.canvas import to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_position
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped.anchors import choose_anchors, mean_offset
+from nerv_codec.representations.warped.anchors import choose_anchors, dearer
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decisions import Decisions
@@ -39,9 +39,6 @@ _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
 _BITS_SLOPE, _PSNR_SLOPE = -0.028, -0.2
 """What a half of an index of lambda changes, about: the logarithm of the bits, and dB."""
-_EVEN = 0.6
-"""Share by which the mean price of frames is kept whatever the number of anchors. So clips whose anchors are close come
-out about as far from what x265 gives at the same crf as others: 0.6 dB below with all of it, 2 above with nothing."""
 _CLOSE_BITS, _CLOSE_PSNR = 0.05, 0.15
 """The logarithm of the bits, and dB: who is further off tries other anchors."""
 
@@ -116,7 +113,7 @@ def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions:
     look = partial(_nearest, off=off, slope=slope, below=target.bits is not None)
     halves, found = look(partial(encoded, quick), halves, trials=_TRIALS)
     if abs(off(found)) > close:  # as far as these anchors lead
-        anchors = _looked_ahead(config, halves - dearer(config, halves, anchors), task, report, decisions)[1]
+        anchors = _looked_ahead(config, halves - _dearer(config, halves, anchors), task, report, decisions)[1]
         halves, found = look(partial(encoded, quick), halves, trials=_TRIALS // 2)
     return look(partial(encoded, config), halves, trials=_TRIALS // 2)[1] if config.steps else found
 
@@ -168,14 +165,9 @@ def _following(misses: Mapping[int, float], slope: float) -> float:
     return best - misses[best] / measured
 
 
-def dearer(config: WarpedConfig, halves: int, anchors: Sequence[int]) -> int:
-    """Halves of an index that all nodes of a GOP with these anchors are dearer than where spans are long.
-
-    Anchors are the cheapest frames but one. So a crf stands for about the same quality whatever their number.
-    """
-    prices = ladder(config, halves)
-    long = mean_offset(prices, evenly(anchors[-1] + 1, config.span))
-    return round(2 * _EVEN * (long - mean_offset(prices, anchors)))
+def _dearer(config: WarpedConfig, halves: int, anchors: Sequence[int]) -> int:
+    """What these anchors make a GOP dearer, in halves of a lambda index; see `anchors.dearer`."""
+    return round(2 * dearer(ladder(config, halves), evenly(anchors[-1] + 1, config.span), anchors))
 
 
 def _looked_ahead(
@@ -194,7 +186,7 @@ def _looked_ahead(
             encoder = PartEncoder(canvases, divided[0], ladder(config, halves), load_weights(), workers)
             anchors = choose_anchors(encoder, config.span, config.shortest_span, decisions.stop, told)
         decisions.add_anchors(kept, anchors)
-    return min(max(halves + dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
+    return min(max(halves + _dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
 
 
 def _status(done: int, parts: int, frames: int, stage: str, errors: Sequence[float], bits: float) -> FitStatus:

@@ -10,12 +10,12 @@ from nerv_codec.base.video import PixelFormat
 from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped import anchors, encode, fit
-from nerv_codec.representations.warped.anchors import choose_anchors, cost_of, mean_offset
+from nerv_codec.representations.warped import anchors, encode
+from nerv_codec.representations.warped.anchors import choose_anchors, cost_of, dearer, mean_offset
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
-from nerv_codec.representations.warped.fit import dearer, ladder
+from nerv_codec.representations.warped.fit import ladder
 from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Node, evenly
@@ -57,18 +57,14 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
 
 
 def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
+    monkeypatch.setattr(anchors, "_EVEN", 1.0)
     config = WarpedConfig()
-    monkeypatch.setattr(fit, "_EVEN", 1.0)
-
-    def mean(halves, frames):
-        prices = ladder(config, halves)
-        return prices.lambda_index + mean_offset(prices, frames)
-
-    long = evenly(33, config.span)
-    assert dearer(config, 80, long) == 0
+    prices, even = ladder(config, 80), evenly(33, config.span)
+    assert dearer(prices, even, even) == 0
     for frames in (range(33), range(0, 33, 2), (0, 4, 6, 7, 8, 16, 24, 32)):
-        assert dearer(config, 80, frames) > 0
-        assert mean(80 + dearer(config, 80, frames), frames) == pytest.approx(mean(80, long), abs=0.8)
+        more = dearer(prices, even, frames)
+        assert more > 0
+        assert more + mean_offset(prices, frames) == pytest.approx(mean_offset(prices, even))
 
 
 def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
