@@ -38,12 +38,7 @@ def lambda_values(index: Tensor) -> Tensor:
 
 
 def lambda_index(value: float) -> int:
-    """The index nearest to a lambda, at the ends of the ladder where it is outside."""
-    return min(max(lambda_position(value), 0), NUM_LAMBDAS - 1)
-
-
-def lambda_position(value: float) -> int:
-    """Where a lambda is on the ladder, or beyond its ends."""
+    """The index nearest to a lambda; negative, or from NUM_LAMBDAS on, where that is beyond the ladder."""
     return round((math.log2(value) - _LOG2_FIRST) * STEPS_PER_OCTAVE)
 
 

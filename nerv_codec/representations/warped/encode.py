@@ -65,7 +65,7 @@ each elsewhere, and save next to nothing by it."""
 _LASTING = 1.6
 """Worth of a bit of motion there: what goes another way than it must makes what comes behind it dearer."""
 _REMEMBERED = 4
-"""Filtered frames that are kept: several trials ask for the same ones."""
+"""Filtered frames that are kept: both ways of a trial ask for the same ones."""
 
 
 @dataclass(frozen=True)

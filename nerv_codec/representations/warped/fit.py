@@ -21,7 +21,7 @@ from nerv_codec.representations.fitting.status import FitReporter, FitStatus, Fi
 from nerv_codec.representations.fitting.task import FitTarget, GopTask
 from nerv_codec.representations.rendering import View, render_planes
 from nerv_codec.representations.shared.canvas import to_canvas
-from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_position
+from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_index
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.anchors import choose_anchors, dearer
@@ -96,7 +96,7 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
 
 def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     """The encode that is asked for. A target is looked for without steps first, which are the long part."""
-    halves, target = 2 * lambda_position(config.rd_lambda), task.target
+    halves, target = 2 * lambda_index(config.rd_lambda), task.target
     halves, anchors = _looked_ahead(config, halves, task, report, decisions)
     if target is None:
         return _encoded(config, halves, anchors, task, report, decisions)
@@ -176,11 +176,12 @@ def _looked_ahead(
     """Price and anchors of a GOP; the first part decides for all of them."""
     layout, kept = layout_of(task.info), f"anchors {halves / 2}"
     divided, anchors = layout.parts(task.geometry), decisions.anchors(kept)
+    work = len(task.frames) * (1 + len(divided) * _coding_work(config))
     if not anchors:
         canvases = [to_canvas(frame.planes, layout.depth, divided[0]) for frame in task.frames]
 
         def told(frame: int, root: CodedNode) -> None:
-            report(_status(frame, len(divided), len(canvases), "look ahead", [_error(root, canvases)], root.bits))
+            report(FitStatus(frame, work, "look ahead", psnr_db(_error(root, canvases), 1.0), root.bits))
 
         with Workers() as workers:
             encoder = PartEncoder(canvases, divided[0], ladder(config, halves), load_weights(), workers)
@@ -189,9 +190,9 @@ def _looked_ahead(
     return min(max(halves + _dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
 
 
-def _status(done: int, parts: int, frames: int, stage: str, errors: Sequence[float], bits: float) -> FitStatus:
-    """Where a fit stands, which looks at all frames once before it codes them, part by part."""
-    return FitStatus(done, (1 + parts) * frames, stage, psnr_db(float(np.mean(errors)), 1.0), bits)
+def _coding_work(config: WarpedConfig) -> int:
+    """How many times as long coding a frame takes as looking at it in trials, about; for progress alone."""
+    return 2 + config.steps // 3
 
 
 def _error(coded: CodedNode, canvases: Sequence[Tensor]) -> float:
@@ -213,7 +214,8 @@ def _encoded(
     divided = layout.parts(geometry)
     encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}
-    bits, wrong = 0.0, []
+    bits, wrong, each = 0.0, [], _coding_work(config)
+    work = len(frames) * (1 + len(divided) * each)
     with Workers() as workers:
         for number, part in enumerate(divided):
             trial = f"{config.steps} {halves / 2} {number} {zlib.crc32(repr(anchors).encode()):08x}"
@@ -226,8 +228,8 @@ def _encoded(
                     fields[frame] = coded.node, coded.decision.field
                     wrong.append(_error(coded, canvases))
                 decisions.add(trial, coded.decision)
-                done_nodes = (1 + number) * len(frames) + count
-                report(_status(done_nodes, len(divided), len(frames), "fit", wrong, bits))
+                coded_work = len(frames) + each * (number * len(frames) + count)
+                report(FitStatus(coded_work, work, "fit", psnr_db(float(np.mean(wrong)), 1.0), bits))
             encoders.append((encoder, dataclasses.replace(effort, decided=decisions.of(trial))))
         screens = any(one.screen is not None for _, effort in encoders for one in effort.decided.values())
         streams: list[bytes] = []

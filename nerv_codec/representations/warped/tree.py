@@ -8,7 +8,7 @@ from both of its ends.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 
@@ -40,7 +40,7 @@ def evenly(num_frames: int, span: int) -> tuple[int, ...]:
     return tuple(round(last * number / count) for number in range(count + 1)) if count else (0,)
 
 
-def waves(anchors: Iterable[int]) -> Iterator[tuple[Node, ...]]:
+def waves(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
     """All nodes of a GOP in coding order, wave by wave: the root, then anchor after anchor.
 
     With an anchor come the middle of the span before it, the next level of the span before that one, and so on. So
@@ -48,17 +48,16 @@ def waves(anchors: Iterable[int]) -> Iterator[tuple[Node, ...]]:
     anchors still comes soon after them, so that a decoder can show frames as it goes on.
 
     Args:
-        anchors: Their frames in order of time: 0 first, and last that of the GOP. The next one is asked for when its
-            wave is, so that an encoder may choose it by what is coded already.
+        anchors: Their frames in order of time: 0 first, and last that of the GOP.
     """
-    coming = iter(anchors)
-    settled, begun = [next(coming)], list[Iterator[tuple[Node, ...]]]()
+    begun = list[Iterator[tuple[Node, ...]]]()
     wave: tuple[Node, ...] = (Node(0, 0, ()),)
-    while wave:
+    for count in itertools.count(2):
+        if not wave:
+            return
         yield wave
-        for anchor in itertools.islice(coming, 1):
-            settled.append(anchor)
-            begun.insert(0, waves_to(settled))
+        if count <= len(anchors):
+            begun.insert(0, waves_to(anchors[:count]))
         wave = tuple(node for span in begun for node in next(span, ()))
 
 

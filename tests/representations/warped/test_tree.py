@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from nerv_codec.representations.warped.tree import Node, evenly, waves
@@ -72,17 +70,3 @@ def test_anchors_may_lie_anywhere() -> None:
         (Node(5, 1, (4, 1)), Node(2, 2, (1, 4))),
         (Node(3, 3, (2, 4)),),
     ]
-
-
-def test_an_anchor_is_asked_for_when_its_wave_is() -> None:
-    """So an encoder may choose it by what it has coded before."""
-    asked: list[int] = []
-
-    def chosen() -> Iterator[int]:
-        for frame in (0, 4, 8, 9):
-            asked.append(frame)
-            yield frame
-
-    for number, wave in enumerate(waves(chosen())):
-        assert len(asked) == min(number + 1, 4)
-        assert max(node.frame for node in wave) <= asked[-1]
