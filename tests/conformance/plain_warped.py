@@ -1083,7 +1083,9 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     screens, depth = depth >= 128, depth % 128 - 32
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
-    offsets = [reader.number("b") for _ in range(reader.number("B"))]
+    priced, depths = divmod(reader.number("B"), 16)
+    assert priced <= 1 and 1 <= depths <= 8
+    offsets = [reader.number("b") for _ in range(depths)]
     anchors, before = [0], 0
     while anchors[-1] < frames - 1:
         distance, times = reader.varint(), reader.varint()
@@ -1091,6 +1093,8 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
         before = distance
         anchors += [anchors[-1] + distance * (k + 1) for k in range(times)]
     assert anchors == sorted(set(anchors)) and anchors[-1] == frames - 1
+    own = {frame: reader.number("b") for frame in anchors} if priced else {}
+    assert any(own.values()) == bool(priced)
     crc = zlib.crc32(payload[: reader.at])
     digest = reader.number("I")
     shapes = [(height, width)] + [(-(-height >> shifts[0]), -(-width >> shifts[1]))] * (count - 1)
@@ -1103,7 +1107,8 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
         decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, screens)
         index = held(anchor_index + price, 0, 80)
         for wave in waves(anchors):
-            decoder.wave(wave, [held(index + offsets[min(node.depth, len(offsets) - 1)], 0, 80) for node in wave])
+            added = [offsets[min(node.depth, depths - 1)] + own.get(node.frame, 0) for node in wave]
+            decoder.wave(wave, [held(index + more, 0, 80) for more in added])
         decoder.decoder.finish()
         for picture in decoder.planes.values():
             for plane in picture:

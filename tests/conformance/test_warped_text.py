@@ -95,8 +95,9 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
         frames = _letters(fmt, height, width, count)
     else:
         frames = _zoom(fmt, height, width, count) if zooms else _frames(fmt, height, width, count, fade)
-    weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12))
     streams, coded, anchors = [], [], evenly(count, span)
+    own = {0: -1, anchors[-1]: 5} if fade else {}
+    weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12), own)
     with Workers() as workers:
         for part in layout.parts(geometry):
             out, canvases = StreamWriter(), [to_canvas(planes, fmt.bit_depth, part) for planes in frames]

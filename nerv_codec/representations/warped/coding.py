@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nerv_codec.base.threads import Workers
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
@@ -17,6 +17,7 @@ from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.planes import Planes, prediction_of
 from nerv_codec.representations.warped.screen import Screen
+from nerv_codec.representations.warped.tree import Node
 
 MAX_DEPTHS = 8
 
@@ -28,18 +29,21 @@ class Ladder:
     Attributes:
         lambda_index: Of the anchors, on the ladder of `shared.quality`.
         offsets: What is added at depth 0, 1, ...; deeper nodes take the last.
+        own: What is added for single nodes, by frame; nothing for others.
     """
 
     lambda_index: int
     offsets: tuple[int, ...]
+    own: Mapping[int, int] = field(default_factory=dict)
 
     def offset(self, depth: int) -> int:
         """What is added at a depth."""
         return self.offsets[min(depth, len(self.offsets) - 1)]
 
-    def at(self, depth: int, part: Part) -> int:
+    def at(self, node: Node, part: Part) -> int:
         """The index of a node of a part."""
-        return min(max(part.lambda_index(self.lambda_index) + self.offset(depth), 0), NUM_LAMBDAS - 1)
+        found = part.lambda_index(self.lambda_index) + self.offset(node.depth) + self.own.get(node.frame, 0)
+        return min(max(found, 0), NUM_LAMBDAS - 1)
 
 
 @dataclass(frozen=True)

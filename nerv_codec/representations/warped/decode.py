@@ -71,7 +71,7 @@ def read_nodes(
 
     def told_of(node: Node, helpers: Workers | None) -> Told:
         parents = changed([workers.result(done[frame]) for frame in node.parents], brightness[node.frame])
-        index = head.ladder.at(node.depth, part)
+        index = head.ladder.at(node, part)
         return predicted(parents, node.sides, fields[node.frame][1], extent, index, part, weights, helpers)
 
     def begun(alone: bool, function: Callable[..., Result], *arguments: Any) -> Task[Result]:

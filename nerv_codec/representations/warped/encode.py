@@ -224,7 +224,7 @@ class PartEncoder:
             return self.canvases[node.frame]
         key = node.frame, node.depth
         if key not in self._filtered:
-            price = lambda_value(self.ladder.at(node.depth, self.part))
+            price = lambda_value(self.ladder.at(node, self.part))
             strength = _STRENGTHS[node.depth]
             self._filtered[key] = filtered(self.canvases, node.frame, strength, price, self.workers)
             for old in list(self._filtered)[:-_REMEMBERED]:
@@ -240,7 +240,7 @@ class PartEncoder:
         effort: Effort,
     ) -> _Draft:
         weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
-        index, decision = self.ladder.at(node.depth, self.part), effort.decided.get(node.frame)
+        index, decision = self.ladder.at(node, self.part), effort.decided.get(node.frame)
         if decision is not None:
             seen = changed(parents, decision.brightness)
             told = predicted(seen, node.sides, decision.field, self._extent, index, self.part, weights, workers)
@@ -292,7 +292,7 @@ class PartEncoder:
     ) -> _Way:
         """The way that a node goes: if motion is dear, also what all blocks may share is tried, and what is near."""
         weights, workers, parents = self.weights, self.workers, [behind.done[frame] for frame in node.parents]
-        index = self.ladder.at(node.depth, self.part)
+        index = self.ladder.at(node, self.part)
 
         def going(brightness: tuple[Brightness, ...], field: MotionField | None) -> _Way:
             seen = changed(parents, brightness)

@@ -31,6 +31,7 @@ from nerv_codec.representations.warped.decisions import Decisions
 from nerv_codec.representations.warped.decode import Fields, make_function
 from nerv_codec.representations.warped.encode import CodedNode, Effort, PartEncoder, encode_part
 from nerv_codec.representations.warped.function import DecodedFrame, Warped
+from nerv_codec.representations.warped.inheritance import prices
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import evenly
@@ -210,7 +211,7 @@ def _encoded(
 ) -> _Encoded:
     """A GOP at one price."""
     weights, geometry, frames = load_weights(), task.geometry, task.frames
-    layout, prices = layout_of(task.info), ladder(config, halves)
+    layout, ladder_of_gop = layout_of(task.info), dataclasses.replace(ladder(config, halves), own=prices(anchors))
     divided = layout.parts(geometry)
     encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}
@@ -221,7 +222,7 @@ def _encoded(
             trial = f"{config.steps} {halves / 2} {number} {zlib.crc32(repr(anchors).encode()):08x}"
             effort = Effort(config.steps, decisions.of(trial), decisions.stop, task.device)
             canvases = [to_canvas(frame.planes, layout.depth, part) for frame in frames]
-            encoder = PartEncoder(canvases, part, prices, weights, workers)
+            encoder = PartEncoder(canvases, part, ladder_of_gop, weights, workers)
             for count, coded in enumerate(encode_part(encoder, anchors, StreamWriter(), effort), 1):
                 frame, bits = coded.node.frame, bits + coded.bits
                 if part is divided[0]:
@@ -241,7 +242,7 @@ def _encoded(
                 decisions.offer()
             streams.append(out.bytes())
             done.append(nodes)
-    head = Head(weights.digest, layout, prices, anchors, screens)
+    head = Head(weights.digest, layout, ladder_of_gop, anchors, screens)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
     pairs = list(zip(divided, done, strict=True))

@@ -26,6 +26,8 @@ from nerv_codec.representations.warped.planes import Planes
 _PLACES = 3
 _SCREENS, _MARKS, _MARK = 128, 96, 32
 """Added to the depth: where nodes may show screen content, and always, since motion is what it is (of these marks)."""
+_OWN_PRICES = 16
+"""Added to how many offsets there are: where anchors have prices of their own."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,16 @@ class Head:
         out.raw(self.networks)
         out.u8(layout.depth + _SCREENS * self.screens + _MARK)
         sites = (layout.row_shift, layout.col_shift, layout.row_place, layout.col_place)
-        for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets)):
+        own = [self.ladder.own.get(frame, 0) for frame in self.anchors]
+        for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets) + _OWN_PRICES * any(own)):
             out.u8(value)
         for offset in self.ladder.offsets:
             out.i8(offset)
         for distance, times in itertools.groupby(b - a for a, b in itertools.pairwise(self.anchors)):
             out.varint(distance)
             out.varint(sum(1 for _ in times))
+        for price in own if any(own) else ():
+            out.i8(price)
         return out.getvalue()
 
     def checksum(self, planes: Iterable[Planes]) -> int:
@@ -148,13 +153,14 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     networks = reader.raw(DIGEST_BYTES)
     depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
     screens, depth = divmod(depth, _SCREENS)
+    with_own, count = divmod(count, _OWN_PRICES)
     mark, depth = depth & _MARKS, depth & ~_MARKS
     if mark != _MARK:
         raise BitstreamError("the GOP was made by an older codec, whose motion this one cannot read")
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
-    if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
+    if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS or with_own > 1:
         raise BitstreamError("the head of the GOP is damaged")
-    ladder = Ladder(index, tuple(reader.i8() for _ in range(count)))
+    offsets = tuple(reader.i8() for _ in range(count))
     anchors, last, before = [0], geometry.num_frames - 1, 0
     while anchors[-1] < last:
         left = last - anchors[-1]
@@ -164,7 +170,10 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
         before = distance
         times = reader.varint(1, left // distance, "a number of anchors")
         anchors += [anchors[-1] + (number + 1) * distance for number in range(times)]
-    checksum = reader.u32()
+    own = {frame: reader.i8() for frame in anchors} if with_own else {}
+    if with_own and not any(own.values()):
+        raise BitstreamError("the prices of anchors are said and are none")
+    ladder, checksum = Ladder(index, offsets, own), reader.u32()
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)

@@ -249,6 +249,23 @@ def test_anchors_that_lead_nowhere_are_refused(numbers: tuple[int, ...]) -> None
         split(_with_anchors(*numbers), GopGeometry(10, 32, 48, 1))
 
 
+def test_anchors_have_prices_of_their_own() -> None:
+    anchors, geometry = (0, 4, 8, 9), GopGeometry(10, 32, 48, 1)
+
+    def packed(own: dict[int, int]) -> bytes:
+        return Payload(Head(bytes(8), Layout(8), Ladder(40, (-6, 0, 8), own), anchors), 0, (b"",)).pack()
+
+    own = {0: -3, 4: 0, 8: -128, 9: 127}
+    assert split(packed(own), geometry).head.ladder == Ladder(40, (-6, 0, 8), own)
+    assert packed({4: 0}) == packed({}) and split(packed({}), geometry).head.ladder.own == {}
+    assert len(packed(own)) == len(packed({})) + len(anchors)
+    none = packed({9: 1})
+    with pytest.raises(BitstreamError, match="are none"):
+        split(none[:-5] + b"\0" + none[-4:], geometry)
+    with pytest.raises(BitstreamError, match="damaged"):
+        split(none[:14] + bytes([none[14] + 16]) + none[15:], geometry)
+
+
 @pytest.mark.parametrize("mark", [0, 64, 96])
 def test_motion_of_an_older_format_is_refused_in_one_line(mark: int) -> None:
     packed = bytearray(Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), (0,)), 0, (b"",)).pack())
