@@ -44,7 +44,7 @@ from nerv_codec.representations.warped.screen_choice import (
     with_screen,
 )
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search, search_changed
-from nerv_codec.representations.warped.sliding import alike, promised, shows
+from nerv_codec.representations.warped.sliding import alike, mapped_share, promised, shown_by
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Node, waves
 
@@ -62,8 +62,11 @@ _DEAR = 0.05
 _CALMER = (2.0, 4.0)
 """How much dearer bits of motion are where a scene slides: blocks that come in at its border find their like somewhere,
 each elsewhere, and save next to nothing by it."""
-_LASTING = 1.6
-"""Worth of a bit of motion there: what goes another way than it must makes what comes behind it dearer."""
+_MOST, _NEARLY_ALL = 0.8, 0.95
+"""Share of the blocks, of those that a parent shows then, that must be shown about as well if all move alike."""
+_LASTING, _DRAWN = 1.6, 4.0
+"""Worth of a bit of motion where most and nearly all are: what goes another way than it must makes what comes behind it
+dearer. Nearly all are in scenes that are drawn, hardly ever in films."""
 _REMEMBERED = 4
 """Filtered frames that are kept: both ways of a trial ask for the same ones."""
 
@@ -311,8 +314,11 @@ class PartEncoder:
 
         seen = changed(parents, brightness)
 
+        follows = any(mapped_share(behind.fields[frame][1]) >= _NEARLY_ALL for frame in node.parents)
+        worth = _DRAWN if follows else 1.0
+
         def guessed(field: MotionField) -> float:
-            return field_bits(field, known, behind.models) + promised(source, seen, field, price)
+            return worth * field_bits(field, known, behind.models) + promised(source, seen, field, price)
 
         def again(begin: MotionField, dearer: float) -> MotionField:
             return search(source, seen, price, known, estimates, reaches, workers, (), (begin, free), dearer)
@@ -322,12 +328,12 @@ class PartEncoder:
             wrong: float = float(distortion(canvas, way.attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
             return wrong / price + way.attempt.bits + worth * field_bits(way.field, known, behind.models)
 
-        begin, worth = min(alike(source, seen, free, known), key=guessed), 1.0
+        begin = min(alike(source, seen, free, known), key=guessed)
         if node.sides == 1:
-            fields = [again(begin, 1.0)]
-            if shows(source, seen, begin, free, price):
+            fields, share = [again(begin, 1.0)], shown_by(source, seen, begin, free, price)
+            worth = _DRAWN if share >= _NEARLY_ALL else _LASTING if share >= _MOST else 1.0
+            if share >= _MOST:
                 fields += [begin, *(again(begin, dearer) for dearer in _CALMER)]
-                worth = _LASTING
         elif guessed(begin) < guessed(free):  # there are many such nodes: a guess must do
             fields = [min(begin, again(begin, 1.0), key=guessed)]
         else:

@@ -28,8 +28,6 @@ from nerv_codec.representations.warped.planes import LARGEST, Planes, Samples
 
 _BITS = 8
 """Bits from which on more error in a block costs a logarithm: what it has is coded then."""
-_MOST = 0.8
-"""Share of the blocks that must be shown about as well if all move alike, of those that a parent shows then."""
 _WORSE = 2.0
 """Squared error in a block, as a multiple of what its own motion leaves, that is about as well."""
 _WAYS = 4
@@ -60,14 +58,23 @@ def promised(source: Planes, parents: Sequence[Planes], field: MotionField, pric
     return float(_BITS * np.log2(1 + worth / _BITS).sum())
 
 
-def shows(source: Planes, parents: Sequence[Planes], way: MotionField, field: MotionField, price: float) -> bool:
-    """Whether a way shows most blocks about as well as their own motion does, of those that parent 0 shows then.
+def shown_by(source: Planes, parents: Sequence[Planes], way: MotionField, field: MotionField, price: float) -> float:
+    """The share of blocks that a way shows about as well as their own motion does, of those that parent 0 shows then.
 
     Errors that are worth less than a bit, with lambda as the price, are none: flat ground has next to nothing anyway.
     """
-    shown = ~_leading_out(way)
+    there = ~_leading_out(way)
     good = _errors(source, parents, way) <= _WORSE * _errors(source, parents, field) + LARGEST**2 * price
-    return bool(good[shown].sum() >= _MOST * max(shown.sum(), 1))
+    return float(good[there].sum() / max(there.sum(), 1))
+
+
+def mapped_share(field: MotionField | None) -> float:
+    """The share of blocks that move as the map of the picture does, if it has one."""
+    if field is None or field.whole is None:
+        return 0.0
+    parents = len(field.whole.numbers) // 3
+    same = field.vectors[:parents] == field.whole.vectors(field.modes.shape)[:parents]
+    return float(same.all((0, 3)).mean())
 
 
 def _errors(source: Planes, parents: Sequence[Planes], field: MotionField) -> npt.NDArray[np.float64]:

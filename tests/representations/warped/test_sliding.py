@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from nerv_codec.representations.warped import tint_kernel
+from nerv_codec.representations.warped.global_motion import GlobalMotion
 from nerv_codec.representations.warped.motion import BLOCK, BOTH, PRECISION, Expectation, MotionField, no_corners
 from nerv_codec.representations.warped.motion_coder import MotionModels, field_bits
 from nerv_codec.representations.warped.planes import UNIT, Planes
@@ -12,10 +13,11 @@ from nerv_codec.representations.warped.sliding import (
     alike,
     as_expected,
     fitted,
+    mapped_share,
     most_frequent,
     moving_as_a_whole,
     promised,
-    shows,
+    shown_by,
 )
 
 PRICE = 1e-4
@@ -81,11 +83,11 @@ def test_blocks_that_come_in_do_not_count_and_those_that_move_apart_do() -> None
     vectors[0, ..., 1] = 4 * 48
     vectors[0, :, 6:] = np.random.default_rng(1).integers(-40, 40, (8, 6, 2))
     own = field_of(vectors, modes)
-    assert shows(scene(250 + 48), [scene(250)], most_frequent(own)[0], own, PRICE)
+    assert shown_by(scene(250 + 48), [scene(250)], most_frequent(own)[0], own, PRICE) >= 0.8
     vectors[0] = 0, 4 * 9
     vectors[0, :4] = 0, 4 * 15
     own = field_of(vectors, modes)
-    assert not any(shows(scene(250 + 9, 6), [scene(250)], way, own, PRICE) for way in most_frequent(own))
+    assert not any(shown_by(scene(250 + 9, 6), [scene(250)], way, own, PRICE) >= 0.8 for way in most_frequent(own))
 
 
 def test_errors_that_are_worth_less_than_a_bit_are_none() -> None:
@@ -96,7 +98,8 @@ def test_errors_that_are_worth_less_than_a_bit_are_none() -> None:
     parent.y[16:] += 16
     parent.y[:, 16:] += 16
     own, still = field_of(vectors, modes), field_of(np.zeros_like(vectors), modes)
-    assert shows(source, [parent], still, own, 100 * PRICE) and not shows(source, [parent], still, own, PRICE / 100)
+    shares = [shown_by(source, [parent], still, own, price) for price in (100 * PRICE, PRICE / 100)]
+    assert shares[0] >= 0.8 > shares[1]
 
 
 def test_what_leads_out_is_what_the_kernel_says() -> None:
@@ -168,3 +171,17 @@ def test_calmer_motion_takes_fewer_bits(step: int) -> None:
     assert field_bits(calm, known, models) < 0.6 * field_bits(free, known, models)
     inside = calm.vectors[0, :, : (96 - step) // 8 - 1]
     assert (inside == (0, 4 * step)).all(-1).mean() > 0.95
+
+
+def test_the_share_that_moves_as_the_map_does() -> None:
+    """A quarter of the blocks goes another way; to a parent that there is not, vectors do not count."""
+    shape, whole = (6, 8), GlobalMotion(((8, 40), (16, 0), (0, -24)))
+    vectors = whole.vectors(shape)
+    vectors[0, :, :2, 1] += 1
+    vectors[1] += 7
+    field = MotionField(vectors, np.zeros(shape, np.uint8), no_corners(shape), whole)
+    assert mapped_share(field) == 0.75
+    assert mapped_share(None) == mapped_share(field_of(vectors, field.modes)) == 0
+    both = GlobalMotion((*whole.numbers, *whole.numbers))
+    assert mapped_share(MotionField(both.vectors(shape), np.full(shape, BOTH, np.uint8), no_corners(shape), both)) == 1
+    assert mapped_share(MotionField(vectors, field.modes, no_corners(shape), both)) == 0
