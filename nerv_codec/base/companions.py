@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 
@@ -97,3 +97,18 @@ class Companions:
 
     def __bool__(self) -> bool:
         return self != Companions()
+
+    def within(self, begin: Fraction | None, end: Fraction | None) -> Companions:
+        """With the chapters, and parts of chapters, that play within [begin, end) seconds; None is no bound."""
+        first = None if begin is None else round(begin * 1_000_000)
+        stop = None if end is None else round(end * 1_000_000)
+        kept = [
+            replace(
+                one,
+                start_us=one.start_us if first is None else max(one.start_us, first),
+                end_us=one.end_us if stop is None else min(one.end_us, stop),
+            )
+            for one in self.chapters
+            if (first is None or max(one.end_us, one.start_us + 1) > first) and (stop is None or one.start_us < stop)
+        ]
+        return replace(self, chapters=tuple(kept))

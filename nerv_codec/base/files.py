@@ -24,7 +24,11 @@ _STEM_BYTES = 64
 
 def check_input(source: Path) -> None:
     """Raises InputError where there is no such file; names that are no paths, as URLs and patterns, pass."""
-    if not source.exists() and not re.search(r"[:%*]", str(source)):
+    try:
+        there = source.exists()
+    except OSError as error:  # as a name that is too long
+        raise InputError(f"{source}: {error.strerror}") from error
+    if not there and not re.search(r"[:%*]", str(source)):
         raise InputError(f"{source}: no such file")
 
 

@@ -108,7 +108,7 @@ def decode(
         device: Where the network is evaluated: ``auto``, ``cpu``, ``cuda`` ...
         overwrite: Whether an existing target may be replaced.
         audio: Whether sound, subtitles, chapters and tags go into ``mp4`` and ``mkv``, on the clock of the
-            pictures; of a range of time, the packets that play within it, whole.
+            pictures; of a range of time, the packets that play within it, whole, and chapters cut off at its ends.
         keep_going: Fill damaged GOPs with the nearest good frame and end a file that is cut off at the cut,
             instead of an error; the report's warnings say so.
         progress: Told about every frame.
@@ -140,7 +140,8 @@ def decode(
         frame_rate = rate or _nominal_rate(video.timeline.average_rate)
 
         def write(place: Path | BinaryIO) -> None:
-            beside = (video.companions, video.packets(*within)) if audio and chosen in ("mp4", "mkv") else (None, ())
+            wanted = audio and chosen in ("mp4", "mkv")
+            beside = (video.companions.within(*within), video.packets(*within)) if wanted else (None, ())
             opened = open_writer(place, chosen, out, frame_rate=frame_rate, companions=beside[0], packets=beside[1])
             gops = (video.timeline.locate(schedule.picture(n).position)[0] for n in range(schedule.length))
             needed = (gop for gop, _ in groupby(gops))

@@ -135,7 +135,7 @@ class GopLoader:
         self.timeline = Timeline(self.header)
         self._keep_going = keep_going
         self._opened: OrderedDict[int, Opened] = OrderedDict()
-        self._process = os.getpid()
+        self._process, self._lock = os.getpid(), threading.RLock()
         self._ahead: Iterator[tuple[int, Loaded]] = iter(())
         self._damaged: dict[int, str] = {}
 
@@ -147,20 +147,20 @@ class GopLoader:
         """
         if self._process != os.getpid():  # a fork has what was decoded, but not the threads that were at it
             self._opened.clear()
-            self._process = os.getpid()
-        if index not in self._opened:
-            loaded = self._opened_ahead(index) or self._load(index)
-            if isinstance(loaded, BitstreamError):
-                raise loaded
-            self._opened[index] = loaded
+            self._process, self._lock = os.getpid(), threading.RLock()
+        with self._lock:
+            opened = self._opened.pop(index, None) or self._opened_ahead(index) or self._load(index)
+            if isinstance(opened, BitstreamError):
+                raise opened
+            self._opened[index] = opened
             while len(self._opened) > _CACHED_GOPS:
                 self._opened.popitem(last=False)
-        self._opened.move_to_end(index)
         try:
             with _named(index):
-                yield self._opened[index].function
+                yield opened.function
         except BaseException:
-            self._opened.pop(index, None)
+            with self._lock:
+                self._opened.pop(index, None)
             raise
 
     @contextmanager
@@ -273,8 +273,9 @@ class GopLoader:
 
 @contextmanager
 def _named(index: int) -> Iterator[None]:
-    """Puts the GOP's number before what is said of its damage."""
+    """Puts the GOP's number before what is said of its damage, if it is not there."""
     try:
         yield
     except BitstreamError as error:
-        raise type(error)(f"GOP {index}: {error}") from error
+        name = f"GOP {index}: "
+        raise type(error)(name + str(error).removeprefix(name)) from error

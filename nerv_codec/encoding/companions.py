@@ -38,14 +38,17 @@ def write_beside(file: IO[bytes], source: EncodeSource, reader: VideoReader, hea
 
     Args:
         file: Takes the sections.
-        source: A stream has nothing but pictures; of a file's part the packets that play within it are kept, whole.
+        source: A stream has nothing but pictures; of a file's part the chapters that play
+            within it are kept, cut off at its ends, and such packets, whole.
         reader: Has read the pictures.
         header: Says from when to when they are shown.
     """
     if source.path is None:
         return WrittenCompanions()
     with open_tracks(source.path, audio=source.audio) as tracks:
-        companions = tracks.companions(reader.tags, mastering=reader.mastering, light=reader.light)
+        bounds = source.bounds(header)
+        found = tracks.companions(reader.tags, mastering=reader.mastering, light=reader.light)
+        companions = found.within(*bounds)
         if not companions:
             return WrittenCompanions(notes=tuple(tracks.notes))
         file.write(pack_section(SECTION_COMPANIONS, write_companions(companions)))
@@ -61,7 +64,7 @@ def write_beside(file: IO[bytes], source: EncodeSource, reader: VideoReader, hea
             file.write(section)
             digest.update(attachment.data)
         notes = [f"attachments that the format cannot hold, left out: {left_out}"] if left_out else []
-        for payload in write_packets(digested(tracks.packets(*source.bounds(header)), digest)):
+        for payload in write_packets(digested(tracks.packets(*bounds), digest)):
             file.write(pack_section(SECTION_PACKETS, payload))
         return WrittenCompanions(digest.hexdigest(), (*tracks.notes, *notes))
 

@@ -84,14 +84,15 @@ def imagine_rest(
     first = max(0, frame - PAST) if more else frame
     with FrameSource(path) as source:
         info = source.info
-        true = []
+        true, count = [], 0
         for number, one in enumerate(source):
+            count = number + 1
             true += [one.planes] * (first <= number <= frame + more)
             if number >= frame + more:
                 break
     last = frame - first
     if len(true) <= last:
-        raise InputError(f"{path}: expected a frame {frame}, found {first + len(true)} frames")
+        raise InputError(f"{path}: expected a frame {frame}, found {count} frames")
     layout = SampleLayout.of(info)
     unit = 1 << info.pixel_format.chroma_row_shift
     known = info.height if more else round(share * info.height) // unit * unit

@@ -12,7 +12,10 @@ from torch import Tensor
 
 from nerv_codec.base.video import ColorInfo, PixelFormat, Plane, VideoInfo
 
-_IDENTITY = 0
+UNSPECIFIED = 2
+"""The code point of a matrix that a file leaves open."""
+IDENTITY = 0
+"""That of planes which are G, B, R."""
 _LUMA_WEIGHTS = {  # matrix_coefficients: (K_R, K_B)
     1: (0.2126, 0.0722),
     4: (0.30, 0.11),
@@ -71,7 +74,8 @@ def codes_to_rgb(values: Tensor, info: VideoInfo) -> Tensor:
         (..., 3): R, G, B in [0, 1], with the dtype and device of ``values``.
     """
     matrix, offset = rgb_transform(info)
-    return (values @ matrix.T.to(values) + offset.to(values)).clamp(0, 1)
+    with torch.autocast(values.device.type, enabled=False):
+        return (values @ matrix.T.to(values) + offset.to(values)).clamp(0, 1)
 
 
 def rgb_transform(info: VideoInfo) -> tuple[Tensor, Tensor]:
@@ -88,7 +92,7 @@ def rgb_transform(info: VideoInfo) -> tuple[Tensor, Tensor]:
     luma_zero, luma_span = (0.0, top) if color.full_range else (16 * unit, 219 * unit)
     if layout.num_planes == 1:
         zeros, spans, mixing = [luma_zero], [luma_span], torch.ones(3, 1, dtype=torch.float64)
-    elif color.matrix == _IDENTITY:
+    elif color.matrix == IDENTITY:
         zeros, spans = [luma_zero] * 3, [luma_span] * 3
         mixing = torch.eye(3, dtype=torch.float64)[[2, 0, 1]]
     else:

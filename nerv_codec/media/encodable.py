@@ -10,8 +10,10 @@ from av.video.reformatter import Colorspace
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import ColorInfo, PixelFormat, Plane, VideoInfo
 from nerv_codec.media import layout
+from nerv_codec.media.color import UNSPECIFIED, resolved_matrix
 
 _IDENTITY, _BT709 = 0, 1
+_SPACES = {1: Colorspace.ITU709, 6: Colorspace.SMPTE170M}
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Encodable:
         if self.color.matrix != self.source.color.matrix:
             return frame.reformat(
                 format=self.name,
-                dst_colorspace=Colorspace.ITU709,
+                dst_colorspace=_SPACES[self.color.matrix],
                 src_color_range=frame.color_range,
                 dst_color_range=1,
                 threads=1,
@@ -61,7 +63,9 @@ def encodable(info: VideoInfo, container: str) -> Encodable:
         return Encodable(info, own, color, "bgr0" if name == "gbrp" else name)
     held = _h264_layout(info) if container == "mp4" else _y4m_layout(own)
     if rgb:
-        color = replace(color, matrix=_BT709, full_range=False)
+        # y4m cannot name a matrix: the one that is assumed of such a height
+        matrix = resolved_matrix(UNSPECIFIED, info.height) if container == "y4m" else _BT709
+        color = replace(color, matrix=matrix, full_range=False)
     held_name = layout.format_name(held, rgb=False)
     assert held_name is not None
     return Encodable(info, held, color, held_name)

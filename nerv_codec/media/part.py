@@ -8,6 +8,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Protocol, TypeVar
 
+from nerv_codec.base.errors import UsageError
 from nerv_codec.base.moments import exact_seconds, time_or_number
 
 
@@ -37,6 +38,8 @@ class Part:
         for name in ("start", "end"):
             if (where := getattr(self, name)) is not None:
                 object.__setattr__(self, name, time_or_number(where))
+                if where < 0:
+                    raise UsageError(f"expected {name} to be 0 or later, found {where}")
 
     def select(self, frames: Iterable[_Frame], time_base: Fraction) -> Iterator[tuple[int, _Frame]]:
         """Yields (number, frame) of the frames that are wanted, and reads no further than the first one behind them.

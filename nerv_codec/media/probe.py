@@ -51,7 +51,7 @@ def plain_reason(error: Exception) -> str:
     """Returns why a file does not open, on one line and without error numbers."""
     if isinstance(error, PermissionError):
         return "a file that may not be read"
-    if isinstance(error, av.InvalidDataError | av.EOFError):
+    if isinstance(error, av.InvalidDataError | av.EOFError | av.ArgumentError):
         return "data in no known video format, or damaged at its start"
     return str(getattr(error, "strerror", None) or error).splitlines()[0].lower()
 

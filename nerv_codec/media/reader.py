@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 
@@ -265,4 +266,7 @@ class VideoReader:
         """Yields frames as arrays."""
         for number, frame in frames:
             planes = layout.frame_planes(self._normal(number, frame), self._layout)
+            if any(int(plane.max()) > self._layout.max_value for plane in planes):
+                planes = tuple(np.minimum(plane, self._layout.max_value).astype(plane.dtype) for plane in planes)
+                self._notes[f"frames with samples above {self._layout.max_value}, clipped: {{}}"] += 1
             yield PlanarFrame(layout.with_full_scale(planes, frame.format), frame.pts or 0, max(0, frame.duration or 0))

@@ -62,7 +62,11 @@ def open_sequence(source: Path, rate: Fraction | None) -> tuple[InputContainer, 
     links = TemporaryDirectory(prefix="nerv-codec-sequence-")
     suffix = files[0].suffix.lower()
     for number, path in enumerate(files):
-        Path(links.name, f"{number:09}{suffix}").symlink_to(path.resolve())
+        link = Path(links.name, f"{number:09}{suffix}")
+        if path.stat().st_size:
+            link.symlink_to(path.resolve())
+        else:  # ffmpeg would take it for the end; this is a damaged picture like others
+            link.write_bytes(b"\0")
     options = {"framerate": str(rate or DEFAULT_RATE), "start_number": "0"}
     try:
         container = open_input(f"file:{links.name}/%09d{suffix}", format="image2", options=options)

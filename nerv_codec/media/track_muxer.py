@@ -5,12 +5,13 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import chain, islice
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Disposition, Stream
 
@@ -21,6 +22,8 @@ from nerv_codec.media.stubs import open_stub
 
 _NAMES = {"matroska": "mkv", "mp4": "mp4"}
 _MICROSECOND = Fraction(1, 1_000_000)
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+"""Where channels only are counted: ffmpeg's defaults."""
 _LOOKAHEAD = 500
 """Packets that are looked at for the first one of each track."""
 
@@ -57,7 +60,7 @@ class TrackMuxer:
         notes: Told what the format cannot hold.
 
     Attributes:
-        earliest: The time of the first sound or subtitle in seconds; None without any.
+        earliest: The time of the first sound in seconds; None without any.
     """
 
     def __init__(
@@ -82,12 +85,13 @@ class TrackMuxer:
             if len(first) == len(self._tracks):
                 break
         self._packets: Iterable[TrackPacket] = chain(seen, left)
-        times = (packet.pts * self._tracks[packet.track].time_base for packet in seen)
-        self.earliest: Fraction | None = min(times, default=None)
         self._outputs = [
             _add(container, muxer, track, first[number].data if number in first else b"", notes)
             for number, track in enumerate(self._tracks)
         ]
+        sound = {number for number, output in enumerate(self._outputs) if output and output.stream.type == "audio"}
+        times = (one.pts * self._tracks[one.track].time_base for one in seen if one.track in sound)
+        self.earliest: Fraction | None = min(times, default=None)
         self._shift = Fraction(0)
         self._last_dts: dict[int, int] = {}
         self._refused = 0
@@ -127,6 +131,10 @@ class TrackMuxer:
         if output is None:
             return
         shift = round(self._shift / unit)
+        if output.stream.type == "subtitle" and packet.pts + shift < 0:
+            packet = _from_0(packet, shift)
+            if not packet.duration:
+                return
         if not self._last_dts and packet.dts + shift < 0 and self._muxer == "matroska":
             self._notes.append("mkv: sound begins before 0, so that all tracks are shifted to begin there, in sync")
         # Muxers refuse times that do not increase, and a file may be ended over one wrong packet.
@@ -161,7 +169,7 @@ def _add(container: OutputContainer, muxer: str, track: Track, first: bytes, not
                 notes.append(f"{_NAMES[muxer]}: cannot hold {kind} in {codec}; the track is left out")
                 return None
             else:
-                stream = container.add_stream_from_template(source, opaque=True)
+                stream = _added(container, source)
                 if setup is not None:
                     stream.codec_context.extradata = setup.extradata
     except (av.FFmpegError, ValueError, AttributeError, IndexError):
@@ -173,6 +181,11 @@ def _add(container: OutputContainer, muxer: str, track: Track, first: bytes, not
     return _Output(stream, codec, setup, text)
 
 
+def _from_0(packet: TrackPacket, shift: int) -> TrackPacket:
+    """What a subtitle is that is on the screen before the file begins; without a duration if it is gone by then."""
+    return replace(packet, pts=-shift, dts=-shift, duration=max(0, packet.pts + packet.duration + shift))
+
+
 def _text_codec(muxer: str, codec: str) -> str | None:
     """What subtitles are converted to, where a format cannot hold them as they are but can hold their words."""
     if muxer == "mp4":
@@ -180,11 +193,21 @@ def _text_codec(muxer: str, codec: str) -> str | None:
     return "subrip" if codec == "mov_text" else None
 
 
+def _added(container: OutputContainer, template: Stream) -> Stream:
+    """Adds a stream like this one. mp4 asks for a layout of PCM's channels, which a stub may only have counted."""
+    stream = container.add_stream_from_template(template, opaque=True)
+    if isinstance(stream, AudioStream) and isinstance(template, AudioStream):
+        count = template.codec_context.channels
+        if template.codec_context.layout.name == f"{count} channels" and count in _LAYOUTS:
+            stream.codec_context.layout = _LAYOUTS[count]
+    return stream
+
+
 def _holds(muxer: str, template: Stream) -> bool:
     """Whether a file of this format can begin with such a track: asking the codec alone is not enough."""
     began = False
     with suppress(av.FFmpegError, ValueError), av.open(io.BytesIO(), "w", format=muxer) as trial:
-        trial.add_stream_from_template(template, opaque=True)
+        _added(trial, template)
         trial.start_encoding()
         began = True  # whatever it may say about the end of a file without packets
     return began

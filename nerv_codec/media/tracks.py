@@ -198,7 +198,7 @@ class TrackReader:
     def _all_packets(self, end: Fraction | None) -> Iterator[TrackPacket]:
         """Yields packets at whatever time, and stops some way behind the end."""
         numbers = {stream.index: number for number, stream in enumerate(self._streams)}
-        clocks = [0] * len(self._streams)
+        clocks, hidden = [0] * len(self._streams), dict[int, TrackPacket]()
         for packet in self._packets:
             dts = packet.pts if packet.dts is None else packet.dts
             if end is not None and dts is not None and dts * packet.time_base > end + _OVERRUN_SECONDS:
@@ -214,8 +214,15 @@ class TrackReader:
             duration = max(0, packet.duration or 0)
             clocks[number] = dts + duration
             data = self._data(packet)
-            if data:
-                yield TrackPacket(number, data, pts, dts, duration, packet.is_keyframe)
+            if not data:
+                continue
+            found = TrackPacket(number, data, pts, dts, duration, packet.is_keyframe)
+            if packet.is_discard and self._streams[number].type == "audio":
+                hidden[number] = found  # an edit list cuts it off: the last one is kept, as the next may lean on it
+                continue
+            if number in hidden:
+                yield hidden.pop(number)
+            yield found
         for flac in self._flac.values():
             yield from self._as_flac(flac, None)
 

@@ -34,7 +34,8 @@ def open_writer(
       cannot halve becomes 4:4:4. Times are exact.
     * ``mkv``: FFV1, which gives back every code value. Times are rounded to Matroska's milliseconds, and the shape
       of pixels is lost, because PyAV cannot set it on a Matroska track.
-    * ``y4m``: raw frames at a constant rate; RGB becomes BT.709 4:4:4.
+    * ``y4m``: raw frames at a constant rate; RGB becomes 4:4:4 in BT.601 below 720 rows, else in BT.709, as
+      readers assume.
     * ``png``: 8-bit RGB pictures: ``000000.png`` and so on in a directory, those of a pattern, or a single one.
     * ``md5``: one line, the digest of all planes of all frames, 16-bit samples as little endian.
     * ``null``: nothing.

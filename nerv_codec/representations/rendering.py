@@ -14,7 +14,7 @@ from torch import Tensor
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PixelFormat, Plane, VideoInfo, plane_dtype
-from nerv_codec.media.color import chroma_sites, resolved_matrix
+from nerv_codec.media.color import IDENTITY, UNSPECIFIED, chroma_sites, resolved_matrix
 from nerv_codec.representations.representation import Representation
 
 MAX_PICTURE_PIXELS = 1 << 28
@@ -50,7 +50,8 @@ def view_info(info: VideoInfo, view: View, pixel_format: PixelFormat | None = No
     """
     stretch = Fraction(view.full_height, view.full_width) / Fraction(info.height, info.width)
     color = info.color
-    if pixel_format is not None or view != View.whole(info.height, info.width):
+    elsewhere = color.matrix == UNSPECIFIED and view != View.whole(info.height, info.width)
+    if color.matrix != IDENTITY and (pixel_format is not None or elsewhere):
         color = dataclasses.replace(color, matrix=resolved_matrix(color.matrix, info.height))
     return dataclasses.replace(
         info,

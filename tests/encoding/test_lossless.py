@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from clips import write_clip
@@ -16,6 +18,7 @@ from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.cli.main import run
+from nerv_codec.decoding.decode import decode
 from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.representations.rendering import View
 
@@ -67,3 +70,26 @@ def test_there_is_no_quality_to_choose(coded, tmp_path, capsys):
     assert "no crf with lossless" in capsys.readouterr().err
     with pytest.raises(UsageError, match="no target with lossless"):
         encode(source, tmp_path / "b.nvc", config=LOSSLESS, target_bytes=5000)
+
+
+def test_rgb_is_shown_as_it_is(tmp_path):
+    """In pictures, at other sizes, in parts and in the library, as at its own size."""
+    info = VideoInfo(20, 16, PixelFormat(3, 0, 0), ColorInfo(matrix=0, full_range=True), Fraction(1), Fraction(1, 24))
+    colours = (255, 0, 0), (0, 0, 0), (255, 255, 255), (30, 200, 90)
+    frames = [
+        PlanarFrame(tuple(np.full((16, 20), level, np.uint8) for level in (green, blue, red)), t, 1)
+        for t, (red, green, blue) in enumerate(colours)
+    ]
+    source = tmp_path / "a.nvc"
+    encode(write_clip(tmp_path / "a.mkv", info, frames, 24), source, config=LOSSLESS)
+    with VideoDecoder(source) as video:
+        for t, colour in enumerate(colours):
+            assert video[t][:, 5, 5].tolist() == list(colour)
+            assert video.get_frame_at(t, scale=2).data[:, 5, 5].tolist() == list(colour)
+    for name, options in {"x2.mkv": {"scale": 2}, "part.mkv": {"crop": (8, 8, 4, 4)}, "png": {"format": "png"}}.items():
+        decode(source, tmp_path / name, **options)
+        for t, colour in enumerate(colours):
+            path = tmp_path / name / f"{t:06}.png" if name == "png" else tmp_path / name
+            with av.open(str(path)) as file:
+                shown = next(islice(file.decode(video=0), 0 if name == "png" else t, None))
+                assert shown.to_ndarray(format="rgb24")[3, 3].tolist() == list(colour), name

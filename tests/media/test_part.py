@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import pytest
 
+from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import PlanarFrame
 from nerv_codec.media.part import Part
 
@@ -31,3 +32,9 @@ def test_nothing_is_read_past_the_end():
     frames = (PlanarFrame((), index) for index in range(10))
     assert len(list(Part(end=3).select(frames, Fraction(1, 25)))) == 3
     assert next(frames).pts == 4
+
+
+@pytest.mark.parametrize("bounds", [{"start": -1}, {"start": -0.5}, {"end": -2}])
+def test_nothing_is_before_the_first_frame(bounds):
+    with pytest.raises(UsageError, match="to be 0 or later"):
+        Part(**bounds)

@@ -14,7 +14,7 @@ import pytest
 from places import ROOT, beside, files_beside
 
 from nerv_codec.base.errors import InputError
-from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame
+from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
 from nerv_codec.media import layout as layouts
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import open_video
@@ -364,3 +364,22 @@ def test_real_change_of_size(clips):
 def test_no_frame_in_the_part(y4m):
     with pytest.raises(InputError, match="no frame in the chosen range"):
         open_video(io.BytesIO(y4m[0]), part=Part(start=99))
+
+
+def test_samples_that_a_depth_does_not_have_are_clipped(tmp_path):
+    frame = b"FRAME\n" + np.full(384, 4000, "<u2").tobytes()
+    (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W16 H16 F25:1 C420p10\n" + 2 * frame)
+    with open_video(tmp_path / "a.y4m") as reader:
+        assert [int(plane.max()) for shown in reader for plane in shown.planes] == [1023] * 6
+        assert reader.warnings == ["frames with samples above 1023, clipped: 2"]
+
+
+def test_an_empty_picture_is_a_damaged_one_and_not_the_end(tmp_path):
+    sizes = (16, 16), (8, 8), (8, 8)
+    with open_writer(tmp_path, "png", VideoInfo(16, 16)) as writer:
+        for number in range(5):
+            writer.write(PlanarFrame(tuple(np.full(size, 40 * number, np.uint8) for size in sizes), number))
+    (tmp_path / "000002.png").write_bytes(b"")
+    with open_video(tmp_path) as reader:
+        assert [frame.pts for frame in reader] == [0, 1, 3, 4]
+        assert reader.warnings == ["damaged input, frames lost: 1"]

@@ -272,3 +272,75 @@ def test_only_known_containers_describe_tracks(tmp_path):
         assert make_stub(file.streams.audio[0])[0] == "matroska"
     with pytest.raises(ValueError, match="Expected one of"):
         open_stub("concat", io.BytesIO(b"file '/etc/passwd'").getvalue())
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mkv"])
+@pytest.mark.parametrize(("layout", "channels"), [("stereo", 2), ("5.1", 6)])
+def test_pcm_of_several_channels_comes_into_mp4(tmp_path, suffix, layout, channels):
+    """Of which a stub keeps the number alone."""
+    path, out = tmp_path / f"in.{suffix}", tmp_path / "out.mp4"
+    with av.open(str(path), "w") as file:
+        sound = file.add_stream("pcm_s16le", rate=48000, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.arange(channels * 4800, dtype=np.int16)[None], "s16", layout)
+        frame.sample_rate, frame.pts, frame.time_base = 48000, 0, Fraction(1, 48000)
+        file.mux(sound.encode(frame))
+        file.mux(sound.encode(None))
+    _, notes = through(path, out, pictures=3)
+    assert not notes
+    assert b"".join(data for _, _, data in packets_of(path)) == b"".join(data for _, _, data in packets_of(out))
+    with av.open(str(out)) as file:
+        assert file.streams.audio[0].layout.nb_channels == channels
+
+
+def test_sound_that_an_edit_list_hides_is_left_out(tmp_path):
+    """But for its last packet, which the first one that is heard may lean on."""
+    path, cut = make_source(tmp_path / "in.mp4"), tmp_path / "cut.mp4"
+    with av.open(str(path)) as file, av.open(str(cut), "w") as out:
+        wanted = file.streams.video[0], file.streams.audio[0]
+        streams = {stream.index: out.add_stream_from_template(stream) for stream in wanted}
+        for packet in file.demux(*wanted):
+            if packet.size:
+                packet.stream = streams[packet.stream_index]
+                second = round(1 / packet.time_base)
+                packet.pts, packet.dts = packet.pts - second, packet.dts - second
+                out.mux(packet)
+    with open_tracks(cut) as tracks:
+        unit, kept = tracks.tracks[0].time_base, list(tracks.packets())
+    assert [one.pts + one.duration > 0 for one in kept[:3]] == [False, True, True] and kept[0].pts * unit > -0.1
+    assert [one.data for one in kept] == [data for _, _, data in packets_of(path)][-len(kept) :]
+
+
+def test_a_subtitle_that_is_there_already_does_not_move_a_part(tmp_path):
+    lines = [(0, 1000, b"gone"), (500, 5000, b"there"), (6000, 1000, b"later")]
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as file:
+        stream = file.add_mux_stream("subrip")
+        stream.time_base = Fraction(1, 1000)
+        for start, duration, text in lines:
+            packet = av.Packet(text)
+            packet.stream, packet.time_base, packet.is_keyframe = stream, Fraction(1, 1000), True
+            packet.pts = packet.dts = start
+            packet.duration = duration
+            file.mux(packet)
+    for suffix in ("mkv", "mp4"):
+        out = tmp_path / f"out.{suffix}"
+        through(source, out, pictures=100, first=4 * 30000)
+        with open_video(out) as video:
+            assert next(video).pts == 0
+        with av.open(str(out)) as file:
+            found = [packet for packet in file.demux(file.streams.subtitles[0]) if packet.size > 2]
+            shown = [(packet.pts * packet.time_base, packet.duration * packet.time_base) for packet in found]
+        assert shown == [(0, Fraction(3, 2)), (2, 1)]
+
+
+def test_chapters_of_a_part():
+    chapters = tuple(Chapter(start, stop, title) for start, stop, title in ((0, 20, "a"), (20, 60, "b"), (60, 60, "c")))
+    seconds = Fraction(1, 1_000_000)
+
+    def within(begin, end):
+        found = Companions(chapters=chapters).within(begin and begin * seconds, end and end * seconds)
+        return [(one.start_us, one.end_us, one.title) for one in found.chapters]
+
+    assert within(None, None) == [(0, 20, "a"), (20, 60, "b"), (60, 60, "c")]
+    assert within(20, 50) == [(20, 50, "b")] and within(10, None) == [(10, 20, "a"), (20, 60, "b"), (60, 60, "c")]
+    assert within(None, 60) == [(0, 20, "a"), (20, 60, "b")] and within(61, 90) == []

@@ -8,9 +8,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+import torch
 
 from nerv_codec.base.errors import UsageError
 from nerv_codec.base.video import ColorInfo, PixelFormat, PlanarFrame, VideoInfo
+from nerv_codec.media.color import planes_to_rgb
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 
@@ -180,3 +182,13 @@ def test_layout_without_a_name(tmp_path, make_info):
 def test_mkv_says_that_the_shape_of_pixels_is_lost(tmp_path, make_info):
     with open_writer(tmp_path / "x.mkv", "mkv", make_info(PixelFormat())) as writer:
         assert writer.notes == ["mkv: the shape of pixels, 4/3, is left out; mp4 and y4m hold it"]
+
+
+def test_y4m_has_rgb_as_readers_assume_it(tmp_path, make_info):
+    info = make_info(GBR, 64, 48, matrix=0, full_range=True)
+    red = PlanarFrame(tuple(np.full((48, 64), level, np.uint8) for level in (0, 0, 255)), 0, 1)
+    with open_writer(tmp_path / "x.y4m", "y4m", info) as writer:
+        writer.write(red)
+    with open_video(tmp_path / "x.y4m") as reader:
+        rgb = planes_to_rgb(next(reader).planes, reader.info)
+    assert (rgb.float() - torch.tensor([255.0, 0, 0])[:, None, None]).abs().max() <= 2

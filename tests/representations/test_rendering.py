@@ -85,6 +85,9 @@ def test_view_info():
     unknown = dataclasses.replace(INFO, color=ColorInfo())
     assert view_info(unknown, View.whole(24, 40)).color.matrix == 2  # as the source says it, at its own size
     assert view_info(unknown, View.whole(2400, 4000)).color.matrix == 6  # as it was guessed for the source
+    for matrix in (0, 8):
+        named = dataclasses.replace(INFO, color=ColorInfo(matrix=matrix))
+        assert view_info(named, View.whole(48, 80)).color.matrix == matrix
 
 
 def test_sizes():

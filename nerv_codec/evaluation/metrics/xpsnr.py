@@ -10,7 +10,10 @@ import math
 from nerv_codec.base.psnr import MAX_DB, yuv611_db
 from nerv_codec.base.video import VideoInfo
 from nerv_codec.evaluation.metrics.filter_pair import FilterPair
-from nerv_codec.evaluation.metrics.pair import FramePair, Series, require_luma
+from nerv_codec.evaluation.metrics.pair import FramePair, Series, Unavailable, require_luma
+
+_FEWEST_PIXELS = 2025
+"""The filter ends the process over smaller pictures."""
 
 
 class XpsnrMetric:
@@ -18,6 +21,9 @@ class XpsnrMetric:
 
     def __init__(self, info: VideoInfo) -> None:
         require_luma(info, "xpsnr")
+        if info.width * info.height < _FEWEST_PIXELS:
+            found = f"{info.width}x{info.height}"
+            raise Unavailable(f"expected pictures of at least {_FEWEST_PIXELS} pixels, found {found}")
         self._filter = FilterPair("xpsnr", info)
         self._planes = info.pixel_format.num_planes
 

@@ -72,3 +72,8 @@ def test_ssim_of_a_picture_with_itself_is_one(make_pairs, info):
     assert metric.series()[0].values == (1.0,)
     with pytest.raises(Unavailable, match="8x8"):
         SsimMetric(VideoInfo(16, 7))
+
+
+def test_xpsnr_is_not_asked_of_pictures_that_its_filter_dies_of():
+    with pytest.raises(Unavailable, match="2025 pixels"):
+        XpsnrMetric(VideoInfo(44, 46))
