@@ -62,13 +62,20 @@ class Workers:
     begun with wait for the next time.
     """
 
+    _active, _before = 0, 1
+    _lock = threading.Lock()
+
     def __init__(self) -> None:
-        self.count = self._before = torch.get_num_threads()
+        self.count = self._own = torch.get_num_threads()
         self._waiting: deque[Task[Any]] = deque()
         self._pool: ThreadPoolExecutor | None = None
 
     def __enter__(self) -> Self:
-        self._before = torch.get_num_threads()
+        self._own = torch.get_num_threads()
+        with Workers._lock:
+            if not Workers._active:
+                Workers._before = self._own
+            Workers._active += 1
         torch.set_num_threads(1)
         if self.count > 1:
             self._pool = ThreadPoolExecutor(self.count - 1, initializer=torch.set_num_threads, initargs=(1,))
@@ -81,7 +88,10 @@ class Workers:
             self._pool.shutdown(cancel_futures=True)
             self._pool = None
         rooms.forget()
-        torch.set_num_threads(self._before)
+        with Workers._lock:
+            Workers._active -= 1
+            # New threads begin with what was set last, by whichever thread: the last one leaves what the first found.
+            torch.set_num_threads(self._own if Workers._active else Workers._before)
 
     def begin(self, function: Callable[..., Result], *arguments: Any) -> Task[Result]:
         """A task that a thread begins with when it is free, at the latest whoever asks for its result."""

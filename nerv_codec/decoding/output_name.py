@@ -83,9 +83,11 @@ def choose_format(target: str | Path | BinaryIO | None, format: Format | None) -
     A folder is one that exists, or a name that ends in a slash.
 
     Raises:
-        UsageError: The name does not tell.
+        UsageError: The name does not tell, or there is no such format.
     """
     if format is not None:
+        if format not in (*_SUFFIXES.values(), "null"):
+            raise UsageError(f"expected a format of {', '.join(_SUFFIXES.values())} or null, found {format!r}")
         return format
     if target is None:
         return "mp4"

@@ -224,7 +224,7 @@ class VideoDecoder:
         local = torch.tensor([t for _, t in places], dtype=torch.float64)[inverse]
         points = torch.cat((local[:, None], flat[:, 1:]), dim=1)
         info = self.header.info
-        codes = torch.empty(len(flat), info.pixel_format.num_planes)
+        codes = torch.empty(len(flat), info.pixel_format.num_planes, dtype=torch.float32, device="cpu")
         for gop in sorted({gop for gop, _ in places}):
             chosen = gops == gop
             with self.loader.gop(gop) as function:

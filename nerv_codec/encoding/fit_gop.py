@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from nerv_codec.base.own_torch import own_torch
 from nerv_codec.base.psnr import mean_squared_error, psnr_db
 from nerv_codec.base.video import PlanarFrame, VideoInfo
 from nerv_codec.encoding.config import EncoderConfig
@@ -69,7 +70,8 @@ def fit_gop(
     Raises:
         Interrupted: The checkpoint was asked to stop.
     """
-    return FITS[config.model].fit(config)(task, report, checkpoint or Checkpoint())
+    with own_torch():
+        return FITS[config.model].fit(config)(task, report, checkpoint or Checkpoint())
 
 
 def luma_psnr_db(function: Representation, frames: Sequence[PlanarFrame], info: VideoInfo) -> tuple[float, ...]:

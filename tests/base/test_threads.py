@@ -90,3 +90,29 @@ def test_what_is_done_keeps_nothing_of_what_it_was_done_with(workers):
         assert pipeline()() is None
     finally:
         gc.enable()
+
+
+def test_those_of_several_threads_leave_torch_as_the_first_found_it():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    inside, leave = threading.Event(), threading.Event()
+
+    def work():
+        with Workers():
+            inside.set()
+            leave.wait(10)
+
+    seen = []
+    try:
+        with Workers():
+            thread = threading.Thread(target=work)
+            thread.start()
+            inside.wait(10)
+        leave.set()
+        thread.join()
+        new = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        new.start()
+        new.join()
+        assert (torch.get_num_threads(), seen) == (2, [2])
+    finally:
+        torch.set_num_threads(before)

@@ -191,6 +191,11 @@ def test_arguments_that_make_no_sense(tiny_nvc, tmp_path, arguments):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_unknown_format(tiny_nvc, tmp_path):
+    with pytest.raises(UsageError, match="found 'mov'"):
+        decode(tiny_nvc, tmp_path / "a.mkv", format="mov")
+
+
 def test_unknown_suffix(tiny_nvc, tmp_path):
     with pytest.raises(UsageError, match=r"expected a name ending in \.mp4"):
         decode(tiny_nvc, tmp_path / "out.avi", device="cpu")

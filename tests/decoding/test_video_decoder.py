@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import sys
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -176,3 +178,44 @@ def test_gpu_and_cpu_agree_within_one_code_value(tiny_nvc, video):
         for index in (0, 8, 15):
             one, two = (v.render(Fraction(index), View.whole(24, 40)).planes for v in (video, other))
             assert all(np.abs(a.astype(int) - b).max() <= 1 for a, b in zip(one, two, strict=True))
+
+
+def test_what_the_caller_has_set_in_torch_changes_nothing(tiny_nvc, video):
+    shown, point = video[0], [[0.0, 1.0, 2.0]]
+    expected = video.sample(point)
+    with torch.autocast("cpu", dtype=torch.bfloat16), VideoDecoder(tiny_nvc, device="cpu") as other:
+        assert torch.equal(other[0], shown) and torch.equal(other.sample(point), expected)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert torch.equal(video.sample(point), expected)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_threads_may_share_a_decoder(tiny_nvc, video):
+    expected, wrong = video[:], []
+    numbers = np.random.default_rng(0).integers(len(video), size=(4, 60))
+
+    def reading(own):
+        for number in own:
+            if not torch.equal(shared[int(number)], expected.data[number]):
+                wrong.append(number)
+        done.append(True)
+
+    done, before = [], sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with VideoDecoder(tiny_nvc, device="cpu") as shared:
+            threads = [threading.Thread(target=reading, args=(own,)) for own in numbers]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(done) == 4 and not wrong
+
+
+def test_rates_of_any_type(video):
+    for rate in (np.float32(20), np.int64(20), torch.tensor(20.0)):
+        assert len(video.get_frames_played_in_range(0.0, 0.2, fps=rate)) == 4

@@ -22,6 +22,7 @@ from safetensors.numpy import load, save
 from torch import nn
 
 from nerv_codec.base.errors import BitstreamError
+from nerv_codec.base.own_torch import own_torch
 from nerv_codec.representations.shared.analysis import Analysis
 from nerv_codec.representations.shared.integer_between import IntegerBetween
 from nerv_codec.representations.shared.integer_context import Arrays, IntegerContext
@@ -187,7 +188,8 @@ def load_weights(name: bytes | None = None) -> SharedWeights:
     data = path.read_bytes()
     if digest(data) != name:
         raise BitstreamError(f"{path.name} is damaged")
-    return from_bytes(data)
+    with own_torch():
+        return from_bytes(data)
 
 
 def _current() -> Path:

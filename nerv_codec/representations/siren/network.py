@@ -86,7 +86,8 @@ class Siren(nn.Module):
         def evaluate(start: int) -> None:
             part = x[start : start + CHUNK].float()
             chunk = torch.nn.functional.pad(part, (0, 0, 0, CHUNK - len(part))).to(device)
-            out[start : start + len(part)] = siren_forward(tensors, chunk)[: len(part)].cpu().numpy()
+            with torch.autocast(device.type, enabled=False):
+                out[start : start + len(part)] = siren_forward(tensors, chunk)[: len(part)].cpu().numpy()
 
         with Workers() as workers:
             workers.map(torch.no_grad()(evaluate), range(0, len(x), CHUNK))
