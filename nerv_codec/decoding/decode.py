@@ -5,8 +5,10 @@ from __future__ import annotations
 import bisect
 import dataclasses
 import math
+import operator
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import groupby
@@ -197,18 +199,27 @@ def choose_view(
     if scale is not None and size is not None:
         raise UsageError("expected a scale or a size, found both")
     if size is not None:
-        full_width, full_height = size
+        full_width, full_height = _whole("a size (width, height)", size, 2)
         check_size(full_height, full_width)
     else:
         full_height, full_width = scaled_size(height, width, 1.0 if scale is None else scale)
     if crop is None:
         return View.whole(full_height, full_width)
-    crop_width, crop_height, left, top = crop
+    crop_width, crop_height, left, top = _whole("a crop (width, height, left, top)", crop, 4)
     inside = left >= 0 and top >= 0 and left + crop_width <= full_width and top + crop_height <= full_height
     if crop_width < 1 or crop_height < 1 or not inside:
         found = f"{crop_width}x{crop_height}+{left}+{top}"
         raise UsageError(f"expected a crop inside of {full_width}x{full_height} pixels, found {found}")
     return View(full_height, full_width, top, left, crop_height, crop_width)
+
+
+def _whole(what: str, numbers: Sequence[int], count: int) -> list[int]:
+    """So many whole numbers. Raises UsageError."""
+    with suppress(TypeError):
+        found = [operator.index(number) for number in numbers]
+        if len(found) == count:
+            return found
+    raise UsageError(f"expected {what} in whole pixels, found {numbers!r}")
 
 
 def _range(video: VideoDecoder, start: float | int | None, end: float | int | None) -> tuple[Fraction, Fraction]:

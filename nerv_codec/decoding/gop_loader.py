@@ -148,6 +148,7 @@ class GopLoader:
         if self._process != os.getpid():  # a fork has what was decoded, but not the threads that were at it
             self._opened.clear()
             self._process, self._lock = os.getpid(), threading.RLock()
+            _alone()
         with self._lock:
             opened = self._opened.pop(index, None) or self._opened_ahead(index) or self._load(index)
             if isinstance(opened, BitstreamError):
@@ -269,6 +270,13 @@ class GopLoader:
                 self._ahead = chain([(number, loaded)], self._ahead)
                 break
         return None
+
+
+def _alone() -> None:
+    """Lets operators do without the threads that torch had before a fork: they would wait for these."""
+    import torch  # not for those who only look at a file
+
+    torch.set_num_threads(1)
 
 
 @contextmanager

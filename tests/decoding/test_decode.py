@@ -258,3 +258,11 @@ def test_an_error_of_the_writer_ends_the_decode(tiny_nvc, tmp_path):
 
     with pytest.raises(OSError, match="No space"):
         decode(tiny_nvc, Full(), format="y4m", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"size": (16,)}, {"size": (16, 1.5)}, {"crop": (8, 8)}, {"crop": (8, 8, 0, "1")}]
+)
+def test_sizes_are_whole_numbers(arguments):
+    with pytest.raises(UsageError, match="in whole pixels"):
+        choose_view(24, 40, **arguments)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 import threading
 from fractions import Fraction
@@ -219,3 +220,14 @@ def test_threads_may_share_a_decoder(tiny_nvc, video):
 def test_rates_of_any_type(video):
     for rate in (np.float32(20), np.int64(20), torch.tensor(20.0)):
         assert len(video.get_frames_played_in_range(0.0, 0.2, fps=rate)) == 4
+
+
+def test_a_fork_does_not_wait_for_threads_of_its_parent(tiny_nvc):
+    code = (
+        "import multiprocessing, sys, torch; from nerv_codec import VideoDecoder\n"
+        "torch.set_num_threads(4); video = VideoDecoder(sys.argv[1], device='cpu'); video[0]\n"
+        "child = multiprocessing.get_context('fork').Process(target=lambda: video[1])\n"
+        "child.start(); child.join(60); child.kill(); print(child.exitcode)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tiny_nvc)], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
