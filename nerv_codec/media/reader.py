@@ -85,7 +85,8 @@ def open_video(
                 target = pipe or (f"file:{source}" if isinstance(source, str | Path) else source)
                 container = open_input(target, format=format)
         except (av.FFmpegError, OSError, ValueError) as error:
-            raise InputError(f"{name}: expected a video, found {probe.plain_reason(error)}") from error
+            expected = "y4m" if format == "yuv4mpegpipe" else "a video"
+            raise InputError(f"{name}: expected {expected}, found {probe.plain_reason(error)}") from error
         stack.callback(container.close)
         size = pipe.num_read if pipe is not None else lambda: container.size or 0
         reader = VideoReader(container, name, siting, track, part, drop_alpha, scale_to_first, size)

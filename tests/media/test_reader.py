@@ -261,6 +261,8 @@ def test_what_is_no_video(tmp_path):
         assert "Errno" not in message
     with pytest.raises(InputError, match="input stream"):
         open_video(io.BytesIO(b""))
+    with pytest.raises(InputError, match="expected y4m, found data in no known"):
+        open_video(io.BytesIO(sound), format="yuv4mpegpipe")
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="found no picture"):
         open_video(tmp_path / "folder")
