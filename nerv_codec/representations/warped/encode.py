@@ -64,9 +64,11 @@ _CALMER = (2.0, 4.0)
 each elsewhere, and save next to nothing by it."""
 _MOST, _NEARLY_ALL = 0.8, 0.95
 """Share of the blocks, of those that a parent shows then, that must be shown about as well if all move alike."""
-_LASTING, _DRAWN = 1.6, 4.0
-"""Worth of a bit of motion where most and nearly all are: what goes another way than it must makes what comes behind it
-dearer. Nearly all are in scenes that are drawn, hardly ever in films."""
+_LASTING = 1.6
+"""Worth of a bit of motion where most are: what goes another way than it must makes what comes behind it dearer."""
+_DRAWN, _MUCH = 4.0, 0.015
+"""Worth of it where nearly all are, in scenes that are drawn and hardly ever in films, and from which share of all that
+was coded so far on."""
 _REMEMBERED = 4
 """Filtered frames that are kept: both ways of a trial ask for the same ones."""
 
@@ -149,6 +151,7 @@ class Behind:
         squares: Of flags of what is mended, by depth.
         screens: Of screen content; None where no node may show any.
         palette: What values became in it.
+        motion_bits: What motion took of the stream so far.
     """
 
     out: StreamWriter = field(default_factory=StreamWriter)
@@ -160,6 +163,7 @@ class Behind:
     squares: dict[int, Counts] = field(default_factory=dict)
     screens: ScreenModels | None = field(default_factory=ScreenModels)
     palette: Palette = field(default_factory=no_palette)
+    motion_bits: float = 0.0
 
     def aside(self) -> Behind:
         """One that goes on by itself, in a stream of its own; planes and motion, which nobody changes, are shared."""
@@ -213,6 +217,7 @@ class PartEncoder:
                 put_field(moved, expectation, behind.models, out)
             behind.fields[node.frame] = node, moved
             spent.append(out.bits - begun)
+            behind.motion_bits += spent[-1]
         return [
             self._written(node, draft, bits, behind) for node, draft, bits in zip(nodes, drafts, spent, strict=True)
         ]
@@ -314,8 +319,9 @@ class PartEncoder:
 
         seen = changed(parents, brightness)
 
+        much = behind.motion_bits + spent > _MUCH * (behind.out.bits + spent + best.attempt.bits)
         follows = any(mapped_share(behind.fields[frame][1]) >= _NEARLY_ALL for frame in node.parents)
-        worth = _DRAWN if follows else 1.0
+        worth = _DRAWN if much and follows else 1.0
 
         def guessed(field: MotionField) -> float:
             return worth * field_bits(field, known, behind.models) + promised(source, seen, field, price)
@@ -331,7 +337,7 @@ class PartEncoder:
         begin = min(alike(source, seen, free, known), key=guessed)
         if node.sides == 1:
             fields, share = [again(begin, 1.0)], shown_by(source, seen, begin, free, price)
-            worth = _DRAWN if share >= _NEARLY_ALL else _LASTING if share >= _MOST else 1.0
+            worth = _DRAWN if much and share >= _NEARLY_ALL else _LASTING if share >= _MOST else 1.0
             if share >= _MOST:
                 fields += [begin, *(again(begin, dearer) for dearer in _CALMER)]
         elif guessed(begin) < guessed(free):  # there are many such nodes: a guess must do
