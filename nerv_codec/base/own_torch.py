@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def own_torch() -> Iterator[None]:
-    """Within the block numbers are made as float32 on the CPU, gradients can be taken, nothing is cast by itself.
+    """Within the block numbers are made as float32, gradients can be taken, nothing is cast by itself.
 
     Random numbers of torch's own generator go on after it as if it had not been. All but the default type of numbers,
     which all threads have in common, is of the calling thread alone.
@@ -22,7 +22,6 @@ def own_torch() -> Iterator[None]:
         torch.autocast("cpu", enabled=False),
         torch.autocast("cuda", enabled=False),
         torch.random.fork_rng(devices=[]),
-        torch.device("cpu"),
     ):
         torch.set_default_dtype(torch.float32)
         try:
