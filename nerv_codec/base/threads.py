@@ -62,8 +62,8 @@ class Workers:
     begun with wait for the next time.
     """
 
-    _active, _before = 0, 1
-    _lock = threading.Lock()
+    _active, _before, _lock = 0, 1, threading.Lock()
+    """How many are entered, in all threads, and torch's setting before the first of them was."""
 
     def __init__(self) -> None:
         self.count = self._own = torch.get_num_threads()

@@ -135,6 +135,5 @@ def exact_rate(fps: Fraction | float) -> Fraction:
     """A frame rate as a ratio; 59.94 means 2997/50, not the double next to it. Raises UsageError."""
     if not 0 < fps <= MAX_RATE:
         raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {float(fps):g}")
-    return Fraction(fps if isinstance(fps, Fraction | int) else float(fps)).limit_denominator(100_000) or Fraction(
-        1, 100_000
-    )
+    exact = fps if isinstance(fps, Fraction) else Fraction(float(fps))
+    return exact.limit_denominator(100_000) or Fraction(1, 100_000)
