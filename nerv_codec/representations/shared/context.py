@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -69,24 +70,52 @@ def _table(device: torch.device) -> Tensor:
     return torch.tensor(SATURATION, dtype=torch.float32, device=device) / TABLE_UNIT
 
 
+class _Gathered(torch.autograd.Function):
+    """Windows of planes, stacked. Its gradient adds into planes in place, where that of slices makes new ones."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, magnitudes: Tensor, taps: tuple[Tap, ...], shape: torch.Size) -> Tensor:
+        ctx.taps, ctx.shape, ctx.padded = taps, shape, values.shape
+        found = [_window(values if tap.signed else magnitudes, tap, shape) for tap in taps]
+        return torch.stack(found, 1).flatten(2)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        values, magnitudes = (gradient.new_zeros(ctx.padded) for _ in range(2))
+        for tap, windows in zip(ctx.taps, gradient.unflatten(2, ctx.shape).unbind(1), strict=True):
+            _window(values if tap.signed else magnitudes, tap, ctx.shape).add_(windows)
+        return values, magnitudes, None, None
+
+
+def _window(planes: Tensor, tap: Tap, shape: torch.Size) -> Tensor:
+    """What a tap sees of padded planes from all places of a grid, (batch, rows, cols)."""
+    top, left = _MARGIN + tap.rows, _MARGIN + tap.cols
+    return planes[:, tap.source, top : top + shape[0], left : left + shape[1]]
+
+
 class Inputs:
-    """Integer symbols of one grid as network inputs: values and magnitudes through the table, with zeros around."""
+    """Symbols of one grid as network inputs: values and magnitudes through the table, with zeros around.
+
+    Those between integers look like the nearest ones; their gradient is that of the curve that the table follows.
+    """
 
     def __init__(self, symbols: Tensor) -> None:
-        magnitude = _table(symbols.device)[symbols.abs().clamp(max=TABLE_SIZE - 1).long()]
+        whole = symbols.detach().round()
+        table = _table(symbols.device)[whole.abs().clamp(max=TABLE_SIZE - 1).long()]
+        curve = torch.log2(1 + symbols.abs())
         self._shape = symbols.shape[-2:]
-        self._magnitudes = functional.pad(magnitude, (_MARGIN,) * 4)
-        self._values = functional.pad(magnitude * symbols.sign(), (_MARGIN,) * 4)
+        self._magnitudes = _padded(table, curve)
+        self._values = _padded(table * whole.sign(), curve * symbols.sign())
 
     def gather(self, taps: tuple[Tap, ...]) -> Tensor:
         """(batch, taps, rows * cols)."""
-        rows, cols = self._shape
-        found = []
-        for tap in taps:
-            plane = (self._values if tap.signed else self._magnitudes)[:, tap.source]
-            top, left = _MARGIN + tap.rows, _MARGIN + tap.cols
-            found.append(plane[:, top : top + rows, left : left + cols])
-        return torch.stack(found, 1).flatten(2)
+        found: Tensor = _Gathered.apply(self._values, self._magnitudes, taps, self._shape)
+        return found
+
+
+def _padded(values: Tensor, slopes: Tensor) -> Tensor:
+    """These values with the gradient of others, with zeros around."""
+    return functional.pad(values + (slopes - slopes.detach()), (_MARGIN,) * 4)
 
 
 class BandModel(nn.Module):
@@ -159,7 +188,7 @@ class ContextModel(nn.Module):
 
         Args:
             level: Which.
-            symbols: Integers as coded (low-pass bands less their prediction), (batch, bands, rows, cols).
+            symbols: Integers as coded (low-pass bands less their prediction), (batch, bands, rows, cols), or near them.
             sides: Prediction and doubt in steps of the latents, (batch, 2 * bands, rows, cols).
             features: What the coarser grids told, or None at 1/16.
             conditions: As from :func:`quality.conditions`.

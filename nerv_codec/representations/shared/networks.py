@@ -141,14 +141,17 @@ class SharedNetworks(nn.Module):
         return torch.where((other < cost) & ~stays, inward, rounded)
 
     def rates(self, latents: Subbands, prediction: Prediction, index: Tensor) -> dict[int, Tensor]:
-        """Bits of every latent, shaped as they are, with contexts from rounded ones; for fitting and for counting."""
+        """Bits of every latent, shaped as they are, with contexts from rounded ones; for fitting and for counting.
+
+        Gradients also tell what a latent does to the contexts of others.
+        """
         told_of, told = conditions(index, prediction.parents), None
         found = {}
         for level in LEVELS:
             rounded = torch.round(latents[level]).detach()
             shift = low_pass_shift(level, rounded, prediction.parents)
             sides = prediction.quantised(level, self.synthesis.steps(level, told_of).detach())
-            location, log2_scale, told = self.context.grid(level, rounded - shift, sides, told, told_of)
+            location, log2_scale, told = self.context.grid(level, latents[level] - shift, sides, told, told_of)
             found[level] = laplace_bits(latents[level] - shift, location, log2_scale)
         return found
 
