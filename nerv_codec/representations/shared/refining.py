@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from nerv_codec.base.errors import Interrupted
 from nerv_codec.representations.shared.band_coder import Conditions, Latents
@@ -23,13 +23,17 @@ from nerv_codec.representations.shared.transform import Subbands
 from nerv_codec.representations.shared.weights import SharedWeights
 
 _CPU = torch.device("cpu")
-_RATE = 0.025
-"""Of Adam, at the first step, in steps of the latents."""
-_MOMENTS = (0.8, 0.95)
-_TEMPERATURES = (0.3, 0.1)
+_RATE = 0.02
+"""How far a latent goes in the first step, in steps of latents, where its slope is a common one of its band."""
+_MOMENTUM = 0.6
+_MEMORY = 0.95
+"""Of what slopes of a band are like."""
+_TEMPERATURES = (0.35, 0.1)
 """Of the soft round, at the first step and at the last."""
 _NOISE = (0.2, 0.12)
-"""Likewise, standard deviation."""
+"""Likewise, standard deviation, from `_ROUGH_STEPS` steps on. Fewer have no time to average it."""
+_ROUGH_STEPS = 60
+_TINY = 1e-12
 _WITHIN = 0.45
 """How far from the integers descent begins, at the most."""
 CHROMA = 2.0
@@ -87,7 +91,7 @@ def refined(
 
     best = {level: torch.from_numpy(grid)[None].to(device, torch.float32) for level, grid in start.items()}
     latents = {
-        level: nn.Parameter(real[level].to(device).clamp(grid - _WITHIN, grid + _WITHIN) * coded[level])
+        level: (real[level].to(device).clamp(grid - _WITHIN, grid + _WITHIN) * coded[level]).requires_grad_()
         for level, grid in best.items()
     }
     with torch.no_grad():
@@ -95,21 +99,22 @@ def refined(
     if least * samples < _WORTH_STEPS:
         return start
     noises = torch.Generator(device).manual_seed(0)
-    optimiser = torch.optim.Adam(latents.values(), _RATE, _MOMENTS)
+    moving = {level: _Moving(grid) for level, grid in latents.items()}
+    rough = min(1.0, math.sqrt(steps / _ROUGH_STEPS))
     for step in range(1, steps + 1):
         if stop():
             raise Interrupted("interrupted; nothing was written")
         done = (step - 1) / steps
         temperature, noise = (first + (last - first) * done for first, last in (_TEMPERATURES, _NOISE))
-        optimiser.param_groups[0]["lr"] = _RATE * 0.5 * (1 + math.cos(math.pi * done))
+        rate = _RATE * 0.5 * (1 + math.cos(math.pi * done))
         soft = {}
         for level, grid in latents.items():
             once = _soft_round(grid, temperature)
-            noisy = once + noise * torch.randn(once.shape, generator=noises, device=device)
+            noisy = once + rough * noise * torch.randn(once.shape, generator=noises, device=device)
             soft[level] = _soft_round(noisy, temperature) * coded[level]
-        optimiser.zero_grad(set_to_none=True)
-        cost(soft).backward()
-        optimiser.step()
+        slopes = torch.autograd.grad(cost(soft), list(latents.values()))
+        for one, slope in zip(moving.values(), slopes, strict=True):
+            one.step(slope, rate)
         if step % max(1, steps // _LOOKS) == 0 or step == steps:
             with torch.no_grad():
                 rounded = {level: torch.round(grid) for level, grid in latents.items()}
@@ -117,6 +122,30 @@ def refined(
             if found < least:
                 least, best = found, rounded
     return {level: grid[0].cpu().numpy().astype("int32") for level, grid in best.items()}
+
+
+class _Moving:
+    """A grid on its way down, with momentum, each band by what its slopes are like: their root mean square.
+
+    The cost curves about alike all over a band, so that latents whose slope is steeper have further to go; Adam, which
+    takes each by its own slopes, sends them all equally far.
+    """
+
+    def __init__(self, grid: Tensor) -> None:
+        self._grid, self._momentum = grid, torch.zeros_like(grid)
+        self._power = grid.new_zeros(*grid.shape[:2], 1, 1)
+        self._count = 0
+
+    @torch.no_grad()
+    def step(self, slope: Tensor, rate: float) -> None:
+        """Goes ``rate`` where the slope is the root mean square of its band's."""
+        self._count += 1
+        self._momentum.lerp_(slope, 1 - _MOMENTUM)
+        self._power.lerp_(slope.square().mean((2, 3), keepdim=True), 1 - _MEMORY)
+        momentum, power = (
+            sums / (1 - share**self._count) for sums, share in ((self._momentum, _MOMENTUM), (self._power, _MEMORY))
+        )
+        self._grid -= rate * momentum / (power.sqrt() + _TINY)
 
 
 def _soft_round(y: Tensor, temperature: float) -> Tensor:
