@@ -17,7 +17,9 @@ import numpy as np
 import torch
 
 from nerv_codec.evaluation.metrics.bd_rate import bjontegaard_deltas
+from nerv_codec.representations.shared.analysing import analysed
 from nerv_codec.representations.shared.band_coder import Conditions, encode_latents
+from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.codec import analyse, decode_picture, pack_picture
 from nerv_codec.representations.shared.integer_prediction import IntegerPrediction, six_planes
 from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
@@ -25,6 +27,7 @@ from nerv_codec.representations.shared.layout import LEVELS
 from nerv_codec.representations.shared.networks import SharedNetworks, distortion
 from nerv_codec.representations.shared.prediction import Prediction
 from nerv_codec.representations.shared.quality import lambda_value
+from nerv_codec.representations.shared.refining import refined
 from nerv_codec.representations.shared.transform import pack
 from nerv_codec.representations.shared.weights import (
     SharedWeights,
@@ -36,7 +39,6 @@ from nerv_codec.representations.shared.weights import (
 )
 from tools.training import anchors, checkpoint
 from tools.training.pictures import Picture, load, read_clip
-from tools.training.refinement import refine
 
 INDICES = (20, 28, 36, 44, 52)
 """8.6e-5 to 1.4e-3."""
@@ -49,7 +51,9 @@ def measure(planes: anchors.Planes, index: int, weights: SharedWeights, steps: i
     begun = time.perf_counter()
     latents = analyse(planes, 8, index, weights)
     if steps:
-        latents = [refine(planes, latents[0], index, weights, steps)]
+        canvas, told = to_canvas(planes, 8, parts([plane.shape for plane in planes])[0]), Conditions(index)
+        nothing = IntegerPrediction.none(2 * canvas.shape[2], 2 * canvas.shape[3])
+        latents = [refined(canvas, *analysed(canvas, nothing, told, weights), nothing, told, weights, steps)]
     data = pack_picture(latents, [plane.shape for plane in planes], 8, index, weights)
     coded = time.perf_counter()
     decoded = decode_picture(data, weights)

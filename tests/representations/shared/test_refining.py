@@ -11,7 +11,7 @@ from nerv_codec.representations.shared.integer_transform import SAMPLE_SCALE
 from nerv_codec.representations.shared.layout import bands
 from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.quality import lambda_value
-from nerv_codec.representations.shared.refining import refined
+from nerv_codec.representations.shared.refining import _Moving, refined
 from nerv_codec.representations.shared.weights import load_weights
 
 INDEX, SIZE = 24, 96
@@ -73,3 +73,15 @@ def test_the_same_latents_again_and_none_moved_without_a_step(one_thread):
     first, again = (refined(canvas, real, start, prediction, told, weights, 3) for _ in range(2))
     assert all(np.array_equal(first[level], again[level]) for level in first)
     assert torch.is_grad_enabled()
+
+
+def test_bands_go_equally_far_and_what_is_steeper_in_them_further():
+    grid = torch.zeros(1, 2, 1, 2)
+    moving = _Moving(grid)
+    slope = torch.tensor([[[[1.0, 7.0]], [[-1e-4, 7e-4]]]])
+    for _ in range(3):
+        moving.step(slope, 0.5)
+    assert torch.allclose(grid, torch.tensor([[[[-1.0, -7.0]], [[1.0, -7.0]]]]) * 1.5 / 5, rtol=1e-4)
+    for _ in range(3):  # and nothing is not divided by nothing
+        _Moving(grid).step(torch.zeros_like(grid), 0.5)
+    assert torch.isfinite(grid).all()
