@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from nerv_codec.base.background import read_ahead
-from nerv_codec.base.errors import BitstreamError, InputError
+from nerv_codec.base.errors import BitstreamError, InputError, UsageError
 from nerv_codec.bitstream.container import ContainerReader
 from nerv_codec.decoding.metadata import own_frames, stored_geometry
 from nerv_codec.decoding.timeline import Timeline
@@ -98,10 +98,14 @@ def open_container(source: str | Path | BinaryIO, *, keep_going: bool = False) -
         keep_going: Take a file that is cut off or damaged behind its header.
 
     Raises:
+        UsageError: It is neither.
         InputError: The file cannot be opened. BitstreamError: It is damaged, truncated or no ``.nvc``, or of an
             unknown representation (UnsupportedVersionError).
     """
     if not isinstance(source, str | Path):
+        if not hasattr(source, "seek"):
+            found = type(source).__name__
+            raise UsageError(f"expected a path or a seekable file, found {found}; io.BytesIO makes one of bytes")
         yield _open_sections(source, keep_going)
         return
     with PositionedFile(source) as file:

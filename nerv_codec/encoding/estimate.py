@@ -12,7 +12,7 @@ import math
 import statistics
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
@@ -75,7 +75,7 @@ def estimate(
     source: str | Path,
     *,
     preset: str = "medium",
-    crfs: Sequence[float] = DEFAULT_CRFS,
+    crfs: Iterable[float] = DEFAULT_CRFS,
     samples: int = DEFAULT_SAMPLES,
     config: EncoderConfig | None = None,
     fps: Fraction | None = None,
@@ -115,6 +115,7 @@ def estimate(
         UsageError: A setting makes no sense.
         Interrupted: Ctrl-C or SIGTERM, in the main thread.
     """
+    crfs = tuple(crfs)
     if samples < 1 or not crfs:
         raise UsageError(f"expected a sample and a crf at least, found {samples} and {len(crfs)}")
     began = time.monotonic()

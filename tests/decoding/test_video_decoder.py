@@ -29,6 +29,12 @@ def test_public_names():
         _ = nerv_codec.fit
 
 
+@pytest.mark.parametrize("source", [b"NVC", 5, None])
+def test_what_is_neither_a_path_nor_a_file_is_refused(source):
+    with pytest.raises(UsageError, match=f"found {type(source).__name__}; io.BytesIO"):
+        VideoDecoder(source)
+
+
 def test_metadata(video, tiny_nvc):
     about = video.metadata
     assert (about.width, about.height, about.num_frames, len(video)) == (40, 24, 18, 18)

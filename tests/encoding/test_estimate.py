@@ -24,7 +24,7 @@ def whole(tiny_clip, quick, tmp_path_factory):
 
 
 def test_all_gops_give_what_an_encode_gives(tiny_clip, quick, whole):
-    found = estimate(tiny_clip, config=quick, crfs=(22, 30), samples=99)
+    found = estimate(tiny_clip, config=quick, crfs=iter((22, 30)), samples=99)
     assert found.num_gops == len(found.sampled_gops) == whole.num_gops and found.num_frames == whole.num_frames
     first, second = found.encodes
     assert (first.crf, second.crf) == (22, 30) and first.file_bytes > second.file_bytes
