@@ -49,11 +49,12 @@ _HELD_OUT_SIDE = 160
 def measure(planes: anchors.Planes, index: int, weights: SharedWeights, steps: int) -> tuple[int, float, float, float]:
     """Bytes, YUV PSNR, and seconds of encoding and of decoding; the picture is decoded from the bytes."""
     begun = time.perf_counter()
-    latents = analyse(planes, 8, index, weights)
     if steps:
         canvas, told = to_canvas(planes, 8, parts([plane.shape for plane in planes])[0]), Conditions(index)
         nothing = IntegerPrediction.none(2 * canvas.shape[2], 2 * canvas.shape[3])
         latents = [refined(canvas, *analysed(canvas, nothing, told, weights), nothing, told, weights, steps)]
+    else:
+        latents = analyse(planes, 8, index, weights)
     data = pack_picture(latents, [plane.shape for plane in planes], 8, index, weights)
     coded = time.perf_counter()
     decoded = decode_picture(data, weights)

@@ -128,7 +128,8 @@ class _Moving:
     """A grid on its way down, with momentum, each band by what its slopes are like: their root mean square.
 
     The cost curves about alike all over a band, so that latents whose slope is steeper have further to go; Adam, which
-    takes each by its own slopes, sends them all equally far.
+    takes each by its own slopes, sends them all equally far. (One such number for a block of weights: Zhang et al.,
+    Adam-mini, 2024.)
     """
 
     def __init__(self, grid: Tensor) -> None:
