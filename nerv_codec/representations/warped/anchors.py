@@ -18,7 +18,7 @@ from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.tree import Node, evenly, waves
+from nerv_codec.representations.warped.tree import Anchors, Node, evenly, waves
 
 _GAIN = 0.01
 """By how much two halves must cost less than a span, in the logarithm of bits, as a trial sees it."""
@@ -38,33 +38,37 @@ def choose_anchors(
     shortest: int,
     stop: Callable[[], bool],
     report: Callable[[int, CodedNode], None] = lambda frame, root: None,
-) -> tuple[int, ...]:
-    """Frames of the anchors of a GOP, the root among them.
+) -> Anchors:
+    """The anchors of a GOP.
 
-    Trials go from span to span, behind anchors that are coded as roughly as they are.
+    Trials go from span to span, in coding order, behind anchors that are coded as roughly as they are.
 
     Args:
         encoder: Of the part that decides for all of them; its prices are those of a GOP whose spans are long.
         longest: Frames from an anchor to the next at most; spans are about equal where none pays that is shorter.
         shortest: At least, unless the GOP ends. A span is halved down to this as long as a trial without steps says so.
         stop: Asked before each trial.
-        report: Told up to which frame anchors are settled, and what became of the root in the trials.
+        report: Told on how many frames anchors are settled, and what became of the root in the trials.
 
     Raises:
         Interrupted: It was to stop.
     """
     even = evenly(len(encoder.canvases), longest)
-    if all(after - before < 2 * max(shortest, 1) for before, after in itertools.pairwise(even)):
+    if all(after - before < 2 * max(shortest, 1) for before, after in itertools.pairwise(even.frames)):
         return even
     behind = Behind()
-    (root,) = encoder.wave((Node(0, 0, ()),), behind, _ROUGH)
+    (root,) = encoder.wave((Node(even.root, 0, ()),), behind, _ROUGH)
     lookahead = _Lookahead(encoder, even, max(shortest, 1), root, stop)
-    anchors = [0]
-    for right in even[1:]:
-        found, behind = lookahead.divided(anchors, right, behind)
-        anchors += found
-        report(right, root)
-    return tuple(anchors)
+    settled, nearest = {even.root}, list[int]()
+    for ends in even.ways:
+        way = [*nearest, even.root]
+        for end in ends[ends.index(even.root) + 1 :]:
+            found, behind = lookahead.divided(way, end, behind)
+            way += found
+            settled |= set(found)
+            report(max(settled) - min(settled), root)
+        nearest = way[1:2]
+    return Anchors(tuple(sorted(settled)), even.root)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,26 +84,27 @@ class _Lookahead:
     """
 
     encoder: PartEncoder
-    even: tuple[int, ...]
+    even: Anchors
     shortest: int
     root: CodedNode
     stop: Callable[[], bool]
 
-    def divided(self, anchors: Sequence[int], right: int, behind: Behind) -> tuple[list[int], Behind]:
-        """The anchors behind the last of these up to ``right``, and what stands behind them."""
-        left, middle, before = anchors[-1], (anchors[-1] + right) // 2, tuple(anchors[:-3:-1])
-        whole = Node(right, 1, before)
+    def divided(self, way: Sequence[int], end: int, behind: Behind) -> tuple[list[int], Behind]:
+        """The anchors that follow on a way, see `tree.Anchors`, up to ``end``, and what stands behind them."""
+        begin, before = way[-1], tuple(way[:-3:-1])
+        left, right = min(begin, end), max(begin, end)
+        middle, whole = (left + right) // 2, Node(end, 1, before)
         if middle - left < self.shortest:
             ((_, behind),) = self._tried([(whole,)], (left, right), behind)
-            return [right], behind
-        ways = (whole, Node(middle, 2, (left, right))), (Node(middle, 1, before), Node(right, 1, (middle, left)))
+            return [end], behind
+        ways = (whole, Node(middle, 2, (left, right))), (Node(middle, 1, before), Node(end, 1, (middle, begin)))
         (one, as_one), (two, halved) = self._tried(ways, (left, middle, right), behind)
         if one - two <= _GAIN:
-            return [right], as_one
+            return [end], as_one
         if one - two <= _PROMISE or max(middle - left, right - middle) < 2 * self.shortest:
-            return [middle, right], halved
-        first, behind = self.divided(anchors, middle, behind)
-        second, behind = self.divided([*anchors, *first], right, behind)
+            return [middle, end], halved
+        first, behind = self.divided(way, middle, behind)
+        second, behind = self.divided([*way, *first], end, behind)
         return [*first, *second], behind
 
     def _tried(
@@ -113,7 +118,7 @@ class _Lookahead:
         if self.stop():
             raise Interrupted("interrupted in a trial")
         ladder = self.encoder.ladder
-        index = ladder.lambda_index + round(dearer(ladder, self.even, span))
+        index = ladder.lambda_index + round(dearer(ladder, self.even, Anchors(span, span[0])))
         index = min(index, max(ladder.lambda_index, NUM_LAMBDAS - 1 - ladder.offset(2)))
         encoder = dataclasses.replace(self.encoder, ladder=dataclasses.replace(ladder, lambda_index=index))
         for way in ways:
@@ -128,7 +133,7 @@ class _Lookahead:
         return encoder.workers.map(coded, ways)
 
 
-def dearer(ladder: Ladder, even: Sequence[int], anchors: Sequence[int]) -> float:
+def dearer(ladder: Ladder, even: Anchors, anchors: Anchors) -> float:
     """Lambda indices that all nodes of a GOP with these anchors are dearer by than with even ones, which are far apart.
 
     Anchors are the cheapest frames but one. So a crf stands for about the same quality whatever their number.
@@ -136,7 +141,7 @@ def dearer(ladder: Ladder, even: Sequence[int], anchors: Sequence[int]) -> float
     return _EVEN * (mean_offset(ladder, even) - mean_offset(ladder, anchors))
 
 
-def mean_offset(ladder: Ladder, anchors: Sequence[int]) -> float:
+def mean_offset(ladder: Ladder, anchors: Anchors) -> float:
     """What the frames behind the root are dearer than anchors, in lambda indices on average."""
     offsets = [ladder.offset(node.depth) for wave in waves(anchors) for node in wave if node.parents]
     return sum(offsets) / len(offsets) if offsets else 0.0

@@ -21,7 +21,7 @@ from nerv_codec.representations.warped.global_motion import GlobalMotion
 from nerv_codec.representations.warped.mending import Mending
 from nerv_codec.representations.warped.motion import MotionField
 from nerv_codec.representations.warped.screen import Codes, Screen
-from nerv_codec.representations.warped.tree import Node
+from nerv_codec.representations.warped.tree import Anchors, Node
 
 _PLANES = "yuv"
 
@@ -66,13 +66,14 @@ class Decisions:
         frames = {int(frame) for kind, frame, _ in found if kind == trial}
         return {frame: self._decision(f"{trial}/{frame}") for frame in frames}
 
-    def anchors(self, name: str) -> tuple[int, ...]:
-        """Anchors that were chosen before; none if they were not."""
-        return tuple(self._kept.get(f"{name}/0/anchors", torch.empty(0)).tolist())
+    def anchors(self, name: str) -> Anchors | None:
+        """Anchors that were chosen before; None if they were not."""
+        root, *frames = self._kept.get(f"{name}/0/anchors", torch.zeros(1, dtype=torch.long)).tolist()
+        return Anchors(tuple(frames), root) if frames else None
 
-    def add_anchors(self, name: str, anchors: tuple[int, ...]) -> None:
+    def add_anchors(self, name: str, anchors: Anchors) -> None:
         """Keeps anchors; they are saved with the next decision."""
-        self._kept[f"{name}/0/anchors"] = torch.tensor(anchors)
+        self._kept[f"{name}/0/anchors"] = torch.tensor((anchors.root, *anchors.frames))
 
     def add(self, trial: str, decision: Decision) -> None:
         """Keeps one, and saves if it is time. Raises Interrupted."""

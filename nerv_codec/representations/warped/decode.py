@@ -119,7 +119,7 @@ def read_nodes(
 def open_warped(data: bytes, geometry: GopGeometry) -> Opened:
     """The function of a payload, whose frames are decoded in coding order as far as they are asked for.
 
-    The payload's parts are ``header``; ``motion``; ``root`` and ``others``, what frame 0 and the other frames lack,
+    The payload's parts are ``header``; ``motion``; ``root`` and ``others``, what the root and the other frames lack,
     whose range coder's words are counted where they are read.
 
     Raises:
@@ -163,4 +163,4 @@ def make_function(
 ) -> Warped:
     """The function of decoded frames."""
     lattices, index = head.layout.lattices(geometry), head.ladder.lambda_index
-    return Warped(geometry, head.layout.depth, lattices, frames, weights.between, index, len(head.anchors))
+    return Warped(geometry, head.layout.depth, lattices, frames, weights.between, index, len(head.anchors.frames))

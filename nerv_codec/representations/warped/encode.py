@@ -46,7 +46,7 @@ from nerv_codec.representations.warped.screen_choice import (
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search, search_changed
 from nerv_codec.representations.warped.sliding import alike, mapped_share, promised, shown_by
 from nerv_codec.representations.warped.temporal_filter import filtered
-from nerv_codec.representations.warped.tree import Node, waves
+from nerv_codec.representations.warped.tree import Anchors, Node, waves
 
 _CPU = torch.device("cpu")
 _STRENGTHS = (0.4, 0.1)
@@ -228,7 +228,7 @@ class PartEncoder:
 
     def target(self, node: Node) -> Tensor:
         """What a node is coded from: root and anchors that others inherit from, freed of noise."""
-        if node.depth >= len(_STRENGTHS) or node.frame - 1 in node.parents:
+        if node.depth >= len(_STRENGTHS) or any(abs(node.frame - parent) == 1 for parent in node.parents):
             return self.canvases[node.frame]
         key = node.frame, node.depth
         if key not in self._filtered:
@@ -383,7 +383,7 @@ class PartEncoder:
 
 def encode_part(
     encoder: PartEncoder,
-    anchors: Sequence[int],
+    anchors: Anchors,
     out: StreamWriter,
     effort: Effort = Effort(),
     screens: bool = True,

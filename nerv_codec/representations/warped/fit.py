@@ -34,7 +34,7 @@ from nerv_codec.representations.warped.function import DecodedFrame, Warped
 from nerv_codec.representations.warped.inheritance import prices
 from nerv_codec.representations.warped.payload import Head, Payload, layout_of
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.tree import evenly
+from nerv_codec.representations.warped.tree import Anchors, evenly
 
 _TRIALS = 6
 """Encodes of a GOP at the most, where it is to come to a size or a PSNR."""
@@ -166,23 +166,23 @@ def _following(misses: Mapping[int, float], slope: float) -> float:
     return best - misses[best] / measured
 
 
-def _dearer(config: WarpedConfig, halves: int, anchors: Sequence[int]) -> int:
+def _dearer(config: WarpedConfig, halves: int, anchors: Anchors) -> int:
     """What these anchors make a GOP dearer, in halves of a lambda index; see `anchors.dearer`."""
-    return round(2 * dearer(ladder(config, halves), evenly(anchors[-1] + 1, config.span), anchors))
+    return round(2 * dearer(ladder(config, halves), evenly(anchors.frames[-1] + 1, config.span), anchors))
 
 
 def _looked_ahead(
     config: WarpedConfig, halves: int, task: GopTask, report: FitReporter, decisions: Decisions
-) -> tuple[int, tuple[int, ...]]:
+) -> tuple[int, Anchors]:
     """Price and anchors of a GOP; the first part decides for all of them."""
     layout, kept = layout_of(task.info), f"anchors {halves / 2}"
     divided, anchors = layout.parts(task.geometry), decisions.anchors(kept)
     work = len(task.frames) * (1 + len(divided) * _coding_work(config))
-    if not anchors:
+    if anchors is None:
         canvases = [to_canvas(frame.planes, layout.depth, divided[0]) for frame in task.frames]
 
-        def told(frame: int, root: CodedNode) -> None:
-            report(FitStatus(frame, work, "look ahead", psnr_db(_error(root, canvases), 1.0), root.bits))
+        def told(settled: int, root: CodedNode) -> None:
+            report(FitStatus(settled, work, "look ahead", psnr_db(_error(root, canvases), 1.0), root.bits))
 
         with Workers() as workers:
             encoder = PartEncoder(canvases, divided[0], ladder(config, halves), load_weights(), workers)
@@ -204,7 +204,7 @@ def _error(coded: CodedNode, canvases: Sequence[Tensor]) -> float:
 def _encoded(
     config: WarpedConfig,
     halves: int,
-    anchors: tuple[int, ...],
+    anchors: Anchors,
     task: GopTask,
     report: FitReporter,
     decisions: Decisions,

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 
 from nerv_codec.representations.shared.quality import STEPS_PER_OCTAVE
-from nerv_codec.representations.warped.tree import Node, waves
+from nerv_codec.representations.warped.tree import Anchors, Node, waves
 
 _SHARES = (0.65, 0.35)
 """Of an anchor that come from its first and from its second parent, about."""
@@ -32,15 +32,12 @@ def inherited(nodes: Sequence[Node]) -> dict[int, float]:
     return found
 
 
-def prices(anchors: Sequence[int]) -> dict[int, int]:
+def prices(anchors: Anchors) -> dict[int, int]:
     """What anchors are dearer than others of their depth, in lambda indices, by frame; none for the root.
 
     An octave for an octave of what is inherited; their mean is about 0, so that a crf stands for the same quality.
-
-    Args:
-        anchors: Frames, the root among them.
     """
     found = inherited([node for wave in waves(anchors) for node in wave])
-    logs = {frame: math.log2(found[frame]) for frame in anchors[1:]}
+    logs = {frame: math.log2(found[frame]) for frame in anchors.frames if frame != anchors.root}
     mean = sum(logs.values()) / max(len(logs), 1)
     return {frame: round(STEPS_PER_OCTAVE * (mean - log)) for frame, log in logs.items()}

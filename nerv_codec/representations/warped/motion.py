@@ -114,25 +114,20 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
         shape: Rows and columns of blocks.
         fields: Nodes before and their motion, by frame.
     """
-    vectors, whole = np.zeros((2, *shape, 2), np.int32), None
+    vectors = np.zeros((2, *shape, 2), np.int32)
     first = node.parents[0]
-    near = node.frame - first
-    far = node.parents[1] - node.frame if len(node.parents) == 2 else 0
-    if far <= 0:
-        parent, field = fields[first]
-        if field is not None:
-            before = first - parent.parents[0]
-            vectors[0] = scaled(field.vectors[0], near, before)
-            vectors[1] = scaled(vectors[0], -far, near)
-            whole = scaled_numbers(field.whole.numbers[:3], near, before) if field.whole else None
-        return Expectation(vectors, near, far, whole)
+    near = abs(node.frame - first)
+    if len(node.parents) == 1:
+        return Expectation(vectors, near, 0)
     second = node.parents[1]
+    far = abs(second - node.frame) * (1 if node.sides == 2 else -1)
     young, old = (second, first) if first in fields[second][0].parents else (first, second)
     parent, field = fields[young]
     assert field is not None
     towards = parent.parents.index(old)
     way, back, on = field.vectors[towards], *((near, far) if young == second else (-near, -far))
-    vectors[0], vectors[1] = scaled(way, back, near + far), scaled(way, -on, near + far)
+    vectors[0] = scaled(way, back, near + far)
+    vectors[1] = scaled(way, -on, near + far) if far > 0 else scaled(vectors[0], -far, near)
     said = field.whole.numbers[3 * towards : 3 * towards + 3] if field.whole else None
     return Expectation(vectors, near, far, said and scaled_numbers(said, back, near + far))
 

@@ -22,12 +22,14 @@ from nerv_codec.representations.shared.weights import DIGEST_BYTES
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.function import Lattice, macs_per_sample
 from nerv_codec.representations.warped.planes import Planes
+from nerv_codec.representations.warped.tree import Anchors
 
 _PLACES = 3
 _SCREENS, _MARKS, _MARK = 128, 96, 32
 """Added to the depth: where nodes may show screen content, and always, since motion is what it is (of these marks)."""
-_OWN_PRICES = 16
-"""Added to how many offsets there are: where anchors have prices of their own."""
+_OWN_PRICES, _ROOT = 16, 32
+"""Added to how many offsets there are: where anchors have prices of their own, and where another than frame 0 is the
+root."""
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,14 @@ class Head:
         networks: Digest of the shared networks.
         layout: Planes.
         ladder: Prices.
-        anchors: Frames of the anchors, the root among them.
+        anchors: Which frames they are, and which of them is the root.
         screens: Whether nodes may show screen content.
     """
 
     networks: bytes
     layout: Layout
     ladder: Ladder
-    anchors: tuple[int, ...]
+    anchors: Anchors
     screens: bool = False
 
     def pack(self) -> bytes:
@@ -99,14 +101,18 @@ class Head:
         out.raw(self.networks)
         out.u8(layout.depth + _SCREENS * self.screens + _MARK)
         sites = (layout.row_shift, layout.col_shift, layout.row_place, layout.col_place)
-        own = [self.ladder.own.get(frame, 0) for frame in self.anchors]
-        for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets) + _OWN_PRICES * any(own)):
+        frames, root = self.anchors.frames, self.anchors.frames.index(self.anchors.root)
+        own = [self.ladder.own.get(frame, 0) for frame in frames]
+        marks = _OWN_PRICES * any(own) + _ROOT * (root > 0)
+        for value in (*sites, self.ladder.lambda_index, len(self.ladder.offsets) + marks):
             out.u8(value)
         for offset in self.ladder.offsets:
             out.i8(offset)
-        for distance, times in itertools.groupby(b - a for a, b in itertools.pairwise(self.anchors)):
+        for distance, times in itertools.groupby(b - a for a, b in itertools.pairwise(frames)):
             out.varint(distance)
             out.varint(sum(1 for _ in times))
+        if root:
+            out.varint(root)
         for price in own if any(own) else ():
             out.i8(price)
         return out.getvalue()
@@ -153,12 +159,12 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     networks = reader.raw(DIGEST_BYTES)
     depth, row_shift, col_shift, row_place, col_place, index, count = (reader.u8() for _ in range(7))
     screens, depth = divmod(depth, _SCREENS)
-    with_own, count = divmod(count, _OWN_PRICES)
+    with_own, with_root, count = count & _OWN_PRICES, count & _ROOT, count & ~(_OWN_PRICES | _ROOT)
     mark, depth = depth & _MARKS, depth & ~_MARKS
     if mark != _MARK:
         raise BitstreamError("the GOP was made by an older codec, whose motion this one cannot read")
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
-    if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS or with_own > 1:
+    if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:
         raise BitstreamError("the head of the GOP is damaged")
     offsets = tuple(reader.i8() for _ in range(count))
     anchors, last, before = [0], geometry.num_frames - 1, 0
@@ -170,6 +176,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
         before = distance
         times = reader.varint(1, left // distance, "a number of anchors")
         anchors += [anchors[-1] + (number + 1) * distance for number in range(times)]
+    root = reader.varint(1, len(anchors) - 1, "the root's number") if with_root else 0
     own = {frame: reader.i8() for frame in anchors} if with_own else {}
     if with_own and not any(own.values()):
         raise BitstreamError("the prices of anchors are said and are none")
@@ -177,12 +184,13 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     layout = Layout(depth, row_shift, col_shift, row_place, col_place)
     sizes = [reader.varint(0, len(data), "a stream's size") for _ in layout.parts(geometry)[1:]]
     streams = tuple(reader.raw(size) for size in sizes)
-    return Payload(Head(networks, layout, ladder, tuple(anchors), screens > 0), checksum, (*streams, reader.rest()))
+    head = Head(networks, layout, ladder, Anchors(tuple(anchors), anchors[root]), screens > 0)
+    return Payload(head, checksum, (*streams, reader.rest()))
 
 
 def summarise(data: bytes, geometry: GopGeometry) -> GopSummary:
     """What a payload says without being decoded. Raises BitstreamError."""
     payload = split(data, geometry)
     sizes = {"streams": sum(len(stream) for stream in payload.streams)}
-    macs = macs_per_sample(geometry.num_frames, len(payload.head.anchors))
+    macs = macs_per_sample(geometry.num_frames, len(payload.head.anchors.frames))
     return GopSummary(payload.checksum, {"header": len(data) - sizes["streams"], **sizes}, macs)

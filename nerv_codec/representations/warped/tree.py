@@ -1,8 +1,9 @@
 """The nodes of a GOP in coding order: a root, anchors, and between two anchors what bisection gives.
 
-A GOP is the closed interval of frames 0..N. Anchors divide it into spans; each is predicted from the two before it, the
-first one from frame 0 alone, and frame 0, the root, from nothing. A node made inside the interval (a, b) is predicted
-from both of its ends.
+A GOP is the closed interval of frames 0..N. Anchors, frames 0 and N among them, divide it into spans. One of them is
+the root, which is predicted from nothing. The others follow away from it in time, first those before it and then those
+behind it, each predicted from the two anchors that come before it on the way; a root in the middle is near to all. A
+node made inside the interval (a, b) is predicted from both of its ends.
 """
 
 from __future__ import annotations
@@ -33,42 +34,65 @@ class Node:
         return len({parent < self.frame for parent in self.parents})
 
 
-def evenly(num_frames: int, span: int) -> tuple[int, ...]:
-    """Anchors at most ``span`` frames apart, the root among them, at distances that are about equal."""
+@dataclass(frozen=True)
+class Anchors:
+    """The anchors of a GOP.
+
+    Attributes:
+        frames: In order of time: 0 first, and last that of the GOP.
+        root: The frame of these that is predicted from nothing.
+    """
+
+    frames: tuple[int, ...]
+    root: int = 0
+
+    @property
+    def ways(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """From the root to frame 0, and from there to the last; a way begins with the root.
+
+        So anchors of a way follow each other in coding order. The second one has the first one's nearest anchor in
+        front, if there is any, as what its first anchor has for a second parent.
+        """
+        before = tuple(frame for frame in reversed(self.frames) if frame <= self.root)
+        return before, (*before[1:2], *self.frames[len(before) - 1 :])
+
+
+def evenly(num_frames: int, span: int) -> Anchors:
+    """Anchors at most ``span`` frames apart, at distances that are about equal, the root in the middle of them.
+
+    Where two are in the middle it is the earlier one, so that the first frames are soon there.
+    """
     last = num_frames - 1
     count = -(-last // span)
-    return tuple(round(last * number / count) for number in range(count + 1)) if count else (0,)
+    frames = tuple(round(last * number / count) for number in range(count + 1)) if count else (0,)
+    return Anchors(frames, frames[count // 2])
 
 
-def waves(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
+def waves(anchors: Anchors) -> Iterator[tuple[Node, ...]]:
     """All nodes of a GOP in coding order, wave by wave: the root, then anchor after anchor.
 
     With an anchor come the middle of the span before it, the next level of the span before that one, and so on. So
     waves are long, and threads find work in the next one while a node of this one is waited for; what is between two
     anchors still comes soon after them, so that a decoder can show frames as it goes on.
-
-    Args:
-        anchors: Their frames in order of time: 0 first, and last that of the GOP.
     """
+    ways = ((way, number) for way in anchors.ways for number in range(way.index(anchors.root) + 1, len(way)))
+    spans = (_to(way[: number + 1]) for way, number in ways)
     begun = list[Iterator[tuple[Node, ...]]]()
-    wave: tuple[Node, ...] = (Node(0, 0, ()),)
-    for count in itertools.count(2):
-        if not wave:
-            return
+    wave: tuple[Node, ...] = (Node(anchors.root, 0, ()),)
+    while wave:
         yield wave
-        if count <= len(anchors):
-            begun.insert(0, waves_to(anchors[:count]))
+        begun = [*itertools.islice(spans, 1), *begun]
         wave = tuple(node for span in begun for node in next(span, ()))
 
 
-def waves_to(anchors: Sequence[int]) -> Iterator[tuple[Node, ...]]:
-    """The last of these anchors, then the nodes between it and the one before, depth by depth.
+def _to(way: Sequence[int]) -> Iterator[tuple[Node, ...]]:
+    """The last anchor of a way, then the nodes between it and the one before, depth by depth.
 
     Nodes of a wave have their parents in waves before and can be worked on side by side.
     """
-    *_, left, right = anchors
-    yield (Node(right, 1, tuple(anchors[-2:-4:-1])),)
-    intervals, depth = [(left, right)], 2
+    *_, before, anchor = way
+    yield (Node(anchor, 1, tuple(way[-2:-4:-1])),)
+    intervals, depth = [(min(before, anchor), max(before, anchor))], 2
     while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
         yield tuple(Node(middle, depth, (a, b)) for a, middle, b in middles)
         intervals = [pair for a, middle, b in middles for pair in ((a, middle), (middle, b))]
