@@ -120,12 +120,15 @@ class Node(NamedTuple):
     parents: tuple[int, ...]
 
 
-def waves(anchors: Sequence[int]) -> list[list[Node]]:
-    """Nodes wave by wave; their parents are frames (10.3)."""
+def waves(anchors: Sequence[int], root: int = 0) -> list[list[Node]]:
+    """Nodes wave by wave; their parents are frames (10.3). The root is a number of an anchor in order of time."""
+    numbered = [root, *range(root - 1, -1, -1), *range(root + 1, len(anchors))]  # anchors in coding order
     spans: list[list[list[Node]]] = []  # [span][depth - 1]: nodes
-    for a in range(1, len(anchors)):
-        levels = [[Node(anchors[a], 1, tuple(anchors[max(0, a - 2) : a][::-1]))]]
-        known = [anchors[a - 1], anchors[a]]
+    for number, a in enumerate(numbered[1:], 1):
+        nearer = 1 if a < root else -1
+        parents = [b for b in (a + nearer, a + 2 * nearer) if b in numbered[:number]]
+        levels = [[Node(anchors[a], 1, tuple(anchors[b] for b in parents))]]
+        known = sorted([anchors[a], anchors[parents[0]]])
         for depth in count(2):
             pairs = [(left, right) for left, right in pairwise(known) if right - left > 1]
             if not pairs:
@@ -133,7 +136,7 @@ def waves(anchors: Sequence[int]) -> list[list[Node]]:
             levels.append([Node((left + right) // 2, depth, (left, right)) for left, right in pairs])
             known = sorted(known + [node.frame for node in levels[-1]])
         spans.append(levels)
-    found = [[Node(0, 0, ())]]
+    found = [[Node(anchors[root], 0, ())]]
     for w in range(1, len(spans) + max(map(len, spans), default=0)):
         depths = [d for d in range(1, w + 1) if w - d < len(spans) and d <= len(spans[w - d])]
         found.append([node for d in depths for node in spans[w - d][d - 1]])
@@ -175,20 +178,18 @@ def expected(node: Node, shape: tuple[int, int], fields: Mapping[int, tuple[Node
     def all_scaled(vectors: VectorGrid, a: int, b: int) -> VectorGrid:
         return [[scaled(v, a, b) for v in row] for row in vectors]
 
-    p = node.frame - node.parents[0]
+    p = abs(node.frame - node.parents[0])
     if len(node.parents) == 1:
         return Expected([[[(0, 0)] * shape[1] for _ in range(shape[0])] for _ in range(2)], p, 0, [], [])
-    q = node.parents[1] - node.frame
-    if q < 0:
-        before, d = fields[node.parents[0]][1], node.parents[0] - node.parents[1]
-        first, way = all_scaled(before.vectors[0], p, d), map_scaled(before.maps[0], p, d) if before.maps else []
-        return Expected([first, all_scaled(first, -q, p)], p, q, way, [])
-    left, right = node.parents
-    y, other, to_left, to_right = (right, left, p, -q) if left in fields[right][0].parents else (left, right, -p, q)
+    first, second = node.parents
+    between = first < node.frame < second
+    q = abs(second - node.frame) * (1 if between else -1)
+    is_second = second in fields and first in fields[second][0].parents  # the root has no motion
+    y, other, forth, on = (second, first, p, -q) if is_second else (first, second, -p, q)
     number = fields[y][0].parents.index(other)
     v, maps = fields[y][1].vectors[number], fields[y][1].maps
-    way = map_scaled(maps[number], to_left, p + q) if maps else []
-    return Expected([all_scaled(v, to_left, p + q), all_scaled(v, to_right, p + q)], p, q, way, [])
+    way, ahead = map_scaled(maps[number], forth, p + q) if maps else [], all_scaled(v, forth, p + q)
+    return Expected([ahead, all_scaled(v, on, p + q) if between else all_scaled(ahead, -q, p)], p, q, way, [])
 
 
 def kind_of_split(number: int) -> int:
@@ -1083,8 +1084,9 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     screens, depth = depth >= 128, depth % 128 - 32
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
-    priced, depths = divmod(reader.number("B"), 16)
-    assert priced <= 1 and 1 <= depths <= 8
+    marks, depths = divmod(reader.number("B"), 16)
+    priced, rooted = marks & 1, marks & 2
+    assert marks <= 3 and 1 <= depths <= 8
     offsets = [reader.number("b") for _ in range(depths)]
     anchors, before = [0], 0
     while anchors[-1] < frames - 1:
@@ -1093,6 +1095,8 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
         before = distance
         anchors += [anchors[-1] + distance * (k + 1) for k in range(times)]
     assert anchors == sorted(set(anchors)) and anchors[-1] == frames - 1
+    root = reader.varint() if rooted else 0
+    assert (root > 0) == (rooted > 0)
     own = {frame: reader.number("b") for frame in anchors} if priced else {}
     assert any(own.values()) == bool(priced)
     crc = zlib.crc32(payload[: reader.at])
@@ -1106,7 +1110,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     for (numbers, price), data in zip(divided, streams, strict=True):
         decoder = PartDecoder(data, networks, shapes[numbers[0]], len(numbers) == 1, screens)
         index = held(anchor_index + price, 0, 80)
-        for wave in waves(anchors):
+        for wave in waves(anchors, root):
             added = [offsets[min(node.depth, depths - 1)] + own.get(node.frame, 0) for node in wave]
             decoder.wave(wave, [held(index + more, 0, 80) for more in added])
         decoder.decoder.finish()

@@ -24,7 +24,7 @@ from nerv_codec.representations.warped.motion import Expectation, MotionField, n
 from nerv_codec.representations.warped.motion_coder import MotionModels, put_field
 from nerv_codec.representations.warped.payload import Head, Layout, Payload
 from nerv_codec.representations.warped.split_kernel import SOURCES, is_edge, sources
-from nerv_codec.representations.warped.tree import evenly
+from nerv_codec.representations.warped.tree import Anchors, evenly, waves
 
 CASES = {
     "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 0.1, 30),
@@ -96,7 +96,7 @@ def _encoded(name: str) -> tuple[bytes, list[list[CodedNode]], Layout, GopGeomet
     else:
         frames = _zoom(fmt, height, width, count) if zooms else _frames(fmt, height, width, count, fade)
     streams, coded, anchors = [], [], evenly(count, span)
-    own = {0: -1, anchors[-1]: 5} if fade else {}
+    own = {0: -1, anchors.frames[-1]: 5} if fade else {}
     weights, ladder = load_weights(), Ladder(index, (-6, 0, 8, 12), own)
     with Workers() as workers:
         for part in layout.parts(geometry):
@@ -266,4 +266,17 @@ def test_encoded_clips_hold_anchors_with_two_parents():
         (0,),
         (2, 0),
         (3, 2),
+    ]
+    assert [node.parents for wave in plain.waves([0, 2, 3, 5], 2) for node in wave if node.depth == 1] == [
+        (3,),
+        (2, 3),
+        (3, 2),
+    ]
+
+
+@pytest.mark.parametrize("anchors", [evenly(33, 8), evenly(9, 1), Anchors((0, 1, 4, 5), 5), Anchors((0, 3, 7))])
+def test_the_text_gives_the_order(anchors):
+    text = plain.waves(anchors.frames, anchors.frames.index(anchors.root))
+    assert [[tuple(node) for node in wave] for wave in text] == [
+        [(node.frame, node.depth, node.parents) for node in wave] for wave in waves(anchors)
     ]

@@ -22,8 +22,9 @@ class WarpedConfig:
     """Longest distance of anchors, frames that are predicted from those before only."""
     shortest_span: int = 1
     """A span is halved down to this as long as a trial says that it pays."""
-    root_octaves: float = -1.25
-    """Octaves of lambda by which the root, which all others inherit from, is cheaper."""
+    root_octaves: float = 1.4
+    """Octaves of lambda by which the root is cheaper for each octave more of frames that inherit from it than from
+    other anchors on average."""
     inner_octaves: float = 1.25
     """Octaves of lambda by which nodes between anchors are dearer, one level down."""
     deeper_octaves: float = 0.625

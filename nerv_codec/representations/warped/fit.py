@@ -49,7 +49,7 @@ def ladder(config: WarpedConfig, halves: int) -> Ladder:
 
     An index changes the PSNR by up to half a dB, which is more than somebody who asks for one wants to be off.
     """
-    octaves = [config.root_octaves, 0.0]
+    octaves = [0.0, 0.0]
     octaves += [config.inner_octaves + number * config.deeper_octaves for number in range(MAX_DEPTHS - 2)]
     index, rest = divmod(halves, 2)
     steps = [round(STEPS_PER_OCTAVE * octave) + rest * (depth > 1) for depth, octave in enumerate(octaves)]
@@ -185,7 +185,10 @@ def _looked_ahead(
             report(FitStatus(settled, work, "look ahead", psnr_db(_error(root, canvases), 1.0), root.bits))
 
         with Workers() as workers:
-            encoder = PartEncoder(canvases, divided[0], ladder(config, halves), load_weights(), workers)
+            even = evenly(len(canvases), config.span)
+            own = {even.root: prices(even, config.root_octaves)[even.root]}
+            rough = dataclasses.replace(ladder(config, halves), own=own)
+            encoder = PartEncoder(canvases, divided[0], rough, load_weights(), workers)
             anchors = choose_anchors(encoder, config.span, config.shortest_span, decisions.stop, told)
         decisions.add_anchors(kept, anchors)
     return min(max(halves + _dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
@@ -211,7 +214,8 @@ def _encoded(
 ) -> _Encoded:
     """A GOP at one price."""
     weights, geometry, frames = load_weights(), task.geometry, task.frames
-    layout, ladder_of_gop = layout_of(task.info), dataclasses.replace(ladder(config, halves), own=prices(anchors))
+    own = prices(anchors, config.root_octaves)
+    layout, ladder_of_gop = layout_of(task.info), dataclasses.replace(ladder(config, halves), own=own)
     divided = layout.parts(geometry)
     encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}

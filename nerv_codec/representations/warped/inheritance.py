@@ -32,12 +32,15 @@ def inherited(nodes: Sequence[Node]) -> dict[int, float]:
     return found
 
 
-def prices(anchors: Anchors) -> dict[int, int]:
-    """What anchors are dearer than others of their depth, in lambda indices, by frame; none for the root.
+def prices(anchors: Anchors, root_octaves: float) -> dict[int, int]:
+    """What anchors are dearer than others of their depth, in lambda indices, by frame.
 
-    An octave for an octave of what is inherited; their mean is about 0, so that a crf stands for the same quality.
+    An octave for an octave of what is inherited; their mean is about 0, so that a crf stands for the same quality. The
+    root is cheaper than that mean by ``root_octaves`` for each octave more.
     """
     found = inherited([node for wave in waves(anchors) for node in wave])
-    logs = {frame: math.log2(found[frame]) for frame in anchors.frames if frame != anchors.root}
-    mean = sum(logs.values()) / max(len(logs), 1)
-    return {frame: round(STEPS_PER_OCTAVE * (mean - log)) for frame, log in logs.items()}
+    logs = {frame: math.log2(found[frame]) for frame in anchors.frames}
+    others = [log for frame, log in logs.items() if frame != anchors.root]
+    mean = sum(others) / len(others) if others else logs[anchors.root]
+    worth = {anchors.root: root_octaves}
+    return {frame: round(STEPS_PER_OCTAVE * worth.get(frame, 1.0) * (mean - log)) for frame, log in logs.items()}

@@ -18,25 +18,27 @@ from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode
 from nerv_codec.representations.warped.fit import ladder
 from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import Planes
-from nerv_codec.representations.warped.tree import Node, evenly
+from nerv_codec.representations.warped.tree import Anchors, Node, evenly
 
 
 @pytest.mark.parametrize(
     ("gains", "shortest", "expected"),
     [
-        ({(0, 8): -0.2}, 1, [8]),
-        ({(0, 8): 0.005}, 1, [8]),
-        ({(0, 8): 0.03, (0, 4): 9.0}, 1, [4, 8]),
-        ({(0, 8): 0.1, (0, 4): 9.0}, 4, [4, 8]),
-        ({(0, 8): 0.1, (4, 8): 0.02}, 1, [4, 6, 8]),
-        ({(0, 8): 0.1, (0, 4): 0.1, (0, 2): 0.02}, 1, [1, 2, 4, 8]),
+        ({(0, 8): -0.2}, 1, Anchors((0, 8))),
+        ({(0, 8): 0.005}, 1, Anchors((0, 8))),
+        ({(0, 8): 0.03, (0, 4): 9.0}, 1, Anchors((0, 4, 8))),
+        ({(0, 8): 0.1, (0, 4): 9.0}, 4, Anchors((0, 4, 8))),
+        ({(0, 8): 0.1, (4, 8): 0.02}, 1, Anchors((0, 4, 6, 8))),
+        ({(0, 8): 0.1, (0, 4): 0.1, (0, 2): 0.02}, 1, Anchors((0, 1, 2, 4, 8))),
+        ({}, 1, Anchors((0, 8, 16), 8)),
+        ({(8, 0): 0.1, (8, 4): 0.02, (8, 16): 0.03}, 1, Anchors((0, 4, 6, 8, 12, 16), 8)),
     ],
 )
 def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expected):
-    """Of every interval: what two halves gain; what is not named gains nothing."""
+    """Of every interval, from the root on: what two halves gain; what is not named gains nothing."""
 
     class Encoder:
-        canvases = [None] * 9
+        canvases = [None] * (expected.frames[-1] + 1)
         ladder = Ladder(40, (-6, 0, 8, 12))
 
         def wave(self, nodes, behind, effort):
@@ -44,16 +46,16 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
 
     def tried(self, ways, level, before):
         """What stands behind a way is told by its nodes, after those before."""
-        (right, *_), *halves = ways
+        (end, *_), *halves = ways
         assert [[node.depth for node in way] for way in halves] == [[1, 1]][: len(halves)]
-        assert all(node.frame == (right.frame + right.parents[0]) // 2 for node, _ in halves)
-        gain = gains.get((right.parents[0], right.frame), 0.0)
+        assert all(node.frame == (end.frame + end.parents[0]) // 2 for node, _ in halves)
+        gain = gains.get((end.parents[0], end.frame), 0.0)
         found = [[*before, *(node.frame for node in way if node.depth == 1)] for way in ways]
         return list(zip((gain, 0.0), found, strict=False))
 
     monkeypatch.setattr(anchors, "Behind", list)
     monkeypatch.setattr(anchors._Lookahead, "_tried", tried)
-    assert choose_anchors(Encoder(), 8, shortest, lambda: False) == (0, *expected)
+    assert choose_anchors(Encoder(), 8, shortest, lambda: False) == expected
 
 
 def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
@@ -62,9 +64,9 @@ def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
     prices, even = ladder(config, 80), evenly(33, config.span)
     assert dearer(prices, even, even) == 0
     for frames in (range(33), range(0, 33, 2), (0, 4, 6, 7, 8, 16, 24, 32)):
-        more = dearer(prices, even, frames)
+        more = dearer(prices, even, Anchors(tuple(frames)))
         assert more > 0
-        assert more + mean_offset(prices, frames) == pytest.approx(mean_offset(prices, even))
+        assert more + mean_offset(prices, Anchors(tuple(frames))) == pytest.approx(mean_offset(prices, even))
 
 
 def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
@@ -80,7 +82,7 @@ def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
         encoder = PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
 
         found = choose_anchors(encoder, 4, 1, lambda: False)
-        assert found == tuple(range(8))
+        assert found == Anchors(tuple(range(8)), 4)
 
         def decided(known):
             return {one.node.frame: one for one in encode_part(encoder, found, StreamWriter(), Effort(decided=known))}
@@ -148,6 +150,6 @@ def test_a_scene_that_moves_as_one_is_coded_so(monkeypatch, apart, last):
     canvases = [to_canvas(planes, 8, part) for planes in (first, second, first)[: last + 1]]
     with Workers() as workers:
         encoder = PartEncoder(canvases, part, Ladder(48, (0,)), load_weights(), workers)
-        *_, node = encode_part(encoder, (0, last), StreamWriter())
+        *_, node = encode_part(encoder, Anchors((0, last)), StreamWriter())
     assert node.node.frame == 1 and len(node.node.parents) == last
     assert (node.decision.field.vectors == 0).all() != apart

@@ -4,7 +4,7 @@ import pytest
 
 from nerv_codec.representations.warped import inheritance
 from nerv_codec.representations.warped.inheritance import inherited, prices
-from nerv_codec.representations.warped.tree import evenly, waves
+from nerv_codec.representations.warped.tree import Anchors, evenly, waves
 
 
 def nodes(anchors):
@@ -15,8 +15,8 @@ def test_what_is_kept_whole_comes_to_the_root(monkeypatch):
     """Every frame's error has its origin in some others; where nothing is coded anew, all of it in the root."""
     monkeypatch.setattr(inheritance, "_KEPT", 1.0)
     monkeypatch.setattr(inheritance, "_KEPT_BETWEEN", 1.0)
-    for anchors in (evenly(33, 8), (0, 1, 2, 4, 8), (0, 5), (0,)):
-        assert inherited(nodes(anchors))[0] == pytest.approx(anchors[-1] + 1)
+    for anchors in (evenly(33, 8), Anchors((0, 1, 2, 4, 8)), Anchors((0, 5), 5), evenly(1, 8)):
+        assert inherited(nodes(anchors))[anchors.root] == pytest.approx(anchors.frames[-1] + 1)
 
 
 def test_nothing_comes_to_anybody_where_all_is_coded_anew(monkeypatch):
@@ -26,19 +26,25 @@ def test_nothing_comes_to_anybody_where_all_is_coded_anew(monkeypatch):
 
 
 def test_a_middle_is_kept_by_those_on_both_sides():
-    found = inherited(nodes((0, 4)))
+    found = inherited(nodes(Anchors((0, 4))))
     assert found[1] == found[3] == 1
     assert found[2] == pytest.approx(1 + 2 * 0.5 * inheritance._KEPT_BETWEEN)
 
 
-def test_the_last_anchors_are_dearer_and_the_mean_stays():
-    for anchors in (evenly(33, 8), evenly(17, 8), (0, 1, 2, 4, 8, 16, 24, 32)):
-        found = prices(anchors)
-        assert list(found) == list(anchors[1:])
-        assert max(found, key=found.__getitem__) == anchors[-1] and found[anchors[-1]] > 2
-        assert abs(sum(found.values())) <= len(found) / 2
+@pytest.mark.parametrize("anchors", [evenly(33, 8), evenly(17, 8), Anchors((0, 1, 2, 4, 8, 16, 24, 32))])
+def test_the_last_anchors_are_dearer_and_the_mean_of_all_but_the_root_stays(anchors):
+    found = prices(anchors, 1.4)
+    assert list(found) == list(anchors.frames) and max(found.values()) == found[anchors.frames[-1]] > 0
+    assert abs(sum(found.values()) - found[anchors.root]) <= len(found) / 2
+
+
+def test_the_root_is_cheaper_the_more_lean_on_it():
+    found = [prices(evenly(frames, 8), 1.4)[evenly(frames, 8).root] for frames in (1, 9, 17, 33)]
+    assert found == sorted(found, reverse=True) and found[0] == 0 and found[-1] < -16
+    twice, once = (prices(evenly(33, 8), octaves)[16] for octaves in (2.0, 1.0))
+    assert abs(twice - 2 * once) <= 1
 
 
 @pytest.mark.parametrize("anchors", [(0,), (0, 5)])
-def test_an_anchor_by_itself_costs_what_it_did(anchors):
-    assert not any(prices(anchors).values())
+def test_an_anchor_by_itself_has_the_price_of_its_depth(anchors):
+    assert not prices(Anchors(anchors), 1.4)[anchors[-1]]

@@ -229,7 +229,22 @@ def test_motion_before_is_divided_by_time() -> None:
     inner = expected(Node(2, 2, (0, 8)), (1, 1), fields)
     assert (inner.near, inner.far) == (2, 6)
     assert inner.vectors[:, 0, 0].tolist() == [[4, -2], [-12, 6]]
-    assert expected(Node(12, 1, (8,)), (1, 1), fields).vectors[0, 0, 0].tolist() == [8, -4]
+    assert expected(Node(12, 1, (8, 0)), (1, 1), fields).vectors[:, 0, 0].tolist() == [[8, -4], [24, -12]]
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_motion_goes_on_from_the_root_both_ways(turned: int) -> None:
+    """Of what an anchor before the root moved by, those behind it move by the opposite; and in time turned round."""
+    way = np.zeros((2, 1, 1, 2), np.int32)
+    way[0] = 16, -8
+    fields = {0: (Node(0, 0, ()), None)}
+    fields[-8 * turned] = Node(-8 * turned, 1, (0,)), MotionField(way, np.zeros((1, 1), np.uint8), no_corners((1, 1)))
+    across = expected(Node(4 * turned, 1, (0, -8 * turned)), (1, 1), fields)
+    assert (across.near, across.far) == (4, -12)
+    assert across.vectors[:, 0, 0].tolist() == [[-8, 4], [-24, 12]]
+    further = expected(Node(-12 * turned, 1, (-8 * turned, 0)), (1, 1), fields)
+    assert (further.near, further.far) == (4, -12)
+    assert further.vectors[:, 0, 0].tolist() == [[8, -4], [24, -12]]
 
 
 def drawn(shift: tuple[float, float], rows: int = 96, cols: int = 128) -> Planes:

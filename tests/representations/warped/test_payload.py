@@ -22,6 +22,7 @@ from nerv_codec.representations.warped.coding import Ladder, reconstructed
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.fit import fit_warped
 from nerv_codec.representations.warped.payload import Head, Layout, Payload, layout_of, split, summarise
+from nerv_codec.representations.warped.tree import Anchors
 
 
 def drawn(info: VideoInfo, count: int, speed: float = 2.0) -> tuple[PlanarFrame, ...]:
@@ -206,7 +207,7 @@ def test_frames_are_decoded_as_far_as_they_are_asked_for(layout: PixelFormat, mo
     shown: list[object] = []
     monkeypatch.setattr(decode, "reconstructed", lambda *given: shown.append(given) or reconstructed(*given))
     before = 0 if layout == PixelFormat() else 28  # frames of the other parts
-    for number, most in ((0, 1), (13, 13), (3, 13), (1, 13)):
+    for number, most in ((6, 1), (0, 2), (13, 13), (3, 13), (1, 13)):
         found = open_gop(4, payload, geometry)
         assert _shown(found.function, number) == _shown(whole, number)
         assert before < len(shown) <= before + most
@@ -232,14 +233,27 @@ def test_what_a_gop_decodes_to_is_compared_before_its_last_frame_is_shown() -> N
 
 def _with_anchors(*numbers: int) -> bytes:
     """A payload of ten frames whose pairs of distances and times are these."""
-    empty = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), (0,)), 0, (b"",)).pack()
+    empty = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), Anchors((0,))), 0, (b"",)).pack()
     return empty[:-4] + bytes(numbers) + empty[-4:]
 
 
-@pytest.mark.parametrize("anchors", [(0, 9), (0, 4, 8, 9), (0, 1, 2, 6, 7, 8, 9), tuple(range(10))])
-def test_anchors_lie_anywhere(anchors: tuple[int, ...]) -> None:
-    packed = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), anchors), 0, (b"",)).pack()
-    assert split(packed, GopGeometry(10, 32, 48, 1)).head.anchors == anchors
+@pytest.mark.parametrize("frames", [(0, 9), (0, 4, 8, 9), (0, 1, 2, 6, 7, 8, 9), tuple(range(10))])
+def test_anchors_lie_anywhere_and_each_may_be_the_root(frames: tuple[int, ...]) -> None:
+    sizes = []
+    for root in frames:
+        head = Head(bytes(8), Layout(8), Ladder(40, (0,)), Anchors(frames, root))
+        packed = Payload(head, 0, (b"",)).pack()
+        assert split(packed, GopGeometry(10, 32, 48, 1)).head == head
+        sizes.append(len(packed))
+    assert sizes == [sizes[0], *[sizes[0] + 1] * (len(frames) - 1)]
+
+
+@pytest.mark.parametrize("number", [0, 2, 127])
+def test_a_root_that_is_no_anchor_is_refused(number: int) -> None:
+    """Or frame 0, which needs no word."""
+    packed = Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), Anchors((0, 9), 9)), 0, (b"",)).pack()
+    with pytest.raises(BitstreamError, match="root"):
+        split(packed[:-5] + bytes([number]) + packed[-4:], GopGeometry(10, 32, 48, 1))
 
 
 @pytest.mark.parametrize("numbers", [(0, 9), (9, 0), (10, 1), (1, 10), (4, 2, 2, 1), (1, 4, 1, 5), (3, 2), ()])
@@ -253,7 +267,8 @@ def test_anchors_have_prices_of_their_own() -> None:
     anchors, geometry = (0, 4, 8, 9), GopGeometry(10, 32, 48, 1)
 
     def packed(own: dict[int, int]) -> bytes:
-        return Payload(Head(bytes(8), Layout(8), Ladder(40, (-6, 0, 8), own), anchors), 0, (b"",)).pack()
+        head = Head(bytes(8), Layout(8), Ladder(40, (-6, 0, 8), own), Anchors(anchors))
+        return Payload(head, 0, (b"",)).pack()
 
     own = {0: -3, 4: 0, 8: -128, 9: 127}
     assert split(packed(own), geometry).head.ladder == Ladder(40, (-6, 0, 8), own)
@@ -263,12 +278,12 @@ def test_anchors_have_prices_of_their_own() -> None:
     with pytest.raises(BitstreamError, match="are none"):
         split(none[:-5] + b"\0" + none[-4:], geometry)
     with pytest.raises(BitstreamError, match="damaged"):
-        split(none[:14] + bytes([none[14] + 16]) + none[15:], geometry)
+        split(none[:14] + bytes([none[14] + 64]) + none[15:], geometry)
 
 
 @pytest.mark.parametrize("mark", [0, 64, 96])
 def test_motion_of_an_older_format_is_refused_in_one_line(mark: int) -> None:
-    packed = bytearray(Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), (0,)), 0, (b"",)).pack())
+    packed = bytearray(Payload(Head(bytes(8), Layout(8), Ladder(40, (0,)), Anchors((0,))), 0, (b"",)).pack())
     packed[8] = 8 + mark
     with pytest.raises(BitstreamError, match="older codec"):
         split(bytes(packed), GopGeometry(1, 32, 48, 1))
