@@ -25,9 +25,9 @@ class WarpedConfig:
     root_octaves: float = 1.4
     """Octaves of lambda by which the root is cheaper for each octave more of frames that inherit from it than from
     other anchors on average."""
-    inner_octaves: float = 1.25
+    inner_octaves: float = 1.0
     """Octaves of lambda by which nodes between anchors are dearer, one level down."""
-    deeper_octaves: float = 0.625
+    deeper_octaves: float = 0.375
     """What each further level adds."""
 
     def __post_init__(self) -> None:
