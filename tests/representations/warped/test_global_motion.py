@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -107,5 +109,9 @@ def test_a_whole_that_leads_nowhere_is_refused() -> None:
     put_field(hidden, known, MotionModels(), out)
     read = take_field((BLOCK * shape[0], BLOCK * shape[1]), known, MotionModels(), StreamReader(out.bytes()))
     assert not read.vectors.any()
+    way = GlobalMotion(((20_000, 0), (20_000, 0), (0, 0)))
+    within, out = MotionField(way.vectors(shape), field.modes, field.corners, way), StreamWriter()
+    put_field(within, known, MotionModels(), out)
+    further = dataclasses.replace(known, whole=way.numbers)  # of which the stream says as much more
     with pytest.raises(BitstreamError):
-        take_field((BLOCK * 40, BLOCK * 40), known, MotionModels(), StreamReader(b"\x81" * 200))
+        take_field((BLOCK * shape[0], BLOCK * shape[1]), further, MotionModels(), StreamReader(out.bytes()))
