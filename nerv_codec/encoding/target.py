@@ -20,8 +20,8 @@ RATE_TOLERANCE = 0.05
 """Share of the bytes asked for by which a file may miss them."""
 PSNR_TOLERANCE_DB = 0.2
 """How far a file may be from the PSNR asked for."""
-_FIRST_FRAME = 8
-"""How many more frames' worth of bits a GOP's first frame has: nothing predicts it."""
+_KEY_FRAME = 8
+"""How many more frames' worth of bits a GOP has for its key frame: nothing predicts it."""
 _MIN_GOP_BITS = 512
 """What no GOP gets less than."""
 _MIN_SHARE = 0.25
@@ -107,7 +107,7 @@ class Goal:
                 f"expected at least {needed} bytes, of which {overhead_bytes} are headers, sound and other "
                 f"tracks, found a target of {round(asked)}"
             )
-        return Budget(bits, tuple(_FIRST_FRAME + frames for frames in gop_frames))
+        return Budget(bits, tuple(_KEY_FRAME + frames for frames in gop_frames))
 
     def _bytes(self, seconds: float) -> float:
         if self.bitrate_bps is not None:

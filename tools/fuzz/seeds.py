@@ -46,7 +46,7 @@ def files() -> Iterator[bytes]:
             config = EncoderConfig(model=model, gop=2, siren=SirenConfig(width=4, hidden_layers=1, steps=2))
             encode(clip, target, config=config)
             yield _beside(target.read_bytes(), _companions())
-    yield from ((_SAMPLES / f"golden_{name}.nvc").read_bytes() for name in ("screen", "zoom", "priced"))
+    yield from ((_SAMPLES / f"golden_{name}.nvc").read_bytes() for name in ("screen", "zoom", "priced", "middle"))
 
 
 def _beside(file: bytes, sections: bytes) -> bytes:

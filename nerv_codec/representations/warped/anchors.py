@@ -18,7 +18,7 @@ from nerv_codec.representations.shared.networks import distortion
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.encode import Behind, CodedNode, Effort, PartEncoder
-from nerv_codec.representations.warped.tree import Anchors, Node, evenly, waves
+from nerv_codec.representations.warped.tree import Anchors, Node, waves
 
 _GAIN = 0.01
 """By how much two halves must cost less than a span, in the logarithm of bits, as a trial sees it."""
@@ -34,7 +34,7 @@ _ROUGH = Effort(rough=True)
 
 def choose_anchors(
     encoder: PartEncoder,
-    longest: int,
+    even: Anchors,
     shortest: int,
     stop: Callable[[], bool],
     report: Callable[[int, CodedNode], None] = lambda frame, root: None,
@@ -45,7 +45,7 @@ def choose_anchors(
 
     Args:
         encoder: Of the part that decides for all of them; its prices are those of a GOP whose spans are long.
-        longest: Frames from an anchor to the next at most; spans are about equal where none pays that is shorter.
+        even: Anchors as far from each other as they may be, at distances that are about equal; these are among them.
         shortest: At least, unless the GOP ends. A span is halved down to this as long as a trial without steps says so.
         stop: Asked before each trial.
         report: Told on how many frames anchors are settled, and what became of the root in the trials.
@@ -53,7 +53,6 @@ def choose_anchors(
     Raises:
         Interrupted: It was to stop.
     """
-    even = evenly(len(encoder.canvases), longest)
     if all(after - before < 2 * max(shortest, 1) for before, after in itertools.pairwise(even.frames)):
         return even
     behind = Behind()

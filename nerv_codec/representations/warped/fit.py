@@ -189,7 +189,7 @@ def _looked_ahead(
             own = {even.root: prices(even, config.root_octaves)[even.root]}
             rough = dataclasses.replace(ladder(config, halves), own=own)
             encoder = PartEncoder(canvases, divided[0], rough, load_weights(), workers)
-            anchors = choose_anchors(encoder, config.span, config.shortest_span, decisions.stop, told)
+            anchors = choose_anchors(encoder, even, config.shortest_span, decisions.stop, told)
         decisions.add_anchors(kept, anchors)
     return min(max(halves + _dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
 

@@ -48,10 +48,9 @@ class Anchors:
 
     @property
     def ways(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """From the root to frame 0, and from there to the last; a way begins with the root.
+        """Frames of the anchors from the root to frame 0, and from it to the last, in coding order.
 
-        So anchors of a way follow each other in coding order. The second one has the first one's nearest anchor in
-        front, if there is any, as what its first anchor has for a second parent.
+        The second way has the anchor just before the root in front, if there is any: it is a second parent there.
         """
         before = tuple(frame for frame in reversed(self.frames) if frame <= self.root)
         return before, (*before[1:2], *self.frames[len(before) - 1 :])

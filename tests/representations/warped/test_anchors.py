@@ -55,7 +55,7 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
 
     monkeypatch.setattr(anchors, "Behind", list)
     monkeypatch.setattr(anchors._Lookahead, "_tried", tried)
-    assert choose_anchors(Encoder(), 8, shortest, lambda: False) == expected
+    assert choose_anchors(Encoder(), evenly(len(Encoder.canvases), 8), shortest, lambda: False) == expected
 
 
 def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
@@ -81,7 +81,7 @@ def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
     with Workers() as workers:
         encoder = PartEncoder(canvases, part, Ladder(40, (-6, 0, 8, 12)), load_weights(), workers)
 
-        found = choose_anchors(encoder, 4, 1, lambda: False)
+        found = choose_anchors(encoder, evenly(8, 4), 1, lambda: False)
         assert found == Anchors(tuple(range(8)), 4)
 
         def decided(known):
