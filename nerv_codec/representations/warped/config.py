@@ -15,9 +15,8 @@ class WarpedConfig:
     """Steps of descent on the latents of root and anchors; nodes half way between take half as many. Motion is searched
     for once."""
     rd_lambda: float = 7.6e-4
-    """Weight of bits per luma sample against mean squared error (colour in [0, 1]), on average at anchors that are
-    ``span`` apart; all frames are dearer where anchors are closer, so that a crf stands for about the same quality. The
-    networks know 1.5e-5 to 1.6e-2 (crf 12 to 40); what lies beyond counts as the nearer end."""
+    """Weight of bits per luma sample against mean squared error (colour in [0, 1]), on average at anchors. The networks
+    know 1.5e-5 to 1.6e-2 (crf 12 to 40); what lies beyond counts as the nearer end."""
     span: int = 8
     """Longest distance of anchors, frames that are predicted from those before only."""
     shortest_span: int = 1

@@ -24,7 +24,7 @@ from nerv_codec.representations.shared.canvas import to_canvas
 from nerv_codec.representations.shared.quality import NUM_LAMBDAS, STEPS_PER_OCTAVE, lambda_index
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
-from nerv_codec.representations.warped.anchors import choose_anchors, dearer
+from nerv_codec.representations.warped.anchors import choose_anchors
 from nerv_codec.representations.warped.coding import MAX_DEPTHS, Ladder
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.decisions import Decisions
@@ -97,8 +97,8 @@ def fit_warped(config: WarpedConfig, task: GopTask, report: FitReporter, checkpo
 
 def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions: Decisions) -> _Encoded:
     """The encode that is asked for. A target is looked for without steps first, which are the long part."""
-    halves, target = 2 * lambda_index(config.rd_lambda), task.target
-    halves, anchors = _looked_ahead(config, halves, task, report, decisions)
+    halves, target = min(max(2 * lambda_index(config.rd_lambda), 0), 2 * NUM_LAMBDAS - 1), task.target
+    anchors = _looked_ahead(config, halves, task, report, decisions)
     if target is None:
         return _encoded(config, halves, anchors, task, report, decisions)
     goal = math.log(target.bits) if target.bits is not None else float(target.psnr_db or 0)
@@ -114,7 +114,7 @@ def _fitted(config: WarpedConfig, task: GopTask, report: FitReporter, decisions:
     look = partial(_nearest, off=off, slope=slope, below=target.bits is not None)
     halves, found = look(partial(encoded, quick), halves, trials=_TRIALS)
     if abs(off(found)) > close:  # as far as these anchors lead
-        anchors = _looked_ahead(config, halves - _dearer(config, halves, anchors), task, report, decisions)[1]
+        anchors = _looked_ahead(config, halves, task, report, decisions)
         halves, found = look(partial(encoded, quick), halves, trials=_TRIALS // 2)
     return look(partial(encoded, config), halves, trials=_TRIALS // 2)[1] if config.steps else found
 
@@ -166,15 +166,10 @@ def _following(misses: Mapping[int, float], slope: float) -> float:
     return best - misses[best] / measured
 
 
-def _dearer(config: WarpedConfig, halves: int, anchors: Anchors) -> int:
-    """What these anchors make a GOP dearer, in halves of a lambda index; see `anchors.dearer`."""
-    return round(2 * dearer(ladder(config, halves), evenly(anchors.frames[-1] + 1, config.span), anchors))
-
-
 def _looked_ahead(
     config: WarpedConfig, halves: int, task: GopTask, report: FitReporter, decisions: Decisions
-) -> tuple[int, Anchors]:
-    """Price and anchors of a GOP; the first part decides for all of them."""
+) -> Anchors:
+    """The anchors of a GOP; the first part decides for all of them."""
     layout, kept = layout_of(task.info), f"anchors {halves / 2}"
     divided, anchors = layout.parts(task.geometry), decisions.anchors(kept)
     work = len(task.frames) * (1 + len(divided) * _coding_work(config))
@@ -191,7 +186,7 @@ def _looked_ahead(
             encoder = PartEncoder(canvases, divided[0], rough, load_weights(), workers)
             anchors = choose_anchors(encoder, even, config.shortest_span, decisions.stop, told)
         decisions.add_anchors(kept, anchors)
-    return min(max(halves + _dearer(config, halves, anchors), 0), 2 * NUM_LAMBDAS - 1), anchors
+    return anchors
 
 
 def _coding_work(config: WarpedConfig) -> int:

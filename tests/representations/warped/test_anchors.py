@@ -11,11 +11,9 @@ from nerv_codec.representations.shared.canvas import parts, to_canvas
 from nerv_codec.representations.shared.stream import StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped import anchors, encode
-from nerv_codec.representations.warped.anchors import choose_anchors, cost_of, dearer, mean_offset
+from nerv_codec.representations.warped.anchors import choose_anchors, cost_of
 from nerv_codec.representations.warped.coding import Ladder
-from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.encode import Effort, PartEncoder, encode_part
-from nerv_codec.representations.warped.fit import ladder
 from nerv_codec.representations.warped.motion import MotionField, no_corners
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.tree import Anchors, Node, evenly
@@ -44,7 +42,7 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
         def wave(self, nodes, behind, effort):
             return [SimpleNamespace(node=node) for node in nodes]
 
-    def tried(self, ways, level, before):
+    def tried(self, ways, before):
         """What stands behind a way is told by its nodes, after those before."""
         (end, *_), *halves = ways
         assert [[node.depth for node in way] for way in halves] == [[1, 1]][: len(halves)]
@@ -56,17 +54,6 @@ def test_spans_are_halved_as_long_as_it_pays(monkeypatch, gains, shortest, expec
     monkeypatch.setattr(anchors, "Behind", list)
     monkeypatch.setattr(anchors._Lookahead, "_tried", tried)
     assert choose_anchors(Encoder(), evenly(len(Encoder.canvases), 8), shortest, lambda: False) == expected
-
-
-def test_anchors_change_prices_so_that_their_mean_stays(monkeypatch):
-    monkeypatch.setattr(anchors, "_EVEN", 1.0)
-    config = WarpedConfig()
-    prices, even = ladder(config, 80), evenly(33, config.span)
-    assert dearer(prices, even, even) == 0
-    for frames in (range(33), range(0, 33, 2), (0, 4, 6, 7, 8, 16, 24, 32)):
-        more = dearer(prices, even, Anchors(tuple(frames)))
-        assert more > 0
-        assert more + mean_offset(prices, Anchors(tuple(frames))) == pytest.approx(mean_offset(prices, even))
 
 
 def test_decisions_give_the_same_bytes_in_the_order_of_the_stream(monkeypatch):
