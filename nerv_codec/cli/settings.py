@@ -41,7 +41,7 @@ def add_settings(group: Any) -> None:
     model.add_argument(
         "--lossless", action="store_const", const="lossless", dest="model", help="every sample back: --model lossless"
     )
-    group.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (32)")
+    group.add_argument("--gop", type=count, metavar="N", help="frames from one key frame to the next, at most (64)")
     group.add_argument("--seed", type=int, metavar="N", help="where all randomness begins (0)")
 
 

@@ -29,8 +29,9 @@ class EncoderConfig:
 
     model: str = "warped"
     """Which representation: a name in ``registry.MODELS``."""
-    gop: int = 32
-    """Longest distance between the first and the last frame of a GOP, 1..1024."""
+    gop: int = 64
+    """Longest distance between the first and the last frame of a GOP, 1..1024; less where pictures are so large that a
+    representation takes no more of them."""
     seed: int = 0
     """Where all randomness begins, 0..2**63-1."""
     siren: SirenConfig = field(default_factory=SirenConfig)

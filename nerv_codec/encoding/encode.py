@@ -33,8 +33,7 @@ from nerv_codec.encoding.target import Goal, Steering
 from nerv_codec.encoding.workspace import open_workspace, program_digest, source_digest
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader
-from nerv_codec.representations.coordinates import GopGeometry
-from nerv_codec.representations.registry import MODELS, check_gop
+from nerv_codec.representations.registry import MODELS
 
 
 def encode(
@@ -151,7 +150,7 @@ class _Encode:
         with ExitStack() as stack:
             stop = stack.enter_context(stop_on_signals())
             reader = stack.enter_context(source.open())
-            _check_storable(reader.info, config, str(source.stream))
+            _check_storable(reader.info, str(source.stream))
             steering = survey(goal, source, config)
             lag = engine.slots if engine and steering.budget else 1
             key = self._work_key(device, steering, lag) if self.resume else None
@@ -159,7 +158,7 @@ class _Encode:
             temporary = stack.enter_context(atomic_output(self.target, overwrite=self.overwrite))
             expected, rate = source.expected_frames(reader), reader.frame_rate
             fits = config, device, expected, self.progress, workspace, stop, steering, engine
-            gops, last_duration = read_gops(reader, config.gop)
+            gops, last_duration = read_gops(reader, config)
             coded = stack.enter_context(closing(GopScheduler(reader.info, rate, *fits).code(gops)))
             made = assemble(
                 temporary,
@@ -226,17 +225,9 @@ def _settings(config: EncoderConfig, crf: float | None, goal: Goal) -> EncoderCo
     return config if crf is None else at_crf(config, crf)
 
 
-def _check_storable(info: VideoInfo, config: EncoderConfig, name: str) -> None:
+def _check_storable(info: VideoInfo, name: str) -> None:
     """Raises InputError for a lattice that the format cannot hold, before hours go into fitting it."""
-    longest = GopGeometry(config.gop + 1, info.height, info.width, info.pixel_format.num_planes)
     try:
         write_header(StreamHeader(0, info, (0,), 1, (GopEntry(1, False, MIN_SECTION_BYTES),)))
     except (BitstreamError, ValueError) as error:
         raise InputError(f"{name}: this video does not fit the format: {error}") from error
-    model = MODELS[config.model]
-    try:
-        check_gop(model.model_id, longest)
-    except BitstreamError as error:
-        limit = model.max_gop_pixels or 0
-        fitting = limit // (info.width * info.height) - 1  # a GOP holds the start of the next one
-        raise InputError(f"{name}: {error}; a gop of {fitting} or less fits") from error

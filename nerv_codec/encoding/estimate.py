@@ -199,7 +199,7 @@ def _read(source: EncodeSource, config: EncoderConfig, chosen: dict[int, int]) -
                 return
 
     with source.open() as reader:
-        return list(wanted(read_gops(reader, config.gop)[0]))
+        return list(wanted(read_gops(reader, config)[0]))
 
 
 def _shortest(config: EncoderConfig) -> EncoderConfig:

@@ -1,4 +1,4 @@
-"""Cuts a video into GOPs, the pieces that are fitted one by one: at scene cuts, and at a fixed length.
+"""Cuts a video into GOPs, the pieces that are fitted one by one: at scene cuts, and where a scene gets long.
 
 Neighbours within a scene share a frame, the last of one being the first of the next, so that a
 function fitted on each is known on the whole of a closed interval of time and no gap is left between.
@@ -52,12 +52,13 @@ class GopFrames:
 def segment(
     frames: Iterable[PlanarFrame], *, gop: int, bit_depth: int = 8, scene_cut: float = DEFAULT_SCENE_CUT
 ) -> Iterator[GopFrames]:
-    """Yields the GOPs of a video while it is read, holding ``gop + 2`` frames at most.
+    """Yields the GOPs of a video while it is read, holding ``1.5 * gop + 2`` frames at most.
 
     Args:
         frames: pictures in presentation order.
         gop: the largest number of frames from one GOP's start to the next one's, at least 1; a GOP has
-            up to ``gop + 1`` frames, since it holds the start of the next.
+            up to ``gop + 1`` frames, since it holds the start of the next. The last two of a scene are about equally
+            long where the last would be less than half of one.
         bit_depth: of the code values in ``frames``.
         scene_cut: how different (0 to 1) frames must be for a cut; 1 never cuts.
 
@@ -70,14 +71,22 @@ def segment(
     first, continues = 0, False
     for index, (frame, is_cut) in enumerate(_marked(frames, bit_depth, scene_cut)):
         if is_cut:
-            if len(held) > int(continues):  # more than the frame that the GOP before has too
-                yield GopFrames(tuple(held), first, continues)
+            yield from _last(held, first, continues, gop)
             held, first, continues = [], index, False
         held.append(frame)
-        if len(held) == gop + 1:
-            yield GopFrames(tuple(held), first, continues)
-            held, first, continues = [frame], index, True
-    if len(held) > int(continues):
+        if len(held) == gop + 1 + gop // 2:
+            yield GopFrames(tuple(held[: gop + 1]), first, continues)
+            held, first, continues = held[gop:], first + gop, True
+    yield from _last(held, first, continues, gop)
+
+
+def _last(held: list[PlanarFrame], first: int, continues: bool, gop: int) -> Iterator[GopFrames]:
+    """What is left of a scene, in two halves if it is too much for one."""
+    if len(held) > gop + 1:
+        half = len(held) // 2
+        yield GopFrames(tuple(held[: half + 1]), first, continues)
+        held, first, continues = held[half:], first + half, True
+    if len(held) > int(continues):  # more than the frame that the GOP before has too
         yield GopFrames(tuple(held), first, continues)
 
 

@@ -8,12 +8,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO
 
-from nerv_codec.base.video import DEFAULT_RATE, PlanarFrame
+from nerv_codec.base.video import DEFAULT_RATE, PlanarFrame, VideoInfo
 from nerv_codec.bitstream.headers import MAX_DURATION, StreamHeader
+from nerv_codec.encoding.config import EncoderConfig
 from nerv_codec.encoding.segmentation import GopFrames, segment
 from nerv_codec.media.part import Part
 from nerv_codec.media.reader import VideoReader, open_video
 from nerv_codec.media.sequence import source_files
+from nerv_codec.representations.registry import MODELS
 
 
 @dataclass(frozen=True)
@@ -83,15 +85,19 @@ class EncodeSource:
         return begin, stop
 
 
-def read_gops(reader: VideoReader, gop: int) -> tuple[Iterator[GopFrames], LastDuration]:
-    """The GOPs of a video, and an object that can say, after the last one, how long the last frame is shown.
-
-    Args:
-        reader: Gives the frames.
-        gop: The largest number of frames from one GOP's start to the next one's.
-    """
+def read_gops(reader: VideoReader, config: EncoderConfig) -> tuple[Iterator[GopFrames], LastDuration]:
+    """The GOPs of a video, and an object that can say, after the last one, how long the last frame is shown."""
     last_duration = LastDuration(reader, reader.frame_rate)
-    return segment(last_duration, gop=gop, bit_depth=reader.info.pixel_format.bit_depth), last_duration
+    gop, depth = gop_length(config, reader.info), reader.info.pixel_format.bit_depth
+    return segment(last_duration, gop=gop, bit_depth=depth), last_duration
+
+
+def gop_length(config: EncoderConfig, info: VideoInfo) -> int:
+    """The frames from one GOP's start to the next one's: as set, or what a representation takes of such pictures."""
+    limit = MODELS[config.model].max_gop_pixels
+    if limit is None:
+        return config.gop
+    return min(config.gop, limit // (info.width * info.height) - 1)  # a GOP holds the start of the next one
 
 
 class LastDuration:

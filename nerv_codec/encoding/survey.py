@@ -39,7 +39,7 @@ class Overview:
 def look_through(source: EncodeSource, config: EncoderConfig) -> Overview:
     """Reads a whole video, without fitting anything. Raises InputError where it has no frame, or cannot be read."""
     with source.open() as reader:
-        gops, last_duration = read_gops(reader, config.gop)
+        gops, last_duration = read_gops(reader, config)
         pts: list[int] = []
         entries = []
         for gop in gops:

@@ -87,10 +87,12 @@ def test_unknown_representation(tiny_nvc, tmp_path, capsys, verb, fields):
 
 def test_a_warped_gop_of_absurd_size(tiny_nvc):
     """Refused for what the header says, before anything is allocated for its latents."""
-    info = ContainerReader(io.BytesIO(tiny_nvc.read_bytes())).header.info
-    huge = dataclasses.replace(info, width=8192, height=8192)
+    header = ContainerReader(io.BytesIO(tiny_nvc.read_bytes())).header
+    huge = dataclasses.replace(header.info, width=8192, height=8192)
+    first, second, *others = header.gops
+    longer = dataclasses.replace(first, num_frames=9), dataclasses.replace(second, num_frames=4), *others
     with pytest.raises(BitstreamError, match="at most 536870912 pixels"):
-        read_all(rewritten(tiny_nvc, model_id=4, info=huge))
+        read_all(rewritten(tiny_nvc, model_id=4, info=huge, gops=longer))
 
 
 def test_other_pictures_than_were_fitted(tiny_nvc):

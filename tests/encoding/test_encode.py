@@ -17,6 +17,7 @@ from nerv_codec.bitstream.container import SECTION_TOOL
 from nerv_codec.decoding.gop_loader import GopLoader
 from nerv_codec.decoding.inspection import inspect
 from nerv_codec.encoding.config import EncoderConfig
+from nerv_codec.encoding.source import gop_length
 from nerv_codec.media.reader import open_video
 from nerv_codec.media.writer import open_writer
 from nerv_codec.representations.coordinates import GopGeometry
@@ -33,7 +34,7 @@ def quick(tiny_config):
 def test_gops_follow_the_scenes(tiny_nvc):
     with VideoDecoder(tiny_nvc) as video:
         gops = [(gop.num_frames, gop.shares_first) for gop in video.header.gops]
-        assert gops == [(9, False), (4, True), (6, False)]
+        assert gops == [(7, False), (6, True), (6, False)]
         assert list(video.header.pts) == list(range(18))
 
 
@@ -191,18 +192,21 @@ def test_pictures_that_the_format_cannot_hold(tmp_path, quick):
         encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=quick)
 
 
-def test_a_gop_that_is_too_large_for_warped(tmp_path):
-    with open_writer(tmp_path / "a.y4m", "y4m", VideoInfo(1024, 512, PixelFormat(1, 0, 0), ColorInfo())) as writer:
-        writer.write(PlanarFrame((np.zeros((512, 1024), np.uint8),), 0))
-    wanted = r"at most 536870912 pixels, found 537395200: 1025 frames of 1024x512; a gop of 1023 or less fits$"
-    with pytest.raises(InputError, match=wanted):
-        encode(tmp_path / "a.y4m", tmp_path / "a.nvc", config=EncoderConfig(gop=1024))
-    assert [path.name for path in tmp_path.iterdir()] == ["a.y4m"]
-    check_gop(MODELS["warped"].model_id, GopGeometry(1024, 512, 1024, 1))
-    check_gop(MODELS["warped"].model_id, GopGeometry(33, 1080, 1920, 3))
-    check_gop(MODELS["warped"].model_id, GopGeometry(33, 2160, 4096, 3))
-    check_gop(MODELS["warped"].model_id, GopGeometry(2, 16384, 16384, 3))  # so that some GOP fits any picture
-    check_gop(MODELS["siren"].model_id, GopGeometry(1025, 512, 1024, 1))
+@pytest.mark.parametrize(
+    ("model", "gop", "shape", "expected"),
+    [
+        ("warped", 64, (2160, 3840), 63),
+        ("warped", 64, (1080, 1920), 64),
+        ("lossless", 1024, (512, 1024), 1023),
+        ("warped", 64, (8192, 8192), 7),
+        ("siren", 64, (8192, 8192), 64),
+    ],
+)
+def test_a_gop_has_room_in_its_representation(model, gop, shape, expected):
+    height, width = shape
+    config, info = EncoderConfig(model=model, gop=gop), VideoInfo(width, height, PixelFormat(), ColorInfo())
+    assert gop_length(config, info) == expected
+    check_gop(MODELS[model].model_id, GopGeometry(expected + 1, height, width, 3))
 
 
 def test_interrupted(tiny_clip, tmp_path, quick):
@@ -249,12 +253,12 @@ def test_progress_tells_the_whole_job(tiny_clip, tmp_path, quick):
     fractions = [event.fraction for event in events]
     assert fractions == sorted(fractions) and fractions[-1] == 1
     step = next(event for event in events if event.type == "progress")
-    assert step.stage == "gop 1/2 fit 2/2"
+    assert step.stage == "gop 1/3 fit 2/2"
     assert {"psnr_db", "rate_bpp", "estimated_bytes"} <= set(step.detail)
 
 
 def test_inspection_adds_up(tiny_nvc):
     report = inspect(tiny_nvc)
     assert sum(report["bytes_by_part"].values()) == report["file_bytes"] == tiny_nvc.stat().st_size
-    assert [gop["first_frame"] for gop in report["gops"]] == [0, 8, 12]
+    assert [gop["first_frame"] for gop in report["gops"]] == [0, 6, 12]
     assert report["model"] == "siren" and report["tool"]["name"].startswith("nerv-codec")
