@@ -123,12 +123,9 @@ class Node(NamedTuple):
 def waves(anchors: Sequence[int], root: int = 0) -> list[list[Node]]:
     """Nodes wave by wave; their parents are frames (10.3). The root is a number of an anchor in order of time."""
     numbered = [root, *range(root - 1, -1, -1), *range(root + 1, len(anchors))]  # anchors in coding order
-    spans: list[list[list[Node]]] = []  # [span][depth - 1]: nodes
-    for number, a in enumerate(numbered[1:], 1):
-        nearer = 1 if a < root else -1
-        parents = [b for b in (a + nearer, a + 2 * nearer) if b in numbered[:number]]
-        levels = [[Node(anchors[a], 1, tuple(anchors[b] for b in parents))]]
-        known = sorted([anchors[a], anchors[parents[0]]])
+    spans: list[list[list[Node]]] = []  # [span][depth - 2]: nodes
+    for ends in pairwise(anchors):
+        known, levels = list(ends), list[list[Node]]()
         for depth in count(2):
             pairs = [(left, right) for left, right in pairwise(known) if right - left > 1]
             if not pairs:
@@ -137,9 +134,18 @@ def waves(anchors: Sequence[int], root: int = 0) -> list[list[Node]]:
             known = sorted(known + [node.frame for node in levels[-1]])
         spans.append(levels)
     found = [[Node(anchors[root], 0, ())]]
-    for w in range(1, len(spans) + max(map(len, spans), default=0)):
-        depths = [d for d in range(1, w + 1) if w - d < len(spans) and d <= len(spans[w - d])]
-        found.append([node for d in depths for node in spans[w - d][d - 1]])
+    for w in range(1, 2 * len(anchors) + max(map(len, spans), default=0)):
+        wave = []
+        if w < len(anchors):
+            a = numbered[w]
+            nearer = 1 if a < root else -1
+            parents = [b for b in (a + nearer, a + 2 * nearer) if b in numbered[:w]]
+            wave.append(Node(anchors[a], 1, tuple(anchors[b] for b in parents)))
+        for d in range(2, 1 + w):
+            k = w - max(root, 1) - d + 2  # number of the span
+            if 1 <= k <= len(spans) and d - 2 < len(spans[k - 1]):
+                wave += spans[k - 1][d - 2]
+        found.append(wave)
     return [wave for wave in found if wave]
 
 
@@ -1085,8 +1091,8 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     marks, depths = divmod(reader.number("B"), 16)
-    priced, rooted = marks & 1, marks & 2
-    assert marks <= 3 and 1 <= depths <= 8
+    priced, rooted = marks & 1, marks & 4
+    assert marks in (0, 1, 4, 5) and 1 <= depths <= 8
     offsets = [reader.number("b") for _ in range(depths)]
     anchors, before = [0], 0
     while anchors[-1] < frames - 1:

@@ -27,9 +27,9 @@ from nerv_codec.representations.warped.tree import Anchors
 _PLACES = 3
 _SCREENS, _MARKS, _MARK = 128, 96, 32
 """Added to the depth: where nodes may show screen content, and always, since motion is what it is (of these marks)."""
-_OWN_PRICES, _ROOT = 16, 32
-"""Added to how many offsets there are: where anchors have prices of their own, and where another than frame 0 is the
-root."""
+_OWN_PRICES, _ROOT, _OTHER_ORDER = 16, 64, 32
+"""Added to how many offsets there are: where anchors have prices of their own, where another than frame 0 is the root,
+and by an older codec in that case, whose order of nodes was another one."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def split(data: bytes, geometry: GopGeometry) -> Payload:
     screens, depth = divmod(depth, _SCREENS)
     with_own, with_root, count = count & _OWN_PRICES, count & _ROOT, count & ~(_OWN_PRICES | _ROOT)
     mark, depth = depth & _MARKS, depth & ~_MARKS
-    if mark != _MARK:
+    if mark != _MARK or count & _OTHER_ORDER:
         raise BitstreamError("the GOP was made by an older codec, whose motion this one cannot read")
     good = 8 <= depth <= 16 and max(row_shift, col_shift) <= 2 and max(row_place, col_place) < _PLACES
     if not good or index >= NUM_LAMBDAS or not 1 <= count <= MAX_DEPTHS:

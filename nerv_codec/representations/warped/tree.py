@@ -9,7 +9,7 @@ node made inside the interval (a, b) is predicted from both of its ends.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -70,28 +70,29 @@ def evenly(num_frames: int, span: int) -> Anchors:
 def waves(anchors: Anchors) -> Iterator[tuple[Node, ...]]:
     """All nodes of a GOP in coding order, wave by wave: the root, then anchor after anchor.
 
-    With an anchor come the middle of the span before it, the next level of the span before that one, and so on. So
-    waves are long, and threads find work in the next one while a node of this one is waited for; what is between two
-    anchors still comes soon after them, so that a decoder can show frames as it goes on.
+    When frame 0 is there, what lies between anchors begins to come, too, span by span in order of time: with an anchor
+    the middle of one span, the next level of the span before that one, and so on. So a decoder soon shows the first
+    frames, and goes on as time does; and waves are long, so that threads find work in the next one while a node of this
+    one is waited for.
     """
+    yield (Node(anchors.root, 0, ()),)
     ways = ((way, number) for way in anchors.ways for number in range(way.index(anchors.root) + 1, len(way)))
-    spans = (_to(way[: number + 1]) for way, number in ways)
-    begun = list[Iterator[tuple[Node, ...]]]()
-    wave: tuple[Node, ...] = (Node(anchors.root, 0, ()),)
-    while wave:
-        yield wave
-        begun = [*itertools.islice(spans, 1), *begun]
-        wave = tuple(node for span in begun for node in next(span, ()))
+    following = (Node(way[number], 1, tuple(reversed(way[max(number - 2, 0) : number]))) for way, number in ways)
+    spans = [tuple(_between(*ends)) for ends in itertools.pairwise(anchors.frames)]
+    alone, deepest = max(anchors.frames.index(anchors.root), 1), max(map(len, spans), default=0)
+    for number in range(1, alone + len(spans) + deepest):
+        begun = [(number - alone - 1 - level, level) for level in range(deepest)]
+        inner = (spans[span][level] for span, level in begun if 0 <= span < len(spans) and level < len(spans[span]))
+        if wave := (*itertools.islice(following, 1), *itertools.chain.from_iterable(inner)):
+            yield wave
 
 
-def _to(way: Sequence[int]) -> Iterator[tuple[Node, ...]]:
-    """The last anchor of a way, then the nodes between it and the one before, depth by depth.
+def _between(begin: int, end: int) -> Iterator[tuple[Node, ...]]:
+    """The nodes between two anchors, depth by depth.
 
     Nodes of a wave have their parents in waves before and can be worked on side by side.
     """
-    *_, before, anchor = way
-    yield (Node(anchor, 1, tuple(way[-2:-4:-1])),)
-    intervals, depth = [(min(before, anchor), max(before, anchor))], 2
+    intervals, depth = [(begin, end)], 2
     while middles := [(a, (a + b) // 2, b) for a, b in intervals if b - a > 1]:
         yield tuple(Node(middle, depth, (a, b)) for a, middle, b in middles)
         intervals = [pair for a, middle, b in middles for pair in ((a, middle), (middle, b))]

@@ -279,7 +279,7 @@ def test_anchors_have_prices_of_their_own() -> None:
     with pytest.raises(BitstreamError, match="are none"):
         split(none[:-5] + b"\0" + none[-4:], geometry)
     with pytest.raises(BitstreamError, match="damaged"):
-        split(none[:14] + bytes([none[14] + 64]) + none[15:], geometry)
+        split(none[:14] + bytes([none[14] + 128]) + none[15:], geometry)
 
 
 @pytest.mark.parametrize("mark", [0, 64, 96])
@@ -288,6 +288,15 @@ def test_motion_of_an_older_format_is_refused_in_one_line(mark: int) -> None:
     packed[8] = 8 + mark
     with pytest.raises(BitstreamError, match="older codec"):
         split(bytes(packed), GopGeometry(1, 32, 48, 1))
+
+
+def test_another_order_of_nodes_is_refused_in_one_line() -> None:
+    head = Head(bytes(8), Layout(8), Ladder(40, (0,)), Anchors((0, 4, 8), 4))
+    packed = bytearray(Payload(head, 0, (b"",)).pack())
+    assert split(bytes(packed), GopGeometry(9, 32, 48, 1)).head.anchors.root == 4
+    packed[14] += 32 - 64
+    with pytest.raises(BitstreamError, match="older codec"):
+        split(bytes(packed), GopGeometry(9, 32, 48, 1))
 
 
 def test_layout_keeps_where_chroma_sits() -> None:
