@@ -38,13 +38,13 @@ FIRST_SECONDS = 9.0
 """Of one core, for a megapixel before the first step."""
 PAYLOAD_BYTES = 10500.0
 """Of file, a megapixel, at crf 28."""
-GOP_FRAMES = 32
+GOP_FRAMES = 64
 BYTES_PER_SAMPLE = 1.5
 """Of a frame in 4:2:0 with 8 bits, a pixel."""
 READ_MEGAPIXELS = 120.0
 """A second, that one driver reads, cuts into GOPs and puts into the object store."""
-MEMORY = 0.7, 51.0
-"""That a fit holds at its peak: GiB whatever the picture, and bytes for each pixel of all its frames."""
+MEMORY = 0.6, 2.0, 0.017
+"""GiB that a fit holds at its peak: whatever the picture, for a megapixel of it, and for one of all frames."""
 START_SECONDS = 20.0
 """Until the first fit runs: nodes import torch and load compiled kernels."""
 LINK_BYTES = 1.25e9
@@ -195,8 +195,8 @@ def table(options: argparse.Namespace) -> str:
     rates = Rates(FIRST_SECONDS + STEP_SECONDS * load_preset(options.preset).warped.steps)
     total = videos.count * gops * gop
     core_hours = total * rates.core_seconds / 3600
-    floor, each = MEMORY
-    memory = floor + gop * 1e6 * each / 2**30
+    floor, each, all_frames = MEMORY
+    memory = floor + (each / GOP_FRAMES + all_frames) * gop
     fitting = min(options.cores, max(1, int(options.memory / memory)))
     cpus = options.fit_cpus or options.cores // fitting
     fits = min(fitting, options.cores // cpus)
