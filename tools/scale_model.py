@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nerv_codec.encoding.config import PRESETS, load_preset
+from nerv_codec.encoding.config import PRESETS, EncoderConfig, load_preset
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ FIRST_SECONDS = 9.0
 """Of one core, for a megapixel before the first step."""
 PAYLOAD_BYTES = 10500.0
 """Of file, a megapixel, at crf 28."""
-GOP_FRAMES = 64
+GOP_FRAMES = EncoderConfig().gop
 BYTES_PER_SAMPLE = 1.5
 """Of a frame in 4:2:0 with 8 bits, a pixel."""
 READ_MEGAPIXELS = 120.0

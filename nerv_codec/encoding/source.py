@@ -93,11 +93,14 @@ def read_gops(reader: VideoReader, config: EncoderConfig) -> tuple[Iterator[GopF
 
 
 def gop_length(config: EncoderConfig, info: VideoInfo) -> int:
-    """The frames from one GOP's start to the next one's: as set, or what a representation takes of such pictures."""
+    """The most frames from one GOP's start to the next one's: as set, or what a representation takes of such pictures.
+
+    At least 1, of pictures that are too large for the format, too, which is said where that is checked.
+    """
     limit = MODELS[config.model].max_gop_pixels
     if limit is None:
         return config.gop
-    return min(config.gop, limit // (info.width * info.height) - 1)  # a GOP holds the start of the next one
+    return min(config.gop, max(1, limit // (info.width * info.height) - 1))  # a GOP holds the start of the next one
 
 
 class LastDuration:
