@@ -1,16 +1,19 @@
 """Pictures as encoders code them: ``python -m tools.training.coded --data <folder>`` keeps nodes of clips.
 
 The training of `train_shared` rounds all latents of a crop at once; an encoder decides them one after another, in a
-loop with what they decode to. Here its own decisions are kept, for `train_decoder`. May be killed at any time; the
-same command goes on with the next clip.
+loop with what they decode to. Here its own decisions are kept, for `train_decoder`. The clips were coded before and
+have hardly any noise left, as cameras do not: half of them are given some. May be killed at any time; the same command
+goes on with the next clip.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -32,12 +35,20 @@ from tools.training import pictures
 from tools.training.nodes import PRICES, SPANS
 
 NODES = 3
-"""Of an encode that are kept, of those with parents on one side in time and of those with parents on both."""
+"""Of an encode that are kept, of those with parents on one side in time and of those with parents on both; and frames
+that are coded alone."""
+GRAINY = 0.5
+"""Share of the encodes that are of clips with noise."""
+_SIGMA, _OF_CHROMA = (0.7, 14.0), (0.2, 1.0)
+"""Its standard deviation in luma, in code values, and what part of it chroma has."""
+_SOFT, _BLUR = 0.3, 0.7
+"""Share of the clips whose noise is blurred, as grain is, and by how much, in samples."""
 _SCALE = 255 * 16
 _SQUARE = 16
 """Samples of the half-size planes a side of the squares that are mended or not."""
 
 Arrays = dict[str, npt.NDArray[np.generic]]
+Planes = tuple[pictures.Plane, pictures.Plane, pictures.Plane]
 
 
 @dataclass(frozen=True)
@@ -59,21 +70,45 @@ class Coded:
     mended: Tensor
 
 
+def grainy(clip: list[Planes], rng: np.random.Generator) -> list[Planes]:
+    """A clip with noise of its own in every frame."""
+    sigma, soft = math.exp(rng.uniform(*np.log(_SIGMA))), rng.random() < _SOFT
+    sigmas = (sigma, *[sigma * rng.uniform(*_OF_CHROMA)] * 2)
+
+    def noisy(plane: pictures.Plane, sigma: float) -> pictures.Plane:
+        noise = rng.standard_normal(plane.shape)
+        if soft:
+            noise = cv2.GaussianBlur(noise, (0, 0), _BLUR)
+            noise /= noise.std()
+        return np.clip(np.rint(plane + sigma * noise), 0, 255).astype(np.uint8)
+
+    return [tuple(noisy(*each) for each in zip(planes, sigmas, strict=True)) for planes in clip]
+
+
 def nodes_of(path: Path, weights: SharedWeights, rng: np.random.Generator) -> list[Arrays]:
-    """Some nodes of one encode of a clip, forwards or backwards, at a random price and span."""
+    """Some nodes of one encode of a clip, forwards or backwards, at a random price and span, with noise or without."""
     clip = pictures.read_clip(path, tuple(range(17)))[:: int(rng.choice((1, -1)))]
+    if rng.random() < GRAINY:
+        clip = grainy(clip, rng)
     part = parts([plane.shape for plane in clip[0]])[0]
     prices = ladder(WarpedConfig(), 2 * int(rng.integers(*PRICES)))
     sources, span = [to_canvas(planes, 8, part) for planes in clip], int(rng.choice(SPANS))
     with Workers() as workers:
         encoder = PartEncoder(sources, part, prices, weights, workers)
-        coded = [one for one in encode_part(encoder, evenly(len(sources), span), StreamWriter()) if one.node.parents]
+        coded = [
+            (one, sources[one.node.frame])
+            for one in encode_part(encoder, evenly(len(sources), span), StreamWriter())
+            if one.node.parents
+        ]
+        for source in (sources[k] for k in rng.permutation(len(sources))[:NODES]):
+            (root,) = encode_part(PartEncoder([source], part, prices, weights, workers), evenly(1, 1), StreamWriter())
+            coded.append((root, source))
     found = []
-    of_sides = [[one for one in coded if one.node.sides == sides] for sides in (1, 2)]
-    for node in (many[k] for many in of_sides for k in rng.permutation(len(many))[:NODES]):
+    of_sides = [[one for one in coded if one[0].node.sides == sides] for sides in (0, 1, 2)]
+    for node, source in (many[k] for many in of_sides for k in rng.permutation(len(many))[:NODES]):
         told = node.told
         known = told.prediction.floating()
-        seen = torch.cat([sources[node.node.frame], known.planes, known.doubt])
+        seen = torch.cat([source, known.planes, known.doubt])
         arrays: Arrays = {
             "pictures": torch.round(seen * _SCALE).numpy().astype(np.int16),
             "told": np.array([told.conditions.lambda_index, told.conditions.parents], np.int16),

@@ -2,8 +2,8 @@
 
 The shipped networks go on with the latents of `tools.training.coded`, which stay as they are: the context model with
 their bits, the finest stage of the synthesis (which no analysis looks at) with the error where pictures are mended.
-May be killed at any time; the same command goes on from the last checkpoint. Export with
-``tools.training.export_shared``.
+May be killed at any time; the same command goes on from the last checkpoint. With ``--contexts`` the context model
+alone is fitted. Export with ``tools.training.export_shared``.
 """
 
 from __future__ import annotations
@@ -29,19 +29,22 @@ from tools.training.coded import Coded, is_held_out, read
 from tools.training.optimiser import Average
 from tools.training.train_shared import CHROMA, LARGEST_GRADIENT, RATE_EXPONENT
 
-MOVED = re.compile(rf"context\.|synthesis\.out\.|synthesis\.stages\.{LEVELS[-1]}\.(merge|modulation|blocks)\.")
+CONTEXTS = re.compile(r"context\.")
+MOVED = re.compile(rf"{CONTEXTS.pattern}|synthesis\.out\.|synthesis\.stages\.{LEVELS[-1]}\.(merge|modulation|blocks)\.")
 """Names of what is fitted."""
 RATE = 4e-4
 BATCH = 4
 SAVE_SECONDS = 120.0
 
 
-def costs(networks: SharedNetworks, coded: Coded) -> tuple[Tensor, Tensor]:
-    """Bits per luma sample, and the error of the mended squares over lambda, both of a picture."""
+def costs(networks: SharedNetworks, coded: Coded, contexts: bool = False) -> tuple[Tensor, Tensor]:
+    """Bits per luma sample, and the error of the mended squares over lambda, if not ``contexts``, of a picture."""
     samples = 4 * coded.planes[0, 0].numel()
     rates = networks.rates(coded.latents, coded.prediction, coded.index)
     # a band that is empty takes a flag and nothing else
     bits = torch.stack([(rates[n] * grid.any(-1, True).any(-2, True)).sum() for n, grid in coded.latents.items()])
+    if contexts:
+        return bits.sum() / samples, torch.zeros(())
     given = conditions(coded.index, coded.prediction.parents)
     found = networks.synthesis(coded.latents, coded.prediction, given)
     shown = torch.where(coded.mended, found, coded.planes)
@@ -52,18 +55,19 @@ def costs(networks: SharedNetworks, coded: Coded) -> tuple[Tensor, Tensor]:
 class Run:
     """Networks, their optimiser, and nodes with parents on as many sides in time: one step after another."""
 
-    def __init__(self, design: Design, nodes: Path, path: Path, minutes: float) -> None:
+    def __init__(self, design: Design, nodes: Path, path: Path, minutes: float, contexts: bool = False) -> None:
         torch.manual_seed(0)
         files = sorted(nodes.glob("*.npz"))
         self.known, self.held_out = (
             [one for file in files if is_held_out(file) == held for one in read(file, design.sides)]
             for held in (False, True)
         )
-        self.design, self.path, self.minutes = design, path, minutes
+        self.design, self.path, self.minutes, self.contexts = design, path, minutes, contexts
         self.networks = SharedNetworks(design)
         self.networks.load_state_dict(load_weights().of(design.sides).floating.state_dict())
         self.networks.requires_grad_(False).eval()
-        moved = [one for name, one in self.networks.named_parameters() if MOVED.match(name)]
+        pattern = CONTEXTS if contexts else MOVED
+        moved = [one for name, one in self.networks.named_parameters() if pattern.match(name)]
         for parameter in moved:
             parameter.requires_grad_()
         self.optimiser = torch.optim.Adam(moved, RATE, (0.9, 0.98))
@@ -80,7 +84,7 @@ class Run:
             RATE * min(1.0, (self.step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * done))
         )
         for number in self.rng.integers(len(self.known), size=BATCH):
-            bits, wrong = costs(self.networks, self.known[number])
+            bits, wrong = costs(self.networks, self.known[number], self.contexts)
             weight = (lambda_values(self.known[number].index) / lambda_value(CENTRE)) ** RATE_EXPONENT
             ((bits + wrong) * weight / BATCH).backward()
         torch.nn.utils.clip_grad_norm_(self.optimiser.param_groups[0]["params"], LARGEST_GRADIENT)
@@ -94,7 +98,7 @@ class Run:
         """Bits, and error over lambda, of held-out pictures with averaged weights."""
         networks = SharedNetworks(self.design).eval()
         networks.load_state_dict(self.average.weights)
-        found = torch.tensor([costs(networks, one) for one in self.held_out]).reshape(-1, 2)
+        found = torch.tensor([costs(networks, one, self.contexts) for one in self.held_out]).reshape(-1, 2)
         return [round(value, 6) for value in found.mean(0).tolist()]
 
     def train(self) -> None:
@@ -118,12 +122,13 @@ class Run:
 
     def save(self) -> None:
         """Everything that a run needs to go on, and what `export_shared` asks for."""
+        flag = " --contexts" if self.contexts else ""
         (first, last) = (entry[2] + entry[3] for entry in (self.log[0], self.log[-1]))
         then = (
-            f"Then what decodes was fitted to {len(self.known)} pictures as the encoder codes them "
-            f"(`tools.training.coded`, `tools.training.train_decoder --design {self.design.name} --minutes "
-            f"{self.minutes:g}`, {self.step} steps of {BATCH}): held-out pictures {100 * (last / first - 1):+.1f} % "
-            "bits and error over lambda."
+            f"Then {'its context model' if self.contexts else 'what decodes'} was fitted to {len(self.known)} pictures "
+            f"as the encoder codes them (`tools.training.coded`, `tools.training.train_decoder{flag} --design "
+            f"{self.design.name} --minutes {self.minutes:g}`, {self.step} steps of {BATCH}): held-out pictures "
+            f"{100 * (last / first - 1):+.1f} % bits{'' if self.contexts else ' and error over lambda'}."
         )
         checkpoint.save(
             self.path,
@@ -152,16 +157,17 @@ class Run:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--design", choices=[design.name for design in DESIGNS if design.predicted], required=True)
+    parser.add_argument("--design", choices=[design.name for design in DESIGNS], required=True)
     parser.add_argument("--nodes", type=Path, default=Path(".training/coded"), help="folder of `tools.training.coded`")
     parser.add_argument("--out", type=Path, default=Path(".training/decoder"), help="folder of the checkpoints")
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--contexts", action="store_true", help="the context model alone")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     path = options.out / f"{options.design}.pt"
-    Run(checkpoint.NAMED[options.design], options.nodes, path, options.minutes).train()
+    Run(checkpoint.NAMED[options.design], options.nodes, path, options.minutes, options.contexts).train()
 
 
 if __name__ == "__main__":

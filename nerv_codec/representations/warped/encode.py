@@ -262,7 +262,7 @@ class PartEncoder:
         if behind.screens is not None:
             frame = self.canvases[node.frame]  # not freed of noise, which would give letters values that none has
             own = source if frame is canvas else Planes.rounded(frame)
-            shown = Seen(own, told.prediction, index, node.depth, self.part.components, behind.palette)
+            shown = Seen(own, source, told.prediction, index, node.depth, self.part.components, behind.palette)
             looped = node.depth < _LOOPED and not effort.rough and not (node.parents and steps)
             attempted = partial(self._attempted, told=told, looped=looped)
             attempt, screen, paid = with_screen(shown, attempt, attempted, behind.screens)

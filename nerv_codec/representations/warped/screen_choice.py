@@ -67,7 +67,8 @@ class Seen:
     """A node that is to be coded.
 
     Attributes:
-        source: What it is to show.
+        source: What squares show.
+        target: What errors are measured against: the source, or what the temporal filter makes of it.
         prediction: What is expected of it.
         lambda_index: Price of bits.
         depth: In the tree.
@@ -76,18 +77,30 @@ class Seen:
     """
 
     source: Planes
+    target: Planes
     prediction: IntegerPrediction
     lambda_index: int
     depth: int
     components: int
     palette: Palette
 
+    @functools.cached_property
+    def codes(self) -> tuple[Codes, ...]:
+        """The source as code values."""
+        return codes_of((self.source.y, self.source.u, self.source.v)[: self.components])
+
+    @functools.cached_property
+    def _drawn(self) -> npt.NDArray[np.float64]:
+        """What share of the chroma of each square repeats its left or its upper neighbour: in noise, next to nothing."""
+        changes: npt.NDArray[np.float64] = _changes(self.codes, None)[-1] / (2 * (SQUARE // 2) ** 2)
+        return 1 - changes
+
     def wrong(self, planes: Planes) -> Costs:
         """What the errors of squares are worth in bits, as `Screen.squares`."""
-        found: Costs = errors(self.source, planes, SQUARE)
+        found: Costs = errors(self.target, planes, SQUARE)
         least, most = _CHROMA
         mean = found[1] / (2 * CHROMA_SHARE * (SQUARE // 2 * UNIT) ** 2)
-        found[1] *= least + (most - least) * mean / (mean + _SEEN)
+        found[1] *= least + (most - least) * self._drawn * mean / (mean + _SEEN)
         return found[: layer_of(self.components - 1) + 1] / price(self.lambda_index)
 
     def bits(self, screen: Screen, models: ScreenModels) -> tuple[float, Costs]:
@@ -185,7 +198,7 @@ def _chosen(seen: Seen, plain: Attempt, models: ScreenModels) -> Screen | None:
     share = _shares(plain.latents)[: len(wrong)]
     if not share.any():
         return None
-    codes = codes_of((seen.source.y, seen.source.u, seen.source.v)[: seen.components])
+    codes = seen.codes
     known = codes_of(seen.prediction.planes[: seen.components]) if seen.prediction.parents else None
     least = _BITS_A_CHANGE * _changes(codes, known)
     if not (least < wrong + _MOST_BITS * share).any():

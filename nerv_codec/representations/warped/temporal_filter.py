@@ -25,7 +25,12 @@ from nerv_codec.representations.warped.search import ROUGH_REACHES, search_chang
 _WEIGHTS = (1.2, 1.0, 0.8, 0.7)
 """Of neighbours by distance, against the frame's own of 1 over the strength."""
 _TOLERANCE = 2.0
-"""Squared error, in lambdas, at which the weight has fallen by the square root of e."""
+"""Squared error, in lambdas, at which the weight has fallen by the square root of e; and where there is more noise than
+that, in what noise makes of the error."""
+_MOST_NOISE = 8.0
+"""Lambdas that are allowed for noise: a louder one is worth its bits in every frame, and there is nothing to gain."""
+_QUIET = 0.25
+"""Share of the samples of luma whose error is taken for noise alone, which all samples have."""
 _WINDOW = 5
 """Samples a side over which errors are averaged."""
 
@@ -55,7 +60,9 @@ def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: flo
         error = torch.nn.functional.avg_pool2d(
             (there - own).square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False
         )
-        share = strength * weight * torch.exp(error / (-2 * _TOLERANCE * price))
+        noise = float(np.quantile(error[:, :4].numpy(), _QUIET))
+        tolerance = _TOLERANCE * max(price, min(noise, _MOST_NOISE * price))
+        share = strength * weight * torch.exp(error / (-2 * tolerance))
         return share * there, share
 
     found = workers.map(weighted, *zip(*near, strict=True)) if near else []

@@ -17,14 +17,14 @@ from nerv_codec.representations.shared.stream import StreamReader, StreamWriter
 from nerv_codec.representations.shared.weights import load_weights
 from nerv_codec.representations.warped.coding import Ladder
 from nerv_codec.representations.warped.decisions import Decision, Decisions
-from nerv_codec.representations.warped.encode import Behind, CodedNode, PartEncoder
+from nerv_codec.representations.warped.encode import Behind, CodedNode, PartEncoder, encode_part
 from nerv_codec.representations.warped.mending import everywhere
 from nerv_codec.representations.warped.motion import MotionField, joined
 from nerv_codec.representations.warped.planes import Planes
 from nerv_codec.representations.warped.screen import SQUARE, Screen, ScreenModels, codes_of, put, take
 from nerv_codec.representations.warped.screen_choice import no_palette, remember, without
 from nerv_codec.representations.warped.squares import errors
-from nerv_codec.representations.warped.tree import Node
+from nerv_codec.representations.warped.tree import Node, evenly
 
 ROWS, COLS = 64, 96
 EVERYWHERE = np.ones((2, ROWS // SQUARE, COLS // SQUARE), np.bool_)
@@ -208,6 +208,20 @@ def test_what_is_hidden_goes_on_smoothly():
 def test_a_texture_has_none():
     node, _ = coded(next(iter(moving_texture(PixelFormat(), ROWS, COLS, 1))), 30, Behind())
     assert node.decision.screen is None
+
+
+@pytest.mark.parametrize(("index", "sigma"), [(20, 6), (36, 14)])
+def test_noise_has_none(index, sigma):
+    """Neither in frames that the temporal filter frees of it, nor where errors of chroma are large."""
+    rng, shapes = np.random.default_rng(2), [(ROWS, COLS), (ROWS // 2, COLS // 2), (ROWS // 2, COLS // 2)]
+    ramp = [np.linspace(90, 160, cols)[None] + np.zeros((rows, 1)) for rows, cols in shapes]
+    frames = [[np.rint(plane + rng.normal(0, sigma, plane.shape)).astype(np.uint8) for plane in ramp] for _ in range(9)]
+    part = parts(shapes)[0]
+    with Workers() as workers:
+        canvases = [to_canvas(planes, 8, part) for planes in frames]
+        encoder = PartEncoder(canvases, part, Ladder(index, (0, 16, 24)), load_weights(), workers)
+        nodes = list(encode_part(encoder, evenly(9, 4), StreamWriter()))
+    assert all(node.decision.screen is None for node in nodes)
 
 
 def test_decisions_keep_it(tmp_path):

@@ -29,6 +29,17 @@ def test_noise_goes_where_neighbours_agree():
     assert (after**2).mean() < 0.7 * (before**2).mean()
 
 
+@pytest.mark.parametrize(("noise", "share"), [(0.05, 0.6), (0.3, 0.98)])
+def test_noise_beyond_the_price_goes_unless_it_is_worth_its_bits(noise, share):
+    """Louder than errors at this price are; so loud that every frame is to show its own."""
+    canvases, truth = clip(noise)
+    with Workers() as workers:
+        found = filtered(canvases, 0, 0.4, PRICE, workers)
+    before, after = ((one[0].permute(1, 2, 0).numpy() - truth)[4:-4, 8:-8] for one in (canvases[0], found))
+    ratio = (after**2).mean() / (before**2).mean()
+    assert ratio < share if noise < 0.1 else ratio > share
+
+
 def test_noise_goes_in_flickering_light(monkeypatch):
     canvases, truth = clip(0.015)
     canvases[1:] = [gain * frame for gain, frame in zip((0.7, 1.25, 0.75, 1.2), canvases[1:], strict=True)]
