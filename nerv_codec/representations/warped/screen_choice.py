@@ -91,7 +91,7 @@ class Seen:
 
     @functools.cached_property
     def _drawn(self) -> npt.NDArray[np.float64]:
-        """What share of the chroma of each square repeats its left or its upper neighbour: in noise, next to nothing."""
+        """What share of the chroma of each square repeats its left or upper neighbour: in noise, next to nothing."""
         changes: npt.NDArray[np.float64] = _changes(self.codes, None)[-1] / (2 * (SQUARE // 2) ** 2)
         return 1 - changes
 
