@@ -31,7 +31,7 @@ CONFIGS = {
     "golden_screen": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_split": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_zoom": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
-    "golden_priced": EncoderConfig(model="warped", gop=12, warped=WarpedConfig(span=4)),
+    "golden_priced": EncoderConfig(model="warped", gop=12, warped=WarpedConfig(span=12)),
     "golden_middle": EncoderConfig(model="warped", gop=12, warped=WarpedConfig(span=4)),
 }
 FIRST, END = 16, 28

@@ -8,6 +8,7 @@ Wennersten, ICIP 2020).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -28,7 +29,7 @@ _TOLERANCE = 2.0
 """Squared error, in lambdas, at which the weight has fallen by the square root of e; and where there is more noise than
 that, in what noise makes of the error."""
 _MOST_NOISE = 8.0
-"""Lambdas that are allowed for noise: a louder one is worth its bits in every frame, and there is nothing to gain."""
+"""How many times louder than lambda noise may be: beyond, it is worth its bits in every frame."""
 _QUIET = 0.25
 """Share of the samples of luma whose error is taken for noise alone, which all samples have."""
 _WINDOW = 5
@@ -41,30 +42,33 @@ def filtered(canvases: Sequence[Tensor], frame: int, strength: float, price: flo
     Args:
         canvases: All frames, (1, 6, rows, cols) each, in 0..1.
         frame: Which.
-        strength: 0 leaves it as it is.
+        strength: What neighbours count, 0..1: 0 leaves it as it is. They count more as noise is louder than lambda.
         price: Lambda of the frame.
         workers: Threads for its neighbours.
     """
-    own = canvases[frame]
-    distances = range(1, len(_WEIGHTS) + 1) if strength > 0 else ()
-    near = [(frame + side * k, _WEIGHTS[k - 1]) for k in distances for side in (-1, 1)]
-    near = [(other, weight) for other, weight in near if 0 <= other < len(canvases)]
+    own, near = canvases[frame], len(_WEIGHTS) if strength > 0 else 0
+    others = [other for other in range(frame - near, frame + near + 1) if other != frame and 0 <= other < len(canvases)]
+    if not others:
+        return own
     source = Planes.rounded(own)
     known = Expectation(np.zeros((2, source.y.shape[0] // BLOCK, source.y.shape[1] // BLOCK, 2), np.int32), 1, 0)
     estimates = MotionModels().estimates(known)
 
-    def weighted(other: int, weight: float) -> tuple[Tensor, Tensor]:
+    def moved(other: int) -> tuple[Tensor, Tensor]:
         planes = [Planes.rounded(canvases[other])]
         brightness, field = search_changed(source, planes, price, known, estimates, ROUGH_REACHES)
         there = compensate(changed(planes, brightness), field)[0].tensor()
         error = torch.nn.functional.avg_pool2d(
             (there - own).square(), _WINDOW, 1, _WINDOW // 2, count_include_pad=False
         )
-        noise = float(np.quantile(error[:, :4].numpy(), _QUIET))
-        tolerance = _TOLERANCE * max(price, min(noise, _MOST_NOISE * price))
-        share = strength * weight * torch.exp(error / (-2 * tolerance))
-        return share * there, share
+        return there, error
 
-    found = workers.map(weighted, *zip(*near, strict=True)) if near else []
-    total = sum((there for there, _ in found), own)
-    return total / sum((share for _, share in found), torch.ones(1))
+    found = workers.map(moved, others)
+    noise = min(float(np.quantile(error[:, :4].numpy(), _QUIET)) for _, error in found)
+    louder = max(noise / price, 1.0)
+    tolerance, strength = _TOLERANCE * price * min(louder, _MOST_NOISE), min(strength * math.sqrt(louder), 1.0)
+    total, weight = own, torch.ones(1)
+    for other, (there, error) in zip(others, found, strict=True):
+        share = strength * _WEIGHTS[abs(other - frame) - 1] * torch.exp(error / (-2 * tolerance))
+        total, weight = total + share * there, weight + share
+    return total / weight
