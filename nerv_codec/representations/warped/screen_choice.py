@@ -68,7 +68,8 @@ class Seen:
 
     Attributes:
         source: What squares show.
-        target: What errors are measured against: the source, or what the temporal filter makes of it.
+        target: What the wavelet is to show: the source, or what the temporal filter makes of it. As far as a square is
+            drawn, errors are those against the source, else against this, as lack of noise is no error.
         prediction: What is expected of it.
         lambda_index: Price of bits.
         depth: In the tree.
@@ -91,16 +92,20 @@ class Seen:
 
     @functools.cached_property
     def _drawn(self) -> npt.NDArray[np.float64]:
-        """What share of the chroma of each square repeats its left or upper neighbour: in noise, next to nothing."""
-        changes: npt.NDArray[np.float64] = _changes(self.codes, None)[-1] / (2 * (SQUARE // 2) ** 2)
-        return 1 - changes
+        """What share of each square repeats its left or upper neighbour, by layers: in noise, next to nothing."""
+        changes = _changes(self.codes, None)
+        samples = np.array([SQUARE**2, 2 * (SQUARE // 2) ** 2])[: len(changes), None, None]
+        shares: npt.NDArray[np.float64] = 1 - changes / samples
+        return shares
 
     def wrong(self, planes: Planes) -> Costs:
         """What the errors of squares are worth in bits, as `Screen.squares`."""
-        found: Costs = errors(self.target, planes, SQUARE)
-        least, most = _CHROMA
+        found, least, most = errors(self.target, planes, SQUARE), *_CHROMA
+        if self.source is not self.target:
+            shares = self._drawn[[0, -1]]
+            found = shares * errors(self.source, planes, SQUARE) + (1 - shares) * found
         mean = found[1] / (2 * CHROMA_SHARE * (SQUARE // 2 * UNIT) ** 2)
-        found[1] *= least + (most - least) * self._drawn * mean / (mean + _SEEN)
+        found[1] *= least + (most - least) * self._drawn[-1] * mean / (mean + _SEEN)
         return found[: layer_of(self.components - 1) + 1] / price(self.lambda_index)
 
     def bits(self, screen: Screen, models: ScreenModels) -> tuple[float, Costs]:
