@@ -92,10 +92,10 @@ class Seen:
 
     @functools.cached_property
     def _drawn(self) -> npt.NDArray[np.float64]:
-        """What share of each square repeats its left or upper neighbour, by layers: in noise, next to nothing."""
+        """How much of each square repeats its left or upper neighbour, by layers, 0..1: half of it or less is noise."""
         changes = _changes(self.codes, None)
         samples = np.array([SQUARE**2, 2 * (SQUARE // 2) ** 2])[: len(changes), None, None]
-        shares: npt.NDArray[np.float64] = 1 - changes / samples
+        shares: npt.NDArray[np.float64] = np.maximum(1 - 2 * changes / samples, 0)
         return shares
 
     def wrong(self, planes: Planes) -> Costs:
