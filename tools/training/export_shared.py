@@ -88,8 +88,8 @@ def main() -> None:
                 networks.load_state_dict({n: one.lerp(after[n], options.share) for n, one in before.items()})
             arrays.update(arrays_of(networks))
             name = networks.design.name
-            halved = f" Weights went {options.share:g} of that way." if options.share < 1 else ""
-            told[name] = (f"{told[name]} {state['then']}" if "then" in state else of_coding(state)) + halved
+            part = f" Weights went {options.share:g} of that way." if options.share < 1 else ""
+            told[name] = (f"{told[name]} {state['then']}" if "then" in state else of_coding(state)) + part
     data = to_bytes(arrays, told)
     for old in FOLDER.glob("*.safetensors"):
         old.unlink()
