@@ -135,7 +135,7 @@ def _run(options: argparse.Namespace) -> int:
         speed = report.num_frames / max(report.seconds, 1e-9)
         print(
             f"{report.target}: {report.num_frames} frames of {report.width}x{report.height}, "
-            f"{report.seconds:.1f} s, {speed:.1f} fps",
+            f"decoded in {report.seconds:.1f} s, {speed:.1f} a second",
             file=sys.stderr,
         )
     write_json(options, report.to_dict())

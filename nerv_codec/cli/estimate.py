@@ -32,8 +32,6 @@ from nerv_codec.cli.settings import add_settings, chosen_settings, describe_sett
 if TYPE_CHECKING:
     from nerv_codec.encoding.estimate import EstimateReport
 
-CRFS = (22.0, 28.0, 34.0, 40.0)
-"""Those of ``encoding.estimate``, which is not imported to parse a command line."""
 _EPILOG = """examples:
   nerv-codec estimate video.mp4                               size, PSNR and hours at four qualities
   nerv-codec estimate video.mp4 --preset slow --crf 20,26 -j 4
@@ -57,7 +55,7 @@ def add_parser(verbs: Any) -> argparse.ArgumentParser:
     source.complete = shtab.FILE  # type: ignore[attr-defined]
     effort = parser.add_argument_group("effort and size")
     add_settings(effort)
-    effort.add_argument("--crf", type=crfs, default=CRFS, metavar="A,B,...", help="qualities (22,28,34,40)")
+    effort.add_argument("--crf", type=crfs, metavar="A,B,...", help="qualities (22,28,34,40), none with --lossless")
     effort.add_argument("--samples", type=count, default=3, metavar="N", help="fit N GOPs (3)")
     effort.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1 ... (auto)")
     effort.add_argument("-j", "--jobs", type=count, default=1, metavar="N", help="fit N GOPs side by side (1)")
@@ -117,9 +115,10 @@ def _text(report: EstimateReport, settings: str) -> str:
     ]
     for one in report.encodes:
         error = "?" if one.file_bytes_error is None else f"{100 * one.file_bytes_error / one.file_bytes:.0f}"
+        crf, quality = ("", "lossless") if one.crf is None else (f"{one.crf:g}", f"{one.psnr_y_db:5.2f} dB")
         lines.append(
-            f"  {one.crf:4g} {format_bytes(one.file_bytes):>12} +- {error:>3} % {one.bitrate_bps / 1000:12.1f} "
-            f"{one.psnr_y_db:5.2f} dB {_duration(one.encode_seconds):>8}"
+            f"  {crf:>4} {format_bytes(one.file_bytes):>12} +- {error:>3} % {one.bitrate_bps / 1000:12.1f} "
+            f"{quality} {_duration(one.encode_seconds):>8}"
         )
     return "\n".join(lines)
 

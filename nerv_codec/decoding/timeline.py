@@ -133,7 +133,8 @@ class Timeline:
 
 def exact_rate(fps: Fraction | float) -> Fraction:
     """A frame rate as a ratio; 59.94 means 2997/50, not the double next to it. Raises UsageError."""
-    if not 0 < fps <= MAX_RATE:
-        raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {float(fps):g}")
+    if isinstance(fps, str) or not 0 < fps <= MAX_RATE:
+        found = repr(fps) if isinstance(fps, str) else f"{float(fps):g}"
+        raise UsageError(f"expected a frame rate in (0, {MAX_RATE}], found {found}")
     exact = fps if isinstance(fps, Fraction) else Fraction(float(fps))
     return exact.limit_denominator(100_000) or Fraction(1, 100_000)

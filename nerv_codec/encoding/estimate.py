@@ -29,6 +29,7 @@ from nerv_codec.encoding.segmentation import GopFrames
 from nerv_codec.encoding.source import EncodeSource, read_gops
 from nerv_codec.encoding.survey import Overview, look_through
 from nerv_codec.media.part import Part
+from nerv_codec.representations.registry import MODELS
 
 DEFAULT_CRFS = (22.0, 28.0, 34.0, 40.0)
 DEFAULT_SAMPLES = 3
@@ -38,7 +39,8 @@ DEFAULT_SAMPLES = 3
 class EstimatedEncode:
     """What an encode at one crf is expected to come to."""
 
-    crf: float
+    crf: float | None
+    """None of a model that gives every sample back."""
     file_bytes: int
     """Of the whole file, sound included."""
     file_bytes_error: int | None
@@ -75,7 +77,7 @@ def estimate(
     source: str | Path,
     *,
     preset: str = "medium",
-    crfs: Iterable[float] = DEFAULT_CRFS,
+    crfs: Iterable[float] | None = None,
     samples: int = DEFAULT_SAMPLES,
     config: EncoderConfig | None = None,
     fps: Fraction | None = None,
@@ -95,7 +97,7 @@ def estimate(
     Args:
         source: A file, a folder of pictures or a pattern of their names; it is read twice.
         preset: How much effort, where no ``config`` is given.
-        crfs: Qualities to try.
+        crfs: Qualities to try; None is DEFAULT_CRFS, or the only one that a model has which gives every sample back.
         samples: How many GOPs to fit, at least as many as ``jobs``; all of them where there are no more.
         config: All settings but the crf.
         fps: As all that follows, what :func:`nerv_codec.encode` takes.
@@ -115,12 +117,13 @@ def estimate(
         UsageError: A setting makes no sense.
         Interrupted: Ctrl-C or SIGTERM, in the main thread.
     """
-    crfs = tuple(crfs)
-    if samples < 1 or not crfs:
-        raise UsageError(f"expected a sample and a crf at least, found {samples} and {len(crfs)}")
     began = time.monotonic()
     config = config or load_preset(preset)
-    tried = [at_crf(config, crf) for crf in crfs]
+    tried: list[tuple[float | None, EncoderConfig]] = [(None, config)]
+    if crfs is not None or not MODELS[config.model].is_exact:
+        tried = [(crf, at_crf(config, crf)) for crf in (DEFAULT_CRFS if crfs is None else crfs)]
+    if samples < 1 or not tried:
+        raise UsageError(f"expected a sample and a crf at least, found {samples} and {len(tried)}")
     video = EncodeSource(source, Part(start, end, frames), track, audio, drop_alpha, scale_to_first, fps)
     progress(Progress("start", 0.0, "look through"))
     overview = look_through(video, config)
@@ -129,8 +132,8 @@ def estimate(
     sampler = _Sampler(overview, gops, device, jobs)
     sampler.fit(_shortest(config), gops[:1], ignore_progress)  # compiles what is not compiled yet
     encodes = []
-    for number, (crf, settings) in enumerate(zip(crfs, tried, strict=True)):
-        tell = part_of(progress, number / len(crfs), 1 / len(crfs), f"crf {crf:g}")
+    for number, (crf, settings) in enumerate(tried):
+        tell = part_of(progress, number / len(tried), 1 / len(tried), "" if crf is None else f"crf {crf:g}")
         coded, seconds = sampler.fit(settings, gops, tell)
         encodes.append(_expected(crf, overview, coded, list(chosen.values()), seconds))
     progress(Progress("done", 1.0, "done"))
@@ -204,12 +207,12 @@ def _read(source: EncodeSource, config: EncoderConfig, chosen: dict[int, int]) -
 
 def _shortest(config: EncoderConfig) -> EncoderConfig:
     """One step where a representation takes steps: what compiles its kernels soonest."""
-    takes_steps = hasattr(getattr(config, config.model), "steps")
+    takes_steps = hasattr(getattr(config, config.model, None), "steps")
     return override(config, {config.model: {"steps": 1}}) if takes_steps else config
 
 
 def _expected(
-    crf: float, overview: Overview, coded: Sequence[CodedGop], weights: Sequence[int], seconds: float
+    crf: float | None, overview: Overview, coded: Sequence[CodedGop], weights: Sequence[int], seconds: float
 ) -> EstimatedEncode:
     """The whole, each sample standing for as many frames as its weight says."""
     total_frames, sampled = sum(overview.gop_frames), [gop.entry.num_frames for gop in coded]

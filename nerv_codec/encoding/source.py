@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -87,7 +87,7 @@ class EncodeSource:
 
 def read_gops(reader: VideoReader, config: EncoderConfig) -> tuple[Iterator[GopFrames], LastDuration]:
     """The GOPs of a video, and an object that can say, after the last one, how long the last frame is shown."""
-    last_duration = LastDuration(reader, reader.frame_rate)
+    last_duration = LastDuration(reader)
     gop, depth = gop_length(config, reader.info), reader.info.pixel_format.bit_depth
     return segment(last_duration, gop=gop, bit_depth=depth), last_duration
 
@@ -106,15 +106,14 @@ def gop_length(config: EncoderConfig, info: VideoInfo) -> int:
 class LastDuration:
     """Frames passed through, remembering how long the last one is shown."""
 
-    def __init__(self, frames: Iterable[PlanarFrame], frame_rate: Fraction | None) -> None:
-        self._frames = frames
-        self._frame_rate = frame_rate
+    def __init__(self, reader: VideoReader) -> None:
+        self._reader = reader
         self._last: PlanarFrame | None = None
         self._delta = 0
         self._truthful = True
 
     def __iter__(self) -> Iterator[PlanarFrame]:
-        for frame in self._frames:
+        for frame in self._reader:
             if self._last is not None:
                 self._delta = frame.pts - self._last.pts
                 self._truthful = abs(self._last.duration - self._delta) <= 1
@@ -122,10 +121,12 @@ class LastDuration:
             yield frame
 
     def in_ticks(self, time_base: Fraction) -> int:
-        """What the source says, else the distance of the last two frames, else one over the frame rate.
+        """Until the frame behind the part comes, if there is one; else what the source says, the distance of the last
+        two frames, or one over the frame rate.
 
         A source that was wrong about the frame before is not asked: MP4 counts durations in decoding order.
         """
+        following = self._reader.latest_pts - self._last.pts if self._last is not None else 0
         stated = self._last.duration if self._last is not None and self._truthful else 0
-        nominal = round(1 / ((self._frame_rate or DEFAULT_RATE) * time_base))
-        return min(MAX_DURATION, max(1, stated or self._delta or nominal))
+        nominal = round(1 / ((self._reader.frame_rate or DEFAULT_RATE) * time_base))
+        return min(MAX_DURATION, max(1, following or stated or self._delta or nominal))

@@ -91,6 +91,8 @@ class Y4mWriter(_StreamWriter):
 
     def __init__(self, target: Path | BinaryIO, info: VideoInfo, rate: Fraction) -> None:
         self._form = encodable(info, "y4m")
+        self._unit, self._rate = info.time_base, rate
+        self._begin, self._count, self._moved = Fraction(0), 0, 0
         super().__init__(target)
         aspect = info.sample_aspect
         tags = (
@@ -100,6 +102,15 @@ class Y4mWriter(_StreamWriter):
         self._stream.write(tags.encode())
 
     def write(self, frame: PlanarFrame) -> None:
+        seconds = frame.pts * self._unit
+        self._begin = self._begin if self._count else seconds
+        if abs((seconds - self._begin) * self._rate - self._count) > Fraction(1, 2):
+            self._moved += 1
+            self.notes = (
+                f"y4m has one rate for all frames: {self._moved} of these are off by more than half a frame; mkv keeps "
+                "the times, --fps R asks for pictures at even ones",
+            )
+        self._count += 1
         self._stream.write(b"FRAME\n" + layout.plane_bytes(self._form.planes(frame.planes)))
 
 

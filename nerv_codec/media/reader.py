@@ -128,6 +128,7 @@ class VideoReader:
         mastering: The display that an HDR video was graded on, where the file says it.
         light: The light level of an HDR video, where the file says it.
         tags: Those of the video track.
+        latest_pts: Of the last frame that was read: where the part ends before the video does, the first one behind it.
     """
 
     def __init__(
@@ -164,7 +165,8 @@ class VideoReader:
         self._origin = opening.pts or 0
         own_duration = probe.own_duration_seconds(stream)
         timed = mended(chain([opening], decoded), self._time_base, self.frame_rate, own_duration, self._notes)
-        wanted = part.select(timed, self._time_base)
+        self.latest_pts = self._origin
+        wanted = part.select(self._remembered(timed), self._time_base)
         number, first = next(wanted, (0, None))
         if first is None:
             raise InputError(f"{name}: no frame in the chosen range")
@@ -223,6 +225,11 @@ class VideoReader:
         """Closes the file; the reader gives no more frames."""
         self._frames = iter(())
         self._close()
+
+    def _remembered(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+        for frame in frames:
+            self.latest_pts = frame.pts or 0
+            yield frame
 
     def _orientation(self, frame: VideoFrame) -> int:
         found = side_data.orientation(frame)

@@ -9,8 +9,7 @@ from typing import get_args
 import pytest
 from places import SAMPLES
 
-from nerv_codec.cli import decode, estimate, evaluate
-from nerv_codec.encoding.estimate import DEFAULT_CRFS
+from nerv_codec.cli import decode, evaluate
 from nerv_codec.evaluation.baselines import BASELINES
 from nerv_codec.evaluation.metrics.suite import METRICS
 from nerv_codec.media import writer
@@ -95,5 +94,4 @@ def test_info_needs_neither_torch_nor_a_compiler(name):
 def test_names_on_the_command_line_are_those_of_the_rooms():
     assert get_args(writer.Format) == decode.FORMATS
     assert evaluate.METRICS == METRICS
-    assert estimate.CRFS == DEFAULT_CRFS
     assert tuple(BASELINES) == evaluate.BASELINES

@@ -89,6 +89,6 @@ def test_exact_rate():
     assert exact_rate(59.94) == Fraction(2997, 50)
     assert exact_rate(Fraction(30000, 1001)) == Fraction(30000, 1001)
     assert exact_rate(1e-9) > 0
-    for wrong in (0, -1, 10001, float("nan"), float("inf")):
+    for wrong in (0, -1, 10001, float("nan"), float("inf"), "60"):
         with pytest.raises(UsageError, match="frame rate"):
             exact_rate(wrong)

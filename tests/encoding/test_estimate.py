@@ -50,9 +50,13 @@ def test_a_model_without_steps(tiny_clip, tmp_path):
     assert one.file_bytes == pytest.approx(report.file_bytes, rel=0.02)
 
 
-def test_what_has_no_crf_is_refused(tiny_clip):
+def test_lossless_has_one_quality(tiny_clip, tmp_path):
+    config = EncoderConfig(model="lossless", gop=3)
     with pytest.raises(UsageError, match="no crf with lossless"):
-        estimate(tiny_clip, config=EncoderConfig(model="lossless"))
+        estimate(tiny_clip, config=config, crfs=(30,))
+    (one,) = estimate(tiny_clip, config=config, samples=99).encodes
+    report = encode(tiny_clip, tmp_path / "a.nvc", config=config)
+    assert one.crf is None and one.file_bytes == pytest.approx(report.file_bytes, rel=0.02)
 
 
 def test_one_sample_says_nothing_about_its_error(tiny_clip, quick):

@@ -83,6 +83,27 @@ def test_times_are_kept(tmp_path, pts):
 
 
 @pytest.mark.parametrize(
+    ("part", "ends"), [({"end": 1.5}, 1600), ({"frames": 2}, 500), ({"start": 0.45, "end": 0.55}, 600)]
+)
+def test_the_last_frame_of_a_part_lasts_until_the_next_one(tmp_path, part, ends):
+    clip = make_clip(
+        tmp_path / "in.mkv", VideoInfo(16, 16, time_base=Fraction(1, 1000)), (0, 400, 500, 600, 1600, 1700)
+    )
+    encode(clip, tmp_path / "a.nvc", config=CONFIG, **part)
+    about = VideoDecoder(tmp_path / "a.nvc").metadata
+    begin = 500 if "start" in part else 0
+    assert about.end_seconds - about.begin_seconds == pytest.approx((ends - begin) / 1000)
+
+
+@pytest.mark.parametrize(("pts", "moved"), [((0, 33, 67, 100), 0), ((0, 400, 500, 600, 1600, 1700), 3)])
+def test_y4m_says_which_times_it_cannot_hold(tmp_path, pts, moved):
+    clip = make_clip(tmp_path / "in.mkv", VideoInfo(16, 16, time_base=Fraction(1, 1000)), pts)
+    _, _, report = there_and_back(clip, tmp_path, "y4m")
+    assert [f" {moved} of these " in note for note in report.warnings] == [True] * bool(moved)
+    assert not decode(tmp_path / "a.nvc", tmp_path / "even.y4m", fps=25).warnings
+
+
+@pytest.mark.parametrize(
     "rate", [Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001), Fraction(50), Fraction(60)]
 )
 def test_any_rate(tmp_path, rate):
