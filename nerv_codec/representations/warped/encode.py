@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -44,7 +45,15 @@ from nerv_codec.representations.warped.screen_choice import (
     with_screen,
 )
 from nerv_codec.representations.warped.search import REACHES, ROUGH_REACHES, search, search_changed
-from nerv_codec.representations.warped.sliding import alike, mapped_share, promised, shown_by
+from nerv_codec.representations.warped.sliding import (
+    Map,
+    alike,
+    as_expected,
+    mapped_share,
+    one_step,
+    promised,
+    shown_by,
+)
 from nerv_codec.representations.warped.temporal_filter import filtered
 from nerv_codec.representations.warped.tree import Anchors, Node, waves
 
@@ -59,6 +68,8 @@ _LOOPED = 2
 next to nothing by it behind the root."""
 _DEAR = 0.05
 """Share of a node's bits that motion may take before others are tried that take less."""
+_VERY_DEAR = 0.3
+"""And where ways are only compared, roughly."""
 _CALMER = (2.0, 4.0)
 """How much dearer bits of motion are where a scene slides: blocks that come in at its border find their like somewhere,
 each elsewhere, and save next to nothing by it."""
@@ -189,6 +200,7 @@ class PartEncoder:
     weights: SharedWeights
     workers: Workers
     _filtered: dict[tuple[int, int], Tensor] = field(default_factory=dict, init=False, repr=False)
+    _steps: dict[tuple[int, int], Map] = field(default_factory=dict, init=False, repr=False)
 
     def wave(self, nodes: Sequence[Node], behind: Behind, effort: Effort = Effort()) -> list[CodedNode]:
         """Appends a wave to the stream: brightness and motion of all its nodes, then what each lacks.
@@ -314,7 +326,7 @@ class PartEncoder:
         brightness, free = search_changed(source, parents, price, known, estimates, reaches, workers, originals)
         best = going(brightness, free)
         spent = field_bits(free, known, behind.models)
-        if rough or spent <= _DEAR * (spent + best.attempt.bits):
+        if spent <= (_VERY_DEAR if rough else _DEAR) * (spent + best.attempt.bits):
             return best
 
         seen = changed(parents, brightness)
@@ -323,8 +335,13 @@ class PartEncoder:
         follows = any(mapped_share(behind.fields[frame][1]) >= _NEARLY_ALL for frame in node.parents)
         worth = _DRAWN if much and follows else 1.0
 
+        middle = self._middle(node, behind) if node.sides == 1 else None
+
+        def later(field: MotionField) -> float:
+            return min(middle(field), spent) if middle else 0.0
+
         def guessed(field: MotionField) -> float:
-            return worth * field_bits(field, known, behind.models) + promised(source, seen, field, price)
+            return worth * field_bits(field, known, behind.models) + promised(source, seen, field, price) + later(field)
 
         def again(begin: MotionField, dearer: float) -> MotionField:
             return search(source, seen, price, known, estimates, reaches, workers, (), (begin, free), dearer)
@@ -332,10 +349,14 @@ class PartEncoder:
         def cost(way: _Way) -> float:
             assert way.field is not None
             wrong: float = float(distortion(canvas, way.attempt.planes.tensor())[0]) * 4 * canvas[0, 0].numel()
-            return wrong / price + way.attempt.bits + worth * field_bits(way.field, known, behind.models)
+            bits = way.attempt.bits + worth * field_bits(way.field, known, behind.models)
+            return wrong / price + bits + later(way.field)
 
-        begin = min(alike(source, seen, free, known), key=guessed)
-        if node.sides == 1:
+        share, step = 0.0, self._step(source, node) if node.sides == 1 else None
+        begin = min(alike(source, seen, free, known, step), key=guessed)
+        if rough:
+            fields = [begin] if guessed(begin) < guessed(free) else []
+        elif node.sides == 1:
             fields, share = [again(begin, 1.0)], shown_by(source, seen, begin, free, price)
             worth = _DRAWN if much and share >= _NEARLY_ALL else _LASTING if share >= _MOST else 1.0
             if share >= _MOST:
@@ -345,6 +366,33 @@ class PartEncoder:
         else:
             fields = []
         return min([best, *(going(brightness, field) for field in fields)], key=cost)
+
+    def _step(self, source: Planes, node: Node) -> Map:
+        """How the picture moves to the frame beside it, on the way to its parents."""
+        key = node.frame, node.frame + (1 if node.parents[0] > node.frame else -1)
+        if key not in self._steps:
+            before, shape = Planes.rounded(self.canvases[key[1]]), (self._extent[0] // BLOCK, self._extent[1] // BLOCK)
+            known = Expectation(np.zeros((2, *shape, 2), np.int32), 1, 0)
+            price, estimates = lambda_value(self.ladder.at(node, self.part)), MotionModels().estimates(known)
+            field = search(source, [before], price, known, estimates, ROUGH_REACHES, self.workers)
+            self._steps[key] = one_step(source, before, field)
+        return self._steps[key]
+
+    def _middle(self, node: Node, behind: Behind) -> Callable[[MotionField], float] | None:
+        """What it costs, see `sliding.promised`, if the frame halfway to a parent moves as a node's motion says."""
+        left, right = sorted((node.frame, node.parents[0]))
+        if right - left == 1:
+            return None
+        between = Node((left + right) // 2, node.depth + 1, (left, right))
+        source, own = (Planes.rounded(self.canvases[frame]) for frame in (between.frame, node.frame))
+        parents = [own if frame == node.frame else behind.done[frame] for frame in between.parents]
+        price = lambda_value(self.ladder.at(between, self.part))
+
+        def cost(field: MotionField) -> float:
+            fields = {**behind.fields, node.frame: (node, field)}
+            return promised(source, parents, as_expected(expected(between, field.modes.shape, fields)), price)
+
+        return cost
 
     def _attempted(self, canvas: Tensor, told: Told, looped: bool) -> Attempt:
         """Latents and planes of a canvas, without steps."""

@@ -112,9 +112,25 @@ def most_frequent(field: MotionField) -> list[MotionField]:
     return [of(int(block)) for block in first[np.argsort(-counts, kind="stable")[:_WAYS]]]
 
 
-def alike(source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation) -> list[MotionField]:
-    """Fields for all blocks at once: as expected, as many move, and as maps move them: fitted, and expected."""
-    maps = fitted(source, parents, field), known.course.straight(len(parents))
+def alike(
+    source: Planes, parents: Sequence[Planes], field: MotionField, known: Expectation, step: Map | None = None
+) -> list[MotionField]:
+    """Fields for all blocks at once: as expected, as many move, and as maps move them.
+
+    Maps are that which is fitted, that which is expected, and that of one frame as often as there are frames to each
+    parent: where a pattern repeats itself, that is the one which the frames between follow, too.
+
+    Args:
+        source: What the picture shows.
+        parents: Of its prediction.
+        field: Its motion, block by block.
+        known: What was known of that.
+        step: The map to the frame beside the picture on the way to its parents, if these lie on one side of it.
+    """
+    maps = [fitted(source, parents, field), known.course.straight(len(parents))]
+    if step is not None:
+        ways = known.near, abs(known.far)
+        maps.append(_whole(source, parents, [_repeated(step, way) for way in ways[: len(parents)]]))
     moved = [moving_as_a_whole(whole, known) for whole in maps if whole]
     return [as_expected(known), *most_frequent(field), *(way for way in moved if way)]
 
@@ -137,18 +153,38 @@ def fitted(source: Planes, parents: Sequence[Planes], field: MotionField) -> Glo
         parents: Of its prediction.
         field: Its motion, block by block.
     """
-    shape = field.modes.shape
+    return _whole(source, parents, [_near_to(field, number) for number in range(len(parents))])
+
+
+def one_step(source: Planes, before: Planes, field: MotionField) -> Map:
+    """The map by which a picture is most like the one before: near to its blocks' motion, or to none."""
+    ways = [_registered(source.y, before.y, start) for start in (_near_to(field, 0), np.zeros((3, 2)))]
+    one, two = source.y.astype(np.float32), before.y.astype(np.float32)
+    return min(ways, key=lambda way: _left(one, two, way))
+
+
+def _whole(source: Planes, parents: Sequence[Planes], starts: Sequence[Map]) -> GlobalMotion | None:
+    """Maps to all parents, near to those given, as the format has them; None if one leads too far."""
+    shape = (source.y.shape[0] // BLOCK, source.y.shape[1] // BLOCK)
     numbers: list[tuple[int, int]] = []
     ends = _MIDDLE + BLOCK * np.maximum(np.array(shape) - 1, 1)
     corners = np.array([(1, _MIDDLE, _MIDDLE), (1, ends[0], _MIDDLE), (1, _MIDDLE, ends[1])])
-    for number, parent in enumerate(parents):
-        found = corners @ _registered(source.y, parent.y, _near_to(field, number))
+    for parent, start in zip(parents, starts, strict=True):
+        found = corners @ _registered(source.y, parent.y, start)
         rounded = np.rint(found * PRECISION * UNIT)
         if not (np.abs(rounded) <= LARGEST_NUMBER // 2).all():
             return None
         (y, x), *others = rounded.astype(int).tolist()
         numbers += [(y, x), *((down - y, right - x) for down, right in others)]
     return GlobalMotion(tuple(numbers))
+
+
+def _repeated(step: Map, times: int) -> Map:
+    """A map after itself, so many times."""
+    once = np.eye(3)
+    once[:, 1:] += step
+    all_of_it = np.linalg.matrix_power(once, times)
+    return np.asarray(all_of_it[:, 1:] - np.eye(3)[:, 1:])
 
 
 def _near_to(field: MotionField, number: int) -> Map:

@@ -16,6 +16,7 @@ from nerv_codec.representations.warped.sliding import (
     mapped_share,
     most_frequent,
     moving_as_a_whole,
+    one_step,
     promised,
     shown_by,
 )
@@ -143,6 +144,24 @@ def test_two_parents_have_a_map_each() -> None:
     for number, ratio in enumerate((1 / 1.04, 1.08 / 1.04)):
         assert np.abs(found.vectors[number] / PRECISION - (ratio - 1) * away).max() <= 0.25
     assert any(way.whole for way in alike(source, [first, last], field, still(shape, 1)))
+
+
+def test_a_pattern_that_repeats_itself_is_followed_frame_by_frame() -> None:
+    """Waves that turn by 12 degrees in eight frames, at whose sides blocks find others of their like."""
+    y, x = np.mgrid[:192, :256] - np.array([95.5, 127.5]).reshape(2, 1, 1)
+
+    def turned(degrees: float) -> Planes:
+        s, c = np.sin(np.radians(degrees)), np.cos(np.radians(degrees))
+        waves = np.sin((c * x - s * y) * 2 * np.pi / 14) + np.sin((s * x + c * y) * 2 * np.pi / 22)
+        return gray(np.rint((128 + 50 * waves) * UNIT).astype(np.int16))
+
+    source, before, parent, shape = turned(12), turned(10.5), turned(0), (24, 32)
+    known = Expectation(np.zeros((2, *shape, 2), np.int32), 8, 0)
+    fields = [search(source, [one], PRICE, known, MotionModels().estimates(known)) for one in (parent, before)]
+    without = alike(source, [parent], fields[0], known)
+    with_step = alike(source, [parent], fields[0], known, one_step(source, before, fields[1]))
+    least, found = (min(promised(source, [parent], way, PRICE) for way in ways) for ways in (without, with_step))
+    assert found < 0.4 * least
 
 
 def test_nothing_to_go_by_is_no_error() -> None:
