@@ -19,6 +19,6 @@ def choose_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device).tolist()  # some devices exist, but hold no data
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"expected a device of this machine (auto, cpu, cuda), found {name!r}: {reason}") from error
+        known = "auto, cpu, cuda" if torch.cuda.is_available() else "auto, cpu; no GPU that torch can use is here"
+        raise UsageError(f"expected a device of this machine ({known}), found {name!r}") from error
     return device

@@ -149,13 +149,17 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _report_name(source: Path) -> str:
+    return f"{source.name if source.is_dir() else source.stem}.eval.json"
+
+
 def _run_several(options: argparse.Namespace) -> int:
     """Measures each ``DIR/NAME.nvc`` against its reference, into ``DIR/NAME.eval.json``."""
     if options.points or any(getattr(options, name) is not None for name in _CONTENTS if name != "json"):
         raise UsageError("expected one file for --points, --csv, --html and --rd, found --out-dir")
     with told(chosen_sink(options, stdout_taken=options.json == STDOUT)) as sink:
         plan = _plan(options, chosen_settings(options))
-        pairs = paired(options, lambda source: f"{source.name if source.is_dir() else source.stem}.eval.json")
+        pairs = paired(options, _report_name, make=False)
         check_json(options, *(path for pair in pairs for path in pair))
         from nerv_codec.evaluation.study import study  # brings torch
 

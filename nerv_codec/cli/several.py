@@ -37,15 +37,16 @@ def two_names(options: argparse.Namespace, expected: str, *, least: int = 2) -> 
     raise UsageError(f"expected {expected}, or --out-dir DIR, found {' '.join(names)}{hint}")
 
 
-def paired(options: argparse.Namespace, name: Callable[[Path], str]) -> list[tuple[Path, Path]]:
-    """Each source with its target in the folder of ``--out-dir``, which is made.
+def paired(options: argparse.Namespace, name: Callable[[Path], str], *, make: bool = True) -> list[tuple[Path, Path]]:
+    """Each source with its target in the folder of ``--out-dir``.
 
     Args:
         options: With ``names`` and ``out_dir``.
         name: The name of a source's target.
+        make: Whether the folder is made if it is not there.
 
     Raises:
-        UsageError: Two would have the same target, a source is stdin, or the folder cannot be made.
+        UsageError: Two would have the same target, a source is stdin, or the folder is missing or cannot be made.
     """
     folder: Path = options.out_dir
     if STDOUT in options.names:
@@ -55,6 +56,8 @@ def paired(options: argparse.Namespace, name: Callable[[Path], str]) -> list[tup
     for source, target in pairs:
         if (other := taken.setdefault(target, source)) is not source:
             raise UsageError(f"expected names that differ, found {other} and {source}: both become {target}")
+    if not make and not folder.exists():
+        raise UsageError(f"{folder}: expected a folder, found nothing there")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

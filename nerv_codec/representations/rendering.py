@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import numbers
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from nerv_codec.base.errors import UsageError
+from nerv_codec.base.errors import UsageError, expect
 from nerv_codec.base.video import PixelFormat, Plane, VideoInfo, plane_dtype
 from nerv_codec.media.color import IDENTITY, UNSPECIFIED, chroma_sites, resolved_matrix
 from nerv_codec.representations.representation import Representation
@@ -132,8 +133,7 @@ def _rounded(values: Tensor, peak: int) -> npt.NDArray[np.float32]:
 
 def scaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
     """(height, width) after scaling, at least one pixel. Raises UsageError for absurd sizes."""
-    if not 0 < scale <= 1024:
-        raise UsageError(f"expected a scale in (0, 1024], found {scale:g}")
+    expect(isinstance(scale, numbers.Real) and 0 < scale <= 1024, "a scale in (0, 1024]", scale)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     check_size(*size)
     return size

@@ -61,5 +61,7 @@ def test_names_that_do_not_go_together(nerv, tiny_clip, tmp_path):
         assert (code, out) == (2, "") and err.count("\n") == 1 and said in err
     code, _, err = nerv("encode", tiny_clip, tiny_clip, tiny_clip)
     assert code == 2 and "--out-dir" in err
+    code, _, err = nerv("eval", tiny_clip, "--out-dir", tmp_path / "none")
+    assert code == 2 and err.count("\n") == 1 and not (tmp_path / "none").exists()
     code, _, err = nerv("eval", tiny_clip, "--out-dir", tmp_path, "--html", "page.html")
     assert code == 2 and "--html" in err
