@@ -37,8 +37,8 @@ FACTOR = 2
 OWN = "medium warped"
 NAMES = {
     OWN: "nerv-codec, medium",
-    "veryslow tune psnr gop 32": "{codec} veryslow, tune psnr",
-    "2 gop 32": "SVT-AV1 preset 2",
+    "veryslow tune psnr, 1 thread gop 64": "{codec} veryslow, tune psnr",
+    "2 gop 64": "SVT-AV1 preset 2",
 }
 """Settings that are drawn, and what the legend says."""
 
