@@ -1,9 +1,9 @@
 """Makes the golden files: ``python tools/make_golden.py [FOLDER]`` writes FOLDER/golden*.nvc and .json of each.
 
 The golden files pin the format, one for each representation, one of screen content, one of split blocks, one of a zoom,
-one of anchors with prices of their own and one whose root is in the middle, as it is not in those before: every later
-version must decode them to the same integers, and to the same pictures within one code value. They are made once and
-again only with a new format version, so what exists is not overwritten.
+one of anchors with prices of their own, one whose root is in the middle, as it is not in those before, and one without
+colour: every later version must decode them to the same integers, and to the same pictures within one code value. They
+are made once and again only with a new format version, so what exists is not overwritten.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ CONFIGS = {
     "golden_zoom": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
     "golden_priced": EncoderConfig(model="warped", gop=12, warped=WarpedConfig(span=12)),
     "golden_middle": EncoderConfig(model="warped", gop=12, warped=WarpedConfig(span=4)),
+    "golden_plain": EncoderConfig(model="warped", gop=4, warped=WarpedConfig(span=2)),
 }
 FIRST, END = 16, 28
 """Frames of the sample: GOPs that share a frame, and the scene cut."""
@@ -73,12 +74,18 @@ def zoom() -> list[np.ndarray]:
     return [cv2.warpAffine(ground, one, (96, 64), borderMode=cv2.BORDER_REFLECT) for one in near]
 
 
+def plain() -> list[np.ndarray]:
+    """The same without colour."""
+    return [np.repeat(picture[..., 1:2], 3, 2) for picture in zoom()]
+
+
 DRAWN = {
     "golden_screen": page,
     "golden_split": things,
     "golden_zoom": zoom,
     "golden_priced": zoom,
     "golden_middle": zoom,
+    "golden_plain": plain,
 }
 
 

@@ -1091,8 +1091,8 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     assert 8 <= depth <= 16 and max(shifts) <= 2
     anchor_index = reader.number("B")
     marks, depths = divmod(reader.number("B"), 16)
-    priced, rooted = marks & 1, marks & 4
-    assert marks in (0, 1, 4, 5) and 1 <= depths <= 8
+    priced, rooted, plain = marks & 1, marks & 4, marks & 8
+    assert not marks & 2 and 1 <= depths <= 8 and not (plain and count == 1)
     offsets = [reader.number("b") for _ in range(depths)]
     anchors, before = [0], 0
     while anchors[-1] < frames - 1:
@@ -1105,10 +1105,12 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
     assert (root > 0) == (rooted > 0)
     own = {frame: reader.number("b") for frame in anchors} if priced else {}
     assert any(own.values()) == bool(priced)
+    values = [reader.varint() for _ in range(2 if plain else 0)]
+    assert all(value < 4096 for value in values)
     crc = zlib.crc32(payload[: reader.at])
     digest = reader.number("I")
     shapes = [(height, width)] + [(-(-height >> shifts[0]), -(-width >> shifts[1]))] * (count - 1)
-    divided = parts(shapes)
+    divided = parts(shapes[:1] if plain else shapes)
     sizes = [reader.varint() for _ in divided[1:]]
     streams = [*(reader.take(size) for size in sizes), reader.take()]
     found: list[Picture] = [[] for _ in range(frames)]
@@ -1127,5 +1129,7 @@ def planes(payload: bytes, frames: int, height: int, width: int, count: int = 3)
             rows, cols = shapes[number]
             found[frame].append(decoder.planes[frame][numbers.index(number)][:rows, :cols])
         decoders.append(decoder)
+    for frame in range(frames if plain else 0):
+        found[frame] += [np.full(shape, value) for shape, value in zip(shapes[1:], values, strict=True)]
     assert crc == digest, "the digest of the planes"
     return found, decoders[0]

@@ -30,6 +30,7 @@ CASES = {
     "one part, 8 bits": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 6, 2, 0.1, 30),
     "three parts, 10 bits": (PixelFormat(3, 0, 1, 10), Layout(10, 0, 1, 0, 0), 37, 33, 7, 3, 0.0, 12),
     "a zoom": (PixelFormat(), Layout(8, 1, 1, 1, 0), 96, 128, 3, 2, 0.0, 40),
+    "plain chroma": (PixelFormat(), Layout(8, 1, 1, 1, 0, (2048, 2032)), 33, 50, 3, 2, 0.0, 30),
     "gray, one anchor": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 2, 8, 0.0, 50),
     "screen content": (PixelFormat(), Layout(8, 1, 1, 1, 0), 45, 70, 4, 2, 0.0, 40),
     "gray screen content": (PixelFormat(1, 0, 0, 8), Layout(8), 33, 50, 3, 2, 0.0, 30),
@@ -132,6 +133,7 @@ def test_the_text_gives_every_sample(name):
     expected = {
         node.node.frame: [plane for part, nodes in zip(layout.parts(geometry), coded, strict=True)
                           for other in nodes if other.node.frame == node.node.frame for plane in other.planes.cut(part)]
+                         + layout.uncoded(geometry)
         for node in coded[0]
     }  # fmt: skip
     for frame, planes in enumerate(found):

@@ -139,6 +139,7 @@ def _decoded(
     head, crc = payload.head, payload.head.checksum(())
     divided = list(zip(head.layout.parts(geometry), payload.streams, strict=True))
     frames: dict[int, DecodedFrame] = {}
+    uncoded = head.layout.uncoded(geometry)
     for part, stream in divided:
         source = StreamReader(stream)
         for read in read_nodes(part, head, weights, source, workers):
@@ -150,7 +151,7 @@ def _decoded(
             )  # the first part's motion is the frame's
             frames[number] = dataclasses.replace(known, planes=[*known.planes, *read.planes.cut(part)])
             if part is divided[-1][0]:
-                yield number, frames[number]
+                yield number, dataclasses.replace(frames[number], planes=[*frames[number].planes, *uncoded])
         source.check_end()
     # what decoders hold at first, less what they run ahead
     sizes["root"] += sizes["header"] + sum(map(len, payload.streams)) - sum(sizes.values())

@@ -170,7 +170,7 @@ def _looked_ahead(
     config: WarpedConfig, halves: int, task: GopTask, report: FitReporter, decisions: Decisions
 ) -> Anchors:
     """The anchors of a GOP; the first part decides for all of them."""
-    layout, kept = layout_of(task.info), f"anchors {halves / 2}"
+    layout, kept = layout_of(task.info, task.frames), f"anchors {halves / 2}"
     divided, anchors = layout.parts(task.geometry), decisions.anchors(kept)
     work = len(task.frames) * (1 + len(divided) * _coding_work(config))
     if anchors is None:
@@ -210,7 +210,7 @@ def _encoded(
     """A GOP at one price."""
     weights, geometry, frames = load_weights(), task.geometry, task.frames
     own = prices(anchors, config.root_octaves)
-    layout, ladder_of_gop = layout_of(task.info), dataclasses.replace(ladder(config, halves), own=own)
+    layout, ladder_of_gop = layout_of(task.info, frames), dataclasses.replace(ladder(config, halves), own=own)
     divided = layout.parts(geometry)
     encoders: list[tuple[PartEncoder, Effort]] = []
     fields: Fields = {}
@@ -244,9 +244,11 @@ def _encoded(
     head = Head(weights.digest, layout, ladder_of_gop, anchors, screens)
     crc = head.checksum(planes for nodes in done for planes in nodes.values())
     payload = Payload(head, crc, tuple(streams)).pack()
-    pairs = list(zip(divided, done, strict=True))
+    pairs, uncoded = list(zip(divided, done, strict=True)), layout.uncoded(geometry)
     shown = {
-        frame: DecodedFrame([plane for part, nodes in pairs for plane in nodes[frame].cut(part)], *fields[frame])
+        frame: DecodedFrame(
+            [*(plane for part, nodes in pairs for plane in nodes[frame].cut(part)), *uncoded], *fields[frame]
+        )
         for frame in range(geometry.num_frames)
     }
     return _Encoded(payload, make_function(geometry, head, weights, shown))

@@ -70,7 +70,7 @@ def redraw(
 
     def picture(kind: str) -> Warped:
         lattices, index = head.layout.lattices(box), head.ladder.lambda_index
-        shown = {0: DecodedFrame(planes[kind], Node(0, 0, ()))}
+        shown = {0: DecodedFrame([*planes[kind], *head.layout.uncoded(box)], Node(0, 0, ()))}
         return Warped(box, head.layout.depth, lattices, shown, weights.between, index, 1)
 
     return Redrawn(picture("given"), picture("true"), picture("drawn"), expected, spent["drawn"], spent["true"])

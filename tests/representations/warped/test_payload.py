@@ -22,6 +22,7 @@ from nerv_codec.representations.warped.coding import Ladder, reconstructed
 from nerv_codec.representations.warped.config import WarpedConfig
 from nerv_codec.representations.warped.fit import fit_warped
 from nerv_codec.representations.warped.payload import Head, Layout, Payload, layout_of, split, summarise
+from nerv_codec.representations.warped.planes import UNIT
 from nerv_codec.representations.warped.tree import Anchors, waves
 
 
@@ -304,6 +305,33 @@ def test_layout_keeps_where_chroma_sits() -> None:
     assert [layout_of(one).col_place for one in (INFO, info)] == [0, 1]
     lattice = layout_of(info).lattices(GopTask(drawn(info, 1), info).geometry)[1]
     assert (lattice.row, lattice.col, lattice.row_step, lattice.col_step) == (0.5, 0.5, 2, 2)
+
+
+@pytest.mark.parametrize("info", [INFO, VideoInfo(36, 20, PixelFormat(3, 0, 0, 12))], ids=["4:2:0", "4:4:4 12 bit"])
+def test_films_without_colour_keep_none(info: VideoInfo) -> None:
+    """Chroma that is the same everywhere, or nearly so, is not coded and stays so; where one sample differs, all is."""
+    one, view = 1 << info.pixel_format.bit_depth - 8, View.whole(info.height, info.width)
+    frames = [
+        PlanarFrame((frame.planes[0], *(np.full_like(frame.planes[k], (129 - k) * one) for k in (1, 2))), frame.pts)
+        for frame in drawn(info, 3)
+    ]
+    frames[1].planes[2][0, 0] += 3 * one
+    frames[2].planes[2][0, 0] += 4 * one
+    for count in (2, 3):
+        found, geometry = fitted(info, tuple(frames[:count])), GopTask(tuple(frames[:count]), info).geometry
+        assert split(found.payload, geometry).head.layout.plain == ((128 * UNIT, 127 * UNIT) if count == 2 else ())
+        function = unpack_gop(4, found.payload, geometry)[0]
+        for way in (function, found.float_function):
+            planes = render_planes(way, 0.0, info, view, info)
+            assert psnr_db(mean_squared_error(planes[0], frames[0].planes[0]), info.pixel_format.max_value) > 25
+            assert count == 3 or all((planes[k] == (129 - k) * one).all() for k in (1, 2))
+        if count == 2:
+            between = render_planes(function, 0.5, info, View.whole(2 * info.height, 2 * info.width), info)
+            assert all((between[k] == (129 - k) * one).all() for k in (1, 2))
+            with pytest.raises(BitstreamError, match="damaged"):
+                split(found.payload, GopGeometry(2, info.height, info.width, 1))
+            with pytest.raises(BitstreamError, match="plain chroma"):
+                split(found.payload.replace(b"\x80\x10", b"\x80\x20", 1), geometry)
 
 
 @pytest.mark.parametrize("target", [FitTarget(bits=2000.0), FitTarget(psnr_db=36.0)], ids=["bits", "PSNR"])
