@@ -54,12 +54,10 @@ def chosen_settings(options: argparse.Namespace, crf: float | None = None) -> En
     config = load_preset(options.preset)
     if options.config:
         config = load_toml(options.config, config)
-    flags = {name: value for name in _FLAGS if (value := getattr(options, name)) is not None}
     for assignment in options.set:
-        if (name := assignment.partition("=")[0]) in flags:
-            raise UsageError(f"expected {name} once, found --set {assignment} and {flags[name]}")
         config = override(config, parse_assignment(assignment))
-    config = override(config, flags)
+    flags = {name: getattr(options, name) for name in _FLAGS}
+    config = override(config, {name: value for name, value in flags.items() if value is not None})
     for assignment in options.set:
         section = assignment.partition(".")[0]
         if section in MODELS and section != config.model:

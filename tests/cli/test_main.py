@@ -238,7 +238,6 @@ def test_usage_errors(nerv, clip, tiny_clip, tmp_path):
     expect_error(nerv("decode", clip, out, "--device", "abacus"), 2, "abacus")
     expect_error(nerv("encode", tiny_clip, "-"), 2, "expected a file")
     expect_error(nerv("encode", tiny_clip, out, "--set", "siren.depth=3"), 2, "siren.depth", "siren.width")
-    expect_error(nerv("encode", tiny_clip, out, "--lossless", "--set", "model=siren"), 2, "model once", "lossless")
     expect_error(nerv("encode", tiny_clip, out, "--seed", "-1"), 2, "seed")
     expect_error(nerv("encode", tiny_clip, out, "--json", "report.json"), 2, "--json=FILE")
     expect_error(nerv("encode", tiny_clip), 2, "OUT")
