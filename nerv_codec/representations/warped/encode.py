@@ -75,7 +75,7 @@ _CALMER = (2.0, 4.0)
 each elsewhere, and save next to nothing by it."""
 _MOST, _NEARLY_ALL = 0.8, 0.95
 """Share of the blocks, of those that a parent shows then, that must be shown about as well if all move alike."""
-_LASTING = 1.6
+_LASTING = 2.0
 """Worth of a bit of motion where most are: what goes another way than it must makes what comes behind it dearer."""
 _DRAWN, _MUCH = 4.0, 0.015
 """Worth of it where nearly all are, in scenes that are drawn and hardly ever in films, and from which share of all that
