@@ -42,8 +42,8 @@ _ONE_THREAD = {
     "x265": {"x265-params": f"{BASELINES['x265'].options['x265-params']}:frame-threads=1:pools=none"},
     "svtav1": {},
 }
-"""Threads that divide frames, or rows of them, between them take 0.3 to 2 % more bytes, the more the more cores there
-are; what SVT-AV1 writes does not depend on them."""
+"""Threads that divide frames, or rows of them, between them take more bytes, the more the more cores there are; what
+SVT-AV1 writes does not depend on them."""
 SLOWEST = {
     name: replace(
         BASELINES[name], preset=preset, crfs=tuple(row), options={**BASELINES[name].options, **_ONE_THREAD[name]}

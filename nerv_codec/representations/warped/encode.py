@@ -352,7 +352,7 @@ class PartEncoder:
             bits = way.attempt.bits + worth * field_bits(way.field, known, behind.models)
             return wrong / price + bits + later(way.field)
 
-        share, step = 0.0, self._step(source, node) if node.sides == 1 else None
+        share, step = 0.0, self._step(node) if node.sides == 1 else None
         begin = min(alike(source, seen, free, known, step), key=guessed)
         if rough:
             fields = [begin] if guessed(begin) < guessed(free) else []
@@ -367,11 +367,12 @@ class PartEncoder:
             fields = []
         return min([best, *(going(brightness, field) for field in fields)], key=cost)
 
-    def _step(self, source: Planes, node: Node) -> Map:
-        """How the picture moves to the frame beside it, on the way to its parents."""
+    def _step(self, node: Node) -> Map:
+        """How the picture moves to the frame beside it, on the way to its parents: the same whoever asks first."""
         key = node.frame, node.frame + (1 if node.parents[0] > node.frame else -1)
         if key not in self._steps:
-            before, shape = Planes.rounded(self.canvases[key[1]]), (self._extent[0] // BLOCK, self._extent[1] // BLOCK)
+            source, before = (Planes.rounded(self.canvases[frame]) for frame in key)
+            shape = self._extent[0] // BLOCK, self._extent[1] // BLOCK
             known = Expectation(np.zeros((2, *shape, 2), np.int32), 1, 0)
             price, estimates = lambda_value(self.ladder.at(node, self.part)), MotionModels().estimates(known)
             field = search(source, [before], price, known, estimates, ROUGH_REACHES, self.workers)
